@@ -1,0 +1,1 @@
+"""Building stand-in images; docker/build-images is the command."""

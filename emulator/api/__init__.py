@@ -1,0 +1,1 @@
+"""The HTTP doors: AWS's own Lambda API, and the inspection API."""

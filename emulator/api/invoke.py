@@ -1,0 +1,257 @@
+"""AWS's Invoke operation as a plain ASGI route.
+
+It stands ahead of FastAPI in the same application: routing and models of a framework would cost more than all
+else that an invocation costs here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import pydantic_core
+
+from emulator import text
+from emulator.errors import (
+    FunctionNotFoundError,
+    InvalidParameterValueError,
+    InvalidRequestContentError,
+    RequestError,
+    RequestTooLargeError,
+    ValidationError,
+)
+from emulator.invocation import Invocation, Outcome
+from emulator.model import MAX_EVENT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES
+from emulator.service import Service
+
+__all__ = ["InvokeRoute", "Message", "Receive", "Scope", "Send", "parse_function_name"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
+# [R] as recorded in AWS's own validation message
+_NAME_PATTERN = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
+    r"(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
+)
+_NAME = re.compile(
+    _NAME_PATTERN.replace("((eusc-)", "(?P<region>(eusc-)", 1)
+    .replace("([a-zA-Z0-9-_\\.]+)", "(?P<name>[a-zA-Z0-9-_\\.]+)", 1)
+    .replace("(:(\\$LATEST", "(:(?P<qualifier>\\$LATEST", 1)
+)
+_TAIL_BYTES = 4096
+_MAX_CLIENT_CONTEXT = 3583
+_TOO_LARGE = "Request must be smaller than {} bytes for the InvokeFunction operation"
+
+
+def parse_function_name(given: str, qualifier: str | None, region: str) -> tuple[str, str | None]:
+    """Name and qualifier from any of the forms that AWS takes: name, partial ARN, ARN, each with ``:qualifier``.
+
+    Raises:
+        ValidationError: it has none of these forms.
+        FunctionNotFoundError: the ARN is of another region.
+        InvalidParameterValueError: two qualifiers that differ.
+    """
+    match = _NAME.fullmatch(given)
+    if match is None:
+        raise ValidationError(
+            f"1 validation error detected: Value '{given}' at 'functionName' failed to satisfy constraint: "
+            f"Member must satisfy regular expression pattern: {_NAME_PATTERN}"
+        )
+    named_region = (match["region"] or f"{region}:").removesuffix(":")
+    if named_region != region:
+        raise FunctionNotFoundError(f"Functions from '{named_region}' are not reachable in this region ('{region}')")
+    inner = match["qualifier"]
+    if inner is not None and qualifier is not None and inner != qualifier:
+        raise InvalidParameterValueError(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    return match["name"], inner or qualifier
+
+
+class InvokeRoute:
+    """Answers invocations; everything else goes on to ``inner``."""
+
+    def __init__(self, service: Service, inner: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._service = service
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._inner(scope, receive, send)
+            return
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        match = _PATH.fullmatch(raw_path.decode("latin-1").partition("?")[0])
+        if match is None:
+            await self._inner(scope, receive, send)
+            return
+        try:
+            await self._invoke(unquote(match[1]), scope, receive, send)
+        except RequestError as error:
+            await _send_error(send, error)
+
+    async def _invoke(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
+        kind = headers.get(b"x-amz-invocation-type", "RequestResponse")
+        limit = MAX_EVENT_PAYLOAD_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+        payload = await _read(receive, limit)
+        _check_choice("invocationType", kind, ("RequestResponse", "Event", "DryRun"))
+        log_type = headers.get(b"x-amz-log-type", "None")
+        _check_choice("logType", log_type, ("None", "Tail"))
+        asked = parse_qs(scope["query_string"].decode("latin-1")).get("Qualifier", [None])[0]
+        name, qualifier = parse_function_name(name, asked, self._service.settings.emulator.region)
+        if qualifier not in (None, text.VERSION):
+            raise FunctionNotFoundError(f"Function not found: {self._service.arn(name, qualifier)}")
+        invocation = self._service.new_invocation(name, payload or b"{}", qualifier=qualifier)
+        _check_json(invocation.payload)
+        invocation.client_context = _client_context(headers.get(b"x-amz-client-context"))
+        if (trace := headers.get(b"x-amzn-trace-id")) is not None:
+            invocation.trace_id = trace
+        if kind == "DryRun":
+            await _send(send, 204, _headers(invocation), b"")
+        elif kind == "Event":
+            invocation.asynchronous = True
+            self._service.submit(name, invocation)
+            await _send(send, 202, _headers(invocation), b"")
+        else:
+            outcome = await self._served(name, invocation, with_logs=log_type == "Tail")
+            await self._send_outcome(send, invocation, outcome, with_logs=log_type == "Tail")
+
+    async def _served(self, name: str, invocation: Invocation, *, with_logs: bool) -> Outcome:
+        """Wait for the answer; with logs, until the REPORT line is written, for it belongs to the tail."""
+        arrived: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def arrive(outcome: Outcome) -> None:
+            # A client that has gone away has cancelled the future; the environment must not feel that.
+            if not arrived.done():
+                arrived.set_result(outcome)
+
+        def arrive_if_failed(outcome: Outcome) -> None:
+            if outcome.failure is not None:
+                arrive(outcome)
+
+        if with_logs:
+            invocation.on_report = arrive
+            invocation.on_answer = arrive_if_failed
+        else:
+            invocation.on_answer = arrive
+        self._service.submit(name, invocation)
+        return await arrived
+
+    async def _send_outcome(self, send: Send, invocation: Invocation, outcome: Outcome, *, with_logs: bool) -> None:
+        if outcome.failure is not None:
+            raise outcome.failure
+        answer = outcome.answer
+        assert answer is not None, "an invocation is answered or has failed"
+        headers = _headers(invocation)
+        headers.append((b"content-type", b"application/json"))
+        headers.append((b"x-amz-executed-version", text.VERSION.encode()))
+        if answer.function_error is not None:
+            headers.append((b"x-amz-function-error", answer.function_error.encode()))
+        if with_logs and outcome.report is not None:
+            headers.append((b"x-amz-log-result", base64.b64encode(outcome.report.logs[-_TAIL_BYTES:])))
+        await _send(send, 200, headers, answer.payload)
+
+
+def _headers(invocation: Invocation) -> Headers:
+    root = invocation.trace_id.partition(";")[0].removeprefix("Root=")
+    return [
+        (b"x-amzn-requestid", invocation.request_id.encode()),
+        (b"x-amzn-trace-id", f"root={root};sampled=0".encode("latin-1", "replace")),
+    ]
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    """The body; one that is too large is read to its end as well, or the client would never see the answer."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequestContentError("The request ended before its body did")
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size <= limit:
+            pieces.append(piece)
+        else:
+            pieces.clear()
+        if not message.get("more_body"):
+            break
+    if size > limit:
+        raise RequestTooLargeError(_TOO_LARGE.format(limit))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _check_choice(member: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValidationError(
+            f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+        )
+
+
+def _check_json(payload: bytes) -> None:
+    try:
+        pydantic_core.from_json(payload, cache_strings="none")
+    except ValueError:
+        raise InvalidRequestContentError(
+            f"Could not parse request body into json: Could not parse payload into json: {_where(payload)}"
+        ) from None
+
+
+def _where(payload: bytes) -> str:
+    """The complaint in the form of the parser that AWS uses [R]."""
+    source = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]"
+    decoded = payload.decode("utf-8", "replace")
+    try:
+        json.loads(decoded)
+    except json.JSONDecodeError as error:
+        at = source.format(error.lineno, error.colno)
+        if error.pos >= len(decoded):
+            return f"Unexpected end-of-input\n at {at}"
+        found = decoded[error.pos]
+        return (
+            f"Unexpected character ('{found}' (code {ord(found)})): expected a valid value (JSON String, Number, "
+            f"Array, Object or token 'null', 'true' or 'false')\n at {at}"
+        )
+    return f"Invalid UTF-8\n at {source.format(1, 1)}"
+
+
+def _client_context(header: str | None) -> str | None:
+    if header is None:
+        return None
+    if len(header) > _MAX_CLIENT_CONTEXT:
+        raise InvalidParameterValueError(f"Client context must be no larger than {_MAX_CLIENT_CONTEXT} bytes.")
+    try:
+        decoded = base64.b64decode(header, validate=True).decode()
+        json.loads(decoded)
+    except (binascii.Error, ValueError):
+        raise InvalidRequestContentError("Client context must be a valid Base64-encoded JSON object.") from None
+    # It travels on in a header, where a line break would end it.
+    return decoded.replace("\r", " ").replace("\n", " ")
+
+
+async def _send_error(send: Send, error: RequestError) -> None:
+    headers: Headers = [
+        (b"content-type", b"application/json"),
+        (b"x-amzn-errortype", error.code.encode()),
+        (b"x-amzn-requestid", text.new_request_id().encode()),
+    ]
+    await _send(send, error.status, headers, text.to_json(error.body()))
+
+
+async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    if status != 204:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

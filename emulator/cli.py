@@ -1,0 +1,254 @@
+"""The command line. Exit status: 0 fine, 1 the function failed, 2 wrong usage or no emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from emulator import screen
+from emulator.client import Client
+from emulator.errors import ConfigurationError, EmulatorError
+from emulator.version import VERSION
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="lambda-freezer",
+    help="A local AWS Lambda emulator that really freezes execution environments between invocations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+FUNCTION_FAILED, USAGE = 1, 2
+
+Endpoint = Annotated[
+    str, typer.Option(envvar="LAMBDA_FREEZER_ENDPOINT", help="The emulator to talk to.", show_default=True)
+]
+Json = Annotated[bool, typer.Option("--json", help="For programs: JSON instead of a table.")]
+DEFAULT_ENDPOINT = "http://127.0.0.1:3001"
+
+
+@app.command()
+def up(
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="LAMBDA_FREEZER_CONFIG", help="The file to read [lambda-freezer.toml]."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(envvar="LAMBDA_FREEZER_HOST", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(envvar="LAMBDA_FREEZER_PORT", help="Port to listen on.")] = None,
+    sandbox: Annotated[
+        str | None, typer.Option(envvar="LAMBDA_FREEZER_SANDBOX", help="auto, container or process.")
+    ] = None,
+    freezer: Annotated[
+        str | None, typer.Option(envvar="LAMBDA_FREEZER_FREEZER", help="auto, or a rung of the ladder.")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LAMBDA_FREEZER_DATABASE",
+            help="auto, local, docker, none or mysql://USER:PASSWORD@HOST/DB.",
+        ),
+    ] = None,
+) -> None:
+    """Start the emulator and stay until Ctrl-C."""
+    from emulator.config import load_settings
+
+    given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer}
+    changes: dict[str, dict[str, Any]] = {"emulator": {k: v for k, v in given.items() if v is not None}}
+    if database is not None:
+        changes["database"] = {"server": database}
+    settings, base = load_settings(config)
+    settings = settings.with_values(changes)
+    _run(_up(settings, base))
+
+
+@app.command()
+def invoke(
+    function: Annotated[str, typer.Argument(help="Name or ARN.")],
+    payload: Annotated[str, typer.Option("--payload", "-p", help="JSON; @FILE reads a file, - standard input.")] = "{}",
+    event: Annotated[bool, typer.Option("--event", help="Asynchronously: do not wait for the result.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Show the log of the invocation.")] = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Invoke a function and print what it answers."""
+    kind = "Event" if event else "RequestResponse"
+    response = Client(endpoint).invoke(function, _payload(payload), kind=kind, tail=log and not event)
+    if response.status >= 400:
+        found = response.json()
+        message = found.get("Message") or found.get("message") or ""
+        raise EmulatorError(f"{response.headers.get('x-amzn-errortype', response.status)}: {message}")
+    if (tail := response.headers.get("x-amz-log-result")) is not None:
+        err.print(Text(base64.b64decode(tail).decode("utf-8", "replace").expandtabs(2), "dim"), end="")
+    if response.status == 202:
+        err.print("accepted", style="dim")
+        return
+    sys.stdout.write(response.body.decode("utf-8", "replace") + "\n")
+    if "x-amz-function-error" in response.headers:
+        raise typer.Exit(FUNCTION_FAILED)
+
+
+@app.command()
+def ps(
+    function: Annotated[str | None, typer.Option(help="Only those of one function.")] = None,
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Execution environments, and what state each is in."""
+    from urllib.parse import urlencode
+
+    query = f"?{urlencode({'function': function})}" if function else ""
+    found = Client(endpoint).get(f"/_emulator/api/environments{query}")
+    _show(found, as_json, lambda: screen.environments_table(found["environments"]))
+
+
+@app.command()
+def connections(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
+    """The database's sessions, and which environment opened each."""
+    found = Client(endpoint).get("/_emulator/api/connections")
+    _show(found, as_json, lambda: screen.connections_table(found["connections"], found["summary"]))
+
+
+@app.command()
+def recycle(
+    name: Annotated[str, typer.Argument(help="A function, or an environment (the beginning of its id will do).")],
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """End environments: idle ones now, busy ones when their invocation is over."""
+    client = Client(endpoint)
+    environments = client.get("/_emulator/api/environments")["environments"]
+    is_environment = any(entry["id"].startswith(name) for entry in environments)
+    is_function = any(entry["function"] == name for entry in environments)
+    kind = "environments" if is_environment and not is_function else "functions"
+    found = client.post(f"/_emulator/api/{kind}/{name}/recycle")
+
+    def told() -> Text:
+        parts = [f"{len(found['recycled'])} recycled"]
+        if found["when_parked"]:
+            parts.append(f"{len(found['when_parked'])} will be, when their invocation is over")
+        return Text(", ".join(parts))
+
+    _show(found, as_json, told)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What works on this machine, how faithfully, and what would make it better."""
+    from emulator.doctor import examine
+
+    found = asyncio.run(examine())
+
+    def table() -> Any:
+        out.print(screen.doctor_table([(c.name, c.fine, c.found, c.cure) for c in found.checks]))
+        for kind, report in found.freezers.items():
+            out.print()
+            out.print(Text(f"{kind} sandboxes", "bold"))
+            out.print(screen.freezer_table(asdict(report)))
+        return Text("")
+
+    _show(asdict(found), as_json, table)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    sys.stdout.write(f"lambda-freezer {VERSION}\n")
+
+
+def main() -> None:
+    """The program: every error of ours is one message and an exit status, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except EmulatorError as error:
+        screen.print_error(err, error)
+        raise SystemExit(USAGE) from error
+    except BrokenPipeError:
+        # Whoever read our output has enough of it. Python would complain once more when it flushes.
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+def _payload(given: str) -> bytes:
+    try:
+        if given == "-":
+            return sys.stdin.buffer.read()
+        if given.startswith("@"):
+            return Path(given[1:]).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the payload cannot be read: {error}", cure="@FILE names a file with JSON."
+        ) from error
+    return given.encode()
+
+
+def _show(found: Any, as_json: bool, table: Callable[[], Any]) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        out.print(table())
+
+
+def _run(coroutine: Any) -> None:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(coroutine)
+
+
+async def _up(settings: Any, base: Path) -> None:
+    """Until Ctrl-C or SIGTERM, also in the middle of starting. A second Ctrl-C does not wait for anything."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping:
+            raise SystemExit(130)  # the warden ends what is left
+        stopping = True
+        err.print(Text("stopping", "dim"))
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await _serve(settings, base)
+    except asyncio.CancelledError:
+        if not stopping:
+            raise
+
+
+async def _serve(settings: Any, base: Path) -> None:
+    from emulator.api.app import ApiServer
+    from emulator.service import Service
+
+    def log(function: str, environment: str, line: bytes) -> None:
+        out.print(screen.log_line(function, environment, line), soft_wrap=True)
+
+    service = Service(settings, base, log_sink=log)
+    server = ApiServer(service, host=settings.emulator.host, port=settings.emulator.port)
+    server.bind()
+    async with service, server:
+        out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
+        out.print(screen.status_lines(asdict(service.status())))
+        if service.functions:
+            out.print(Text(f"functions  {', '.join(f.name for f in service.functions)}", "dim"))
+        else:
+            out.print(Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow"))
+        await asyncio.Event().wait()

@@ -1,0 +1,78 @@
+"""The command line's own way to a running emulator."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from emulator.errors import ConfigurationError, EmulatorError, NotRunningError
+
+__all__ = ["Client", "Response"]
+
+_PATIENCE = 1000.0  # seconds; an invocation may take 900
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status, headers (names in lower case) and body of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body else None
+
+
+class Client:
+    """Talks to the emulator at ``endpoint``, such as ``http://127.0.0.1:3001``."""
+
+    def __init__(self, endpoint: str) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ConfigurationError(
+                f"{endpoint!r} is not an emulator's address", cure="It looks like http://127.0.0.1:3001"
+            )
+        self._endpoint = endpoint
+        self._host, self._port = parts.hostname, parts.port or 80
+
+    def get(self, path: str) -> Any:
+        """The JSON behind an inspection path.
+
+        Raises:
+            NotRunningError: nothing answers there.
+            EmulatorError: the emulator's own complaint.
+        """
+        return self._inspect("GET", path)
+
+    def post(self, path: str) -> Any:
+        return self._inspect("POST", path)
+
+    def invoke(self, function: str, payload: bytes, *, kind: str, tail: bool) -> Response:
+        headers = {"X-Amz-Invocation-Type": kind, "X-Amz-Log-Type": "Tail" if tail else "None"}
+        return self._send("POST", f"/2015-03-31/functions/{quote(function, safe='')}/invocations", payload, headers)
+
+    def _inspect(self, method: str, path: str) -> Any:
+        response = self._send(method, path, None, {})
+        if response.status >= 400:
+            found = response.json()
+            raise EmulatorError(found.get("error", f"status {response.status}"), cure=found.get("cure", ""))
+        return response.json()
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise NotRunningError(
+                f"no emulator answers at {self._endpoint}: {error or type(error).__name__}",
+                cure="Start one with: lambda-freezer up (or name another with --endpoint).",
+            ) from error
+        finally:
+            connection.close()

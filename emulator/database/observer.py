@@ -1,0 +1,194 @@
+"""Follows the sessions that the database server holds, and knows of each which environment opened it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from emulator.clock import Clock
+from emulator.database.attribution import Attribution, ObservedEnvironment
+from emulator.database.base import DatabaseServer
+from emulator.database.history import SessionHistory
+from emulator.database.processlist import Look, ProcessList
+from emulator.database.sessions import join_sessions, summarize
+from emulator.database.sockets import find_holders
+from emulator.errors import DatabaseError
+from emulator.model import ConnectionsSummary, EnvironmentId, Session
+from emulator.timeline import Timeline
+
+__all__ = ["ObservedEnvironment", "Observer"]
+
+_PATIENCE = 1.0  # seconds that the end of an environment waits for the server
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Observer:
+    """Looks at the server's sessions every ``interval`` seconds, and whenever it is asked to.
+
+    Arguments:
+        server: is running already.
+        environments: those there are now; whoever is no longer among them is gone.
+        timeline: hears of sessions that were opened, closed or left behind, and of a server that is away.
+        clock: the emulator's.
+        interval: seconds of real time from one look to the next.
+    """
+
+    def __init__(
+        self,
+        server: DatabaseServer,
+        environments: Callable[[], Iterable[ObservedEnvironment]],
+        timeline: Timeline,
+        clock: Clock,
+        *,
+        interval: float = 0.5,
+    ) -> None:
+        self._server = server
+        self._environments = environments
+        self._timeline = timeline
+        self._interval = interval
+        self._attribution = Attribution()
+        self._history = SessionHistory(timeline, clock)
+        self._process_list = ProcessList(server)
+        # Threads cannot be stopped and connections cannot be shared: one of each, and one look at a time.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="observer")
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._away = False
+        self._run = 0
+        self._insisted = 0
+        self._sessions: tuple[Session, ...] = ()
+        self._summary: ConnectionsSummary | None = None
+        self._counts: Counter[EnvironmentId] = Counter()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow(), name="observer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._task is not None, "the observer is left without having been entered"
+        self._task.cancel()
+        try:
+            await asyncio.wait([self._task])
+            await self._in_thread(self._process_list.close)
+        finally:
+            self._thread.shutdown(wait=False)
+        if not self._task.cancelled():
+            self._task.result()
+
+    async def sample(self) -> Sequence[Session]:
+        """Look once, now.
+
+        Raises:
+            DatabaseError: the server cannot be asked.
+        """
+        async with self._lock:
+            return await self._look()
+
+    async def connections(
+        self, *, environment: EnvironmentId | None = None
+    ) -> tuple[tuple[Session, ...], ConnectionsSummary]:
+        """Every session, or those of one environment, and the counts of all: the limits are for all alike.
+
+        Raises:
+            DatabaseError: the server cannot be asked.
+        """
+        async with self._lock:
+            sessions = await self._look()
+            assert self._summary is not None
+            summary = self._summary
+        if environment is not None:
+            sessions = tuple(session for session in sessions if session.environment == environment)
+        return sessions, summary
+
+    async def before_end(self, environment_id: EnvironmentId) -> None:
+        """Find out what an environment holds before its processes end: afterwards nobody can tell.
+
+        A server that cannot be asked, or not soon, is no reason not to end it.
+        """
+        here = next((one for one in self._environments() if one.id == environment_id), None)
+        if here is None:
+            return
+        if here.sandbox_kind == "container":
+            # Its address tells as well afterwards; it only has to be known.
+            self._attribution.meet(self._environments(), only_new=True)
+            return
+        ticket = self._insisted
+        with contextlib.suppress(DatabaseError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE), self._lock:
+                # Many may end at once. A look that began after this one was asked for serves it as well.
+                if self._insisted == ticket:
+                    self._insisted += 1
+                    await self._look(insist=True)
+
+    def sessions_of(self, environment_id: EnvironmentId) -> int | None:
+        """How many sessions an environment held at the last look; ``None`` before the first."""
+        return self._counts[environment_id] if self._summary is not None else None
+
+    # -- one look --------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(DatabaseError):  # it is on the timeline
+                await self.sample()
+            await asyncio.sleep(self._interval)
+
+    async def _look(self, *, insist: bool = False) -> tuple[Session, ...]:
+        # Before the question: an environment that ends while the server answers is not gone yet, or its
+        # sessions, which the server just named, would pass for zombies.
+        self._attribution.meet(self._environments())
+        try:
+            look = await self._in_thread(self._process_list.look)
+        except DatabaseError as error:
+            if not self._away:
+                self._away = True
+                self._timeline.record("database.unreachable", error.message)
+            raise
+        restarted, self._run = look.run != self._run, look.run
+        if restarted:
+            self._attribution.forget_sessions()
+            self._history.restart()
+        if self._away:
+            self._away = False
+            self._timeline.record("database.reachable", "it was started anew" if restarted else "it answers again")
+        await self._attribute(look, insist=insist)
+        self._keep(look)
+        return self._sessions
+
+    async def _attribute(self, look: Look, *, insist: bool) -> None:
+        # After the question: an environment may have come, and connected, while the server answered.
+        self._attribution.meet(self._environments(), only_new=True)
+        strangers = self._attribution.place([row for row in look.rows if row.id not in look.own], insist=insist)
+        if not strangers:
+            return
+        candidates = {
+            pid: environment.id
+            for environment in self._environments()
+            if environment.sandbox_kind == "process"
+            for pid in environment.process_ids()
+        }
+        if candidates:
+            port = int(self._server.variables(from_container=False)["DB_PORT"])
+            self._attribution.settle(await self._in_thread(find_holders, strangers, port, candidates))
+
+    def _keep(self, look: Look) -> None:
+        self._sessions = join_sessions(look.rows, self._attribution.owners, self._attribution.facts, look.own)
+        self._summary = summarize(
+            self._sessions,
+            max_connections=look.max_connections,
+            wait_timeout=look.wait_timeout,
+            reserved=self._server.reserved_sessions,
+        )
+        self._counts = Counter(session.environment for session in self._sessions if session.environment is not None)
+        self._history.update(self._sessions, self._summary)
+
+    async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))

@@ -1,0 +1,125 @@
+"""What works on this machine: looked at, not assumed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.errors import EmulatorError, one_error
+from emulator.model import FreezerReport, Function
+from emulator.sandbox.container import ContainerProvider
+from emulator.sandbox.engine import Engine, engine_answers
+from emulator.sandbox.instance import Instance
+from emulator.sandbox.process import ProcessProvider
+from emulator.sandbox.warden import Warden
+
+__all__ = ["Check", "Examination", "examine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    fine: bool
+    found: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All of them, and the freezer ladder of each kind of sandbox."""
+
+    checks: tuple[Check, ...]
+    freezers: dict[str, FreezerReport]
+
+
+async def examine() -> Examination:
+    """Try everything for real, and leave nothing behind."""
+    with one_error():
+        return await _examine()
+
+
+async def _examine() -> Examination:
+    checks = [_python(), _database_program()]
+    freezers: dict[str, FreezerReport] = {}
+    with Instance() as instance, Warden() as warden:
+        async with ProcessProvider(instance, warden) as provider:
+            freezers["process"] = provider.freezer_report
+            checks.append(_memory(provider.limits_memory))
+        complaint = await asyncio.to_thread(engine_answers)
+        if complaint is not None:
+            checks.append(
+                Check(
+                    "container engine",
+                    False,
+                    complaint,
+                    "install docker.io and start dockerd, or use processes",
+                )
+            )
+        else:
+            checks += await _containers(instance, warden, freezers)
+    checks.append(
+        Check(
+            "network freeze",
+            False,
+            "fidelity none: connections of a frozen environment are still answered",
+            "",
+        )
+    )
+    return Examination(tuple(checks), freezers)
+
+
+async def _containers(instance: Instance, warden: Warden, freezers: dict[str, FreezerReport]) -> list[Check]:
+    checks = []
+    async with asyncio.TaskGroup() as tasks, Engine(instance) as engine:
+
+        def spawn(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            return tasks.create_task(coroutine)
+
+        checks.append(Check("container engine", True, f"version {engine.version}"))
+        async with ContainerProvider(instance, warden, engine, spawn) as provider:
+            try:
+                await provider.prepare(Function(name="doctor", code=Path("/")))
+            except EmulatorError as error:
+                checks.append(Check("images", False, error.message, error.cure))
+            else:
+                found = provider.notes[0] if provider.notes else "AWS's own"
+                checks.append(Check("images", True, found))
+                freezers["container"] = provider.freezer_report
+    return checks
+
+
+def _python() -> Check:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return Check("python", True, f"{version}, which process sandboxes run as well")
+
+
+def _database_program() -> Check:
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
+    for name in ("mariadbd", "mysqld"):
+        if (program := shutil.which(name, path=path)) is not None:
+            return Check("database server", True, program)
+    return Check(
+        "database server",
+        False,
+        "no mariadbd or mysqld",
+        'apt-get install mariadb-server-core, or server = "docker" in [database]',
+    )
+
+
+def _memory(limited: bool) -> Check:
+    if limited:
+        return Check("memory limit of processes", True, "by control group")
+    return Check(
+        "memory limit of processes",
+        False,
+        "none: the memory controller is not ours to use",
+        "run as root, or use containers",
+    )

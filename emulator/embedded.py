@@ -1,0 +1,304 @@
+"""The emulator inside a Python program: in a thread of its own, behind plain blocking calls.
+
+with Emulator() as emulator:
+    orders = emulator.add(Function(name="orders", code="sample_functions/connect_once"))
+    first, second = orders.invoke({"id": 1}), orders.invoke({"id": 2})
+    assert second.environment_id == first.environment_id
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import pymysql.connections
+import uvloop
+
+from emulator.api.app import ApiServer
+from emulator.config import Settings
+from emulator.errors import DatabaseError, EmulatorError
+from emulator.invocation import Invocation, Outcome
+from emulator.logs import LogSink
+from emulator.model import (
+    Answer,
+    ConnectionsSummary,
+    EnvironmentId,
+    EnvironmentView,
+    Function,
+    Report,
+    Session,
+)
+from emulator.service import RecycleAnswer, Service, Status
+from emulator.timeline import TimelineEvent
+
+__all__ = ["DeployedFunction", "Emulator", "InvocationResult"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What came of an invocation, and what it took.
+
+    Attributes:
+        payload: the function's answer, or its error, as parsed JSON.
+        function_error: ``"Unhandled"`` when the function failed.
+        report: durations, memory and the log lines.
+    """
+
+    payload: Any
+    raw_payload: bytes
+    function_error: str | None
+    report: Report
+
+    @property
+    def request_id(self) -> str:
+        return self.report.request_id
+
+    @property
+    def environment_id(self) -> EnvironmentId:
+        return self.report.environment_id
+
+    @property
+    def cold_start(self) -> bool:
+        return self.report.cold_start
+
+    @property
+    def logs(self) -> str:
+        return self.report.logs.decode(errors="replace")
+
+    @classmethod
+    def of(cls, answer: Answer, report: Report) -> InvocationResult:
+        return cls(json.loads(answer.payload), answer.payload, answer.function_error, report)
+
+
+class Emulator:
+    """An emulator with everything that belongs to it, database server included, for as long as the ``with`` lasts.
+
+    Arguments:
+        settings: what a configuration file would say; by default a free port is taken.
+        base: relative code folders of the settings are below it.
+        log_sink: gets every line that functions and Lambda write, from the emulator's thread.
+
+    Raises:
+        EmulatorError: on entering, when it cannot start; nothing is left running.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        base: Path | None = None,
+        log_sink: LogSink | None = None,
+    ) -> None:
+        if not isinstance(settings, Settings):
+            settings = Settings().with_values({"emulator": {"port": 0}}).with_values(settings or {})
+        self._settings = settings
+        self._base, self._log_sink = base, log_sink
+        self._thread: threading.Thread | None = None
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._failure: BaseException | None = None
+        self.endpoint_url = ""
+        """What boto3, the AWS CLI and every SDK take as their endpoint."""
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._run, name="lambda-freezer", daemon=True)
+        self._thread.start()
+        try:
+            self._ready.result()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end()
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    # -- what one does with it ---------------------------------------------------------------------------
+
+    def add(self, function: Function) -> DeployedFunction:
+        """Deploy a function; one of the same name is replaced, its environments are recycled."""
+        self._call(self._service.add(function))
+        return DeployedFunction(self, function.name)
+
+    def function(self, name: str) -> DeployedFunction:
+        """One that the settings deployed."""
+        self._do(lambda: self._service.function(name))
+        return DeployedFunction(self, name)
+
+    def invoke(self, name: str, payload: Any = None) -> InvocationResult:
+        """Invoke and wait until the environment is at rest again: frozen, or gone.
+
+        Raises:
+            RequestError: what the API would answer with a status that is not 200.
+        """
+        return self._call(self._invoke(name, payload))
+
+    def invoke_parallel(self, name: str, payloads: list[Any]) -> list[InvocationResult]:
+        """Invoke once for each payload, all at the same time; the results in the order of the payloads."""
+
+        async def all_of_them() -> list[InvocationResult]:
+            return await asyncio.gather(*(self._invoke(name, payload) for payload in payloads))
+
+        return self._call(all_of_them())
+
+    def environments(self, function: str | None = None) -> list[EnvironmentView]:
+        """All environments, or those of one function; oldest first."""
+
+        async def environments() -> list[EnvironmentView]:
+            await self._service.look_at_sessions()
+            return self._service.environments(function)
+
+        return self._call(environments())
+
+    def connections(self, environment: EnvironmentId | None = None) -> tuple[Session, ...]:
+        """The database's sessions, of one environment or all, looked at now."""
+        return self._call(self._service.connections(environment))[0]
+
+    def connections_summary(self) -> ConnectionsSummary:
+        return self._call(self._service.connections())[1]
+
+    def recycle(self, function: str) -> RecycleAnswer:
+        """End a function's environments and wait until those that were idle are gone."""
+
+        async def recycle() -> RecycleAnswer:
+            answer = self._service.recycle_function(function)
+            for environment in answer.recycled:
+                await self._service.at_rest(environment)
+            return answer
+
+        return self._call(recycle())
+
+    def fast_forward(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> int:
+        """Skip time on the emulator's clock: idle timeouts and lifetimes pass; answers how many timers fired.
+
+        Processes and the database server live in real time: their own clocks do not move.
+        """
+        return self._do(lambda: self._service.clock.fast_forward(hours * 3600 + minutes * 60 + seconds))
+
+    def timeline(self, since: int = 0) -> list[TimelineEvent]:
+        """Everything that happened after event number ``since``, oldest first."""
+        return self._do(lambda: list(self._service.timeline.since(since)))
+
+    def wait_for(
+        self, kind: str, *, environment: str | None = None, since: int = 0, timeout: float = 30
+    ) -> TimelineEvent:
+        """The first event of a kind, of one environment or any; one that has happened already counts.
+
+        Arguments:
+            kind: as on the timeline: ``environment.frozen``, ``session.opened``.
+            since: only events after this number.
+            timeout: seconds to wait for it.
+
+        Raises:
+            EmulatorError: it did not happen in time.
+        """
+
+        def wanted(event: TimelineEvent) -> bool:
+            return event.kind == kind and environment in (None, event.environment)
+
+        return self._call(self._service.wait_for(wanted, since=since, timeout=timeout, what=kind))
+
+    def status(self) -> Status:
+        return self._do(self._service.status)
+
+    def connect(self, *, as_function: bool = False) -> pymysql.connections.Connection[Any]:
+        """A connection of your own to the emulator's database: as its administrator, or as the functions' user."""
+        server = self._service.database
+        if server is None:
+            raise DatabaseError("this emulator runs without a database")
+        return server.connect(as_function=as_function)
+
+    # -- the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 (it is handed to the caller's thread)
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            else:
+                self._failure = error
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._service = Service(self._settings, self._base, log_sink=self._log_sink)
+        server = ApiServer(self._service, host=self._settings.emulator.host, port=self._settings.emulator.port)
+        server.bind()
+        async with self._service, server:
+            self.endpoint_url = server.url
+            self._ready.set_result(None)
+            await self._stop.wait()
+
+    def _end(self) -> None:
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    async def _invoke(self, name: str, payload: Any) -> InvocationResult:
+        invocation = self._service.new_invocation(name, json.dumps(payload).encode())
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        invocation.on_report = done.set_result
+        invocation.on_answer = lambda outcome: done.set_result(outcome) if outcome.failure else None
+        self._service.submit(name, invocation)
+        return await self._result_of(invocation, await done)
+
+    async def _result_of(self, invocation: Invocation, outcome: Outcome) -> InvocationResult:
+        if outcome.failure is not None:
+            raise outcome.failure
+        assert outcome.answer is not None
+        assert outcome.report is not None
+        await self._service.at_rest(outcome.report.environment_id)
+        return InvocationResult.of(outcome.answer, outcome.report)
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None or self._thread is None or not self._thread.is_alive():
+            coroutine.close()
+            raise EmulatorError("the emulator does not run", cure="Use it inside its with block.")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _do(self, action: Callable[[], T]) -> T:
+        async def do() -> T:
+            return action()
+
+        return self._call(do())
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedFunction:
+    """A function that an emulator runs."""
+
+    emulator: Emulator
+    name: str
+
+    def invoke(self, payload: Any = None) -> InvocationResult:
+        """As :meth:`Emulator.invoke`."""
+        return self.emulator.invoke(self.name, payload)
+
+    def invoke_parallel(self, payloads: list[Any]) -> list[InvocationResult]:
+        """As :meth:`Emulator.invoke_parallel`."""
+        return self.emulator.invoke_parallel(self.name, payloads)
+
+    def environments(self) -> list[EnvironmentView]:
+        return self.emulator.environments(self.name)
+
+    def recycle(self) -> RecycleAnswer:
+        """As :meth:`Emulator.recycle`."""
+        return self.emulator.recycle(self.name)

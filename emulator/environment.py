@@ -1,0 +1,439 @@
+"""One execution environment: its lifecycle, its sandbox and its conversation with the runtime.
+
+It is the only caller of :func:`emulator.lifecycle.advance`, and every transition is one event on the timeline,
+with its reason. What happens on the warm path (thaw, hand out, answer, park, freeze) happens in plain calls
+from the connection of the runtime or of the client: no task, no future.
+
+DIFFERS from AWS for now: an environment whose runtime timed out, crashed or failed its init is recycled instead
+of being reset, and a failed init is not tried a second time inside the invocation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator import text
+from emulator.clock import Clock
+from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
+from emulator.invocation import Invocation
+from emulator.lifecycle import Event, State, advance
+from emulator.logs import LogSink, LogStream
+from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Report, RequestId
+from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
+from emulator.runtime_api.server import RuntimeApiServer
+from emulator.sandbox.base import ExitStatus, SandboxProvider, SandboxSpec, Spawn
+from emulator.timeline import Timeline
+from emulator.variables import lambda_variables
+
+__all__ = ["BeforeEnd", "Environment", "Owner", "Surroundings"]
+
+INIT_LIMIT = 10.0  # seconds [D]
+_OUT_OF_MEMORY = "Runtime.OutOfMemory"
+
+
+class BeforeEnd(Protocol):
+    """Called before an environment's processes are ended, while they can still be looked at."""
+
+    async def __call__(self, environment_id: EnvironmentId) -> None: ...
+
+
+class Owner(Protocol):
+    """Who is told that an environment is free, or no more."""
+
+    def environment_parked(self, environment: Environment) -> None: ...
+
+    def environment_gone(self, environment: Environment) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all environments of an emulator share."""
+
+    provider: SandboxProvider
+    runtime_api: RuntimeApiServer
+    timeline: Timeline
+    clock: Clock
+    spawn: Spawn
+    region: str
+    database: dict[str, str]
+    before_end: BeforeEnd | None = None
+    log_sink: LogSink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _InitFailure:
+    answer: Answer
+    status: str
+    error_type: str | None
+    reason: str
+
+
+class Environment:
+    """An environment of ``function``. It is made for an invocation and starts with it."""
+
+    def __init__(
+        self, environment_id: EnvironmentId, function: Function, surroundings: Surroundings, owner: Owner
+    ) -> None:
+        self.id = environment_id
+        self.function = function
+        self.state = State.STARTING
+        self.invocations = 0
+        self.freezes = 0
+        self.created_at = self.idle_since = surroundings.clock.monotonic()
+        self.end_when_parked: str | None = None
+        self._around = surroundings
+        self._owner = owner
+        self._created_wall = surroundings.clock.now()
+        self.log_stream = text.log_stream_name(self._created_wall, environment_id)
+        self._logs = LogStream(function.name, environment_id, surroundings.log_sink)
+        self._session = RuntimeSession(self)
+        self._invocation: Invocation | None = None
+        self.last_request_id: RequestId | None = None
+        self._handed_out_at = 0.0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._init_done: asyncio.Future[_InitFailure | None] = asyncio.get_running_loop().create_future()
+        self._init_ms: float | None = None
+        self._frozen_since: float | None = None
+        self._epoch = 0
+        self._start_task: asyncio.Task[None] | None = None
+        self.gone = asyncio.Event()
+        self._sandbox = surroundings.provider.create(
+            SandboxSpec(
+                environment_id,
+                function,
+                lambda_variables(
+                    function,
+                    region=surroundings.region,
+                    log_stream=self.log_stream,
+                    database=surroundings.database,
+                ),
+                surroundings.runtime_api.port,
+            ),
+            on_output=self._logs.write,
+            on_exit=self._exited,
+        )
+
+    # -- start -------------------------------------------------------------------------------------------
+
+    def start(self, invocation: Invocation) -> None:
+        """Begin life with this invocation to serve; returns at once."""
+        self._take(invocation)
+        self._record(f"cold start for request {invocation.request_id}: no idle environment")
+        self._start_task = self._around.spawn(self._start_guarded())
+
+    async def _start_guarded(self) -> None:
+        try:
+            await self._start()
+        except asyncio.CancelledError:
+            if self.state not in (State.SHUTTING_DOWN, State.GONE):
+                raise  # it is not our own end() that cancelled us
+        except SandboxError as error:
+            self._fail_invocation(ServiceError(error.message, cure=error.cure))
+            self.end(f"the sandbox could not be started: {error.message}")
+        finally:
+            self._start_task = None
+
+    async def _start(self) -> None:
+        api = self._around.runtime_api
+        api.register(self._sandbox.view.address, self._session, self._sandbox.owns_connection)
+        await self._sandbox.start()
+        self._fire(Event.SANDBOX_STARTED, "the sandbox runs, the runtime starts")
+        self._logs.platform(text.init_start_line(self.function.runtime))
+        try:
+            async with asyncio.timeout(INIT_LIMIT):
+                failure = await self._init_done
+        except TimeoutError:
+            failure = self._init_timeout()
+        self._init_ms = (time.time() - self._sandbox.started_at) * 1000
+        if failure is not None:
+            self._init_failed(failure)
+            return
+        self._sandbox.initialized()
+        self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
+        self._deliver()
+
+    def _init_timeout(self) -> _InitFailure:
+        request_id = self.last_request_id or ""
+        return _InitFailure(
+            Answer(text.timeout_body(request_id, INIT_LIMIT), "Unhandled", "Sandbox.Timedout"),
+            "timeout",
+            None,
+            f"init took longer than {INIT_LIMIT:.0f} s",
+        )
+
+    def _init_failed(self, failure: _InitFailure) -> None:
+        self._sandbox.drain_output()
+        self._logs.platform(text.init_report_line(self._init_ms or 0.0, "init", failure.status, failure.error_type))
+        self._handed_out_at = time.perf_counter()
+        if self._invocation is not None:
+            self._logs.platform(text.start_line(self._invocation.request_id))
+            self._invocation.answer(failure.answer)
+        self._finish_invocation(failure.status, failure.error_type)
+        self.end(failure.reason)
+
+    # -- invoke ------------------------------------------------------------------------------------------
+
+    def invoke(self, invocation: Invocation) -> None:
+        """Serve one more event; only for an environment that its owner holds to be free."""
+        self._take(invocation)
+        if self.state is State.IDLE:
+            self._deliver()
+            return
+        self._fire(Event.THAW, "an event came")
+        epoch = self._next_epoch()
+        try:
+            self._sandbox.freezer.thaw(functools.partial(self._thawed, epoch))
+        except FreezeError as error:
+            self._thawed(epoch, error)
+
+    def _take(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self._handed_out_at = time.perf_counter()
+        self.last_request_id = invocation.request_id
+        invocation.outcome.environment_id = self.id
+
+    def _thawed(self, epoch: int, error: FreezeError | None) -> None:
+        if epoch != self._epoch:
+            return
+        if error is not None:
+            self._fail_invocation(ServiceError(error.message, cure=error.cure))
+            self.end(f"it could not be thawed: {error.message}")
+            return
+        self._frozen_since = None
+        self._fire(Event.THAW_CONFIRMED)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        invocation = self._invocation
+        assert invocation is not None, "an environment is made or thawed for an invocation"
+        self._fire(Event.INVOKE)
+        self.invocations += 1
+        self._logs.platform(text.start_line(invocation.request_id))
+        timeout = self.function.timeout
+        self._handed_out_at = time.perf_counter()
+        self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
+        event = InvocationEvent(
+            invocation.request_id,
+            invocation.payload,
+            int((time.time() + timeout) * 1000),
+            invocation.function_arn,
+            invocation.trace_id,
+            invocation.client_context,
+        )
+        # A runtime that is not there has died this very moment: its exit is on its way to us.
+        self._session.hand_out(event)
+
+    def runtime_answered(self, answer: Answer) -> None:
+        """The client gets its answer now; the environment is busy until the runtime is parked again."""
+        if self._invocation is not None:
+            self._invocation.answer(answer)
+            self._record("", kind="invocation.answered")
+
+    def runtime_parked(self) -> None:
+        if self.state in (State.STARTING, State.INIT):
+            self._settle_init(None)
+        elif self.state is State.INVOKING:
+            error = self._invocation.outcome.answer if self._invocation is not None else None
+            failed = error is not None and error.error_type is not None
+            self._finish_invocation("error" if failed else None, error.error_type if error else None)
+            self._fire(Event.PARKED)
+            self.idle_since = self._around.clock.monotonic()
+            self._owner.environment_parked(self)
+
+    def runtime_failed_init(self, body: bytes, error_type: str) -> None:
+        self._settle_init(
+            _InitFailure(Answer(body, "Unhandled", error_type), "error", error_type, f"init failed: {error_type}")
+        )
+
+    def _settle_init(self, failure: _InitFailure | None) -> None:
+        if not self._init_done.done():
+            self._init_done.set_result(failure)
+
+    def _timed_out(self) -> None:
+        self._deadline = None
+        invocation = self._invocation
+        if invocation is None:
+            return
+        invocation.answer(
+            Answer(
+                text.timeout_body(invocation.request_id, self.function.timeout),
+                "Unhandled",
+                "Sandbox.Timedout",
+            )
+        )
+        self._finish_invocation("timeout", None)
+        self.end(f"the invocation took longer than {self.function.timeout} s")
+
+    def _exited(self, status: ExitStatus) -> None:
+        if self.state in (State.SHUTTING_DOWN, State.GONE):
+            return
+        message = text.exit_message(self.last_request_id or "", status.code, status.signal)
+        error_type = _OUT_OF_MEMORY if status.out_of_memory else "Runtime.ExitError"
+        answer = Answer(text.error_body(error_type, message), "Unhandled", error_type)
+        reason = "out of memory" if status.out_of_memory else message.partition("Error: ")[2]
+        if self.state in (State.STARTING, State.INIT):
+            self._settle_init(_InitFailure(answer, "error", error_type, reason))
+            return
+        if self._invocation is not None:
+            self._invocation.answer(answer)
+            self._finish_invocation("error", error_type)
+        self.end(reason)
+
+    def _finish_invocation(self, status: str | None, error_type: str | None) -> None:
+        """Everybody is parked, or the environment has failed: END, REPORT, and whoever waits for them."""
+        invocation, self._invocation = self._invocation, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if invocation is None:
+            return
+        duration_ms = (time.perf_counter() - self._handed_out_at) * 1000
+        if status == "timeout":
+            duration_ms = self.function.timeout * 1000.0  # [R] exactly that, whatever the timer did
+        self._sandbox.drain_output()
+        cold = self.invocations <= 1
+        init_ms = self._init_ms if cold else None
+        report = Report(
+            request_id=invocation.request_id,
+            environment_id=self.id,
+            log_stream=self.log_stream,
+            cold_start=cold,
+            duration_ms=duration_ms,
+            billed_ms=text.billed_milliseconds(duration_ms, init_ms),
+            memory_mb=self.function.memory,
+            # [R] out of memory: what was used is what there was
+            max_memory_mb=self.function.memory if error_type == _OUT_OF_MEMORY else self._max_memory_mb(),
+            init_ms=init_ms,
+            # A handled error is a success for the platform: only what ends the environment has a status.
+            status=status if status == "timeout" or self._is_fatal(error_type) else None,
+            error_type=error_type,
+        )
+        self._logs.platform(text.end_line(invocation.request_id))
+        self._logs.platform(text.report_line(report))
+        self._record("", kind="invocation.finished", request_id=invocation.request_id)
+        invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
+
+    def _max_memory_mb(self) -> int:
+        return min(self.function.memory, -(-self._sandbox.peak_memory() // 2**20))
+
+    def _is_fatal(self, error_type: str | None) -> bool:
+        return error_type in ("Runtime.ExitError", _OUT_OF_MEMORY) or self.state is State.INIT
+
+    def _fail_invocation(self, failure: ServiceError) -> None:
+        invocation, self._invocation = self._invocation, None
+        if invocation is not None:
+            invocation.fail(failure)
+
+    # -- freeze ------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Stop every process; done when the state says ``frozen``. A freeze that fails leaves it idle."""
+        self._fire(Event.FREEZE)
+        epoch = self._next_epoch()
+        try:
+            self._sandbox.freezer.freeze(functools.partial(self._froze, epoch))
+        except FreezeError as error:
+            self._froze(epoch, error)
+
+    def _froze(self, epoch: int, error: FreezeError | None) -> None:
+        if epoch != self._epoch or self.state is not State.FREEZING:
+            return  # a thaw, or the end, has overtaken this freeze
+        if error is not None:
+            self._fire(Event.FREEZE_FAILED, error.message)
+            return
+        self.freezes += 1
+        self._frozen_since = self._around.clock.now()
+        self._fire(Event.FREEZE_CONFIRMED)
+
+    def _next_epoch(self) -> int:
+        self._epoch += 1
+        return self._epoch
+
+    # -- end ---------------------------------------------------------------------------------------------
+
+    def end(self, reason: str) -> None:
+        """Begin the end; :attr:`gone` is set when nothing is left. A second call changes nothing.
+
+        No extension is there to be told, so nobody is: no signal, no grace ([D] a shutdown of 0 ms).
+        """
+        if self.state in (State.SHUTTING_DOWN, State.GONE):
+            return
+        self._fire(Event.END, reason)
+        self._next_epoch()
+        self._fail_invocation(ServiceError(f"the environment was ended: {reason}"))
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._around.spawn(self._tear_down())
+
+    async def _tear_down(self) -> None:
+        self._around.runtime_api.unregister(self._sandbox.view.address)
+        start_task = self._start_task
+        if start_task is not None and start_task is not asyncio.current_task():
+            start_task.cancel()
+            await asyncio.wait([start_task])
+        if self._around.before_end is not None:
+            with contextlib.suppress(EmulatorError):  # a database that is away must not keep environments alive
+                await self._around.before_end(self.id)
+        try:
+            await self._sandbox.stop()
+        except EmulatorError as error:
+            self._record(f"its sandbox could not be removed: {error.message}", kind="environment.error")
+        self._fire(Event.ENDED)
+        self.gone.set()
+        self._owner.environment_gone(self)
+
+    # -- views -------------------------------------------------------------------------------------------
+
+    @property
+    def sandbox_kind(self) -> str:
+        return self._sandbox.view.kind
+
+    @property
+    def address(self) -> str:
+        return self._sandbox.view.address
+
+    def process_ids(self) -> list[int]:
+        return list(self._sandbox.process_ids())
+
+    def view(self, connections: int | None) -> EnvironmentView:
+        """What the inspection API shows. ``connections`` is the count of its database sessions, if known."""
+        idle = self.state in (State.IDLE, State.FREEZING, State.FROZEN)
+        now = self._around.clock.monotonic()
+        return EnvironmentView(
+            id=self.id,
+            function=self.function.name,
+            version=text.VERSION,
+            state=self.state,
+            sandbox=self._sandbox.view,
+            log_stream=self.log_stream,
+            created_at=self._created_wall,
+            invocations=self.invocations,
+            cold=self.invocations <= 1,
+            last_request_id=self.last_request_id,
+            frozen_since=self._frozen_since,
+            freezes=self.freezes,
+            idle_seconds=now - self.idle_since if idle else 0.0,
+            connections=connections,
+            memory_bytes=self._sandbox.peak_memory(),
+        )
+
+    def _fire(self, event: Event, reason: str = "") -> None:
+        self.state = advance(self.state, event)
+        self._record(reason)
+
+    def _record(self, reason: str, *, kind: str | None = None, request_id: str | None = None) -> None:
+        invocation = self._invocation
+        self._around.timeline.record(
+            kind or f"environment.{self.state}",
+            reason,
+            function=self.function.name,
+            environment=self.id,
+            request_id=request_id or (invocation.request_id if invocation is not None else None),
+        )

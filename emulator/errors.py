@@ -1,0 +1,198 @@
+"""Every error the emulator raises on purpose, as one tree.
+
+    EmulatorError
+    ├── ConfigurationError          a setting, a file or an argument is not usable
+    │   └── CodeError               the folder that holds a function's code is not usable
+    ├── AddressInUseError           something else listens where the emulator should
+    ├── NotRunningError             a command needs a running emulator and none answers
+    ├── IllegalTransitionError      an environment was asked for something its state forbids
+    ├── SandboxError                a sandbox could not be made, frozen, thawed or ended
+    │   ├── EngineError             the container engine refused, failed or did not answer in time
+    │   ├── ImageNotFoundError      no image serves the function's runtime
+    │   └── FreezeError             a freezer did not stop or continue an environment
+    ├── DatabaseError               the database server cannot be started, reached or asked
+    └── RequestError                a request that AWS answers with an error of its own
+        ├── FunctionNotFoundError           404
+        ├── InvalidRequestContentError      400
+        ├── InvalidParameterValueError      400
+        ├── ValidationError                 400
+        ├── RequestTooLargeError            413
+        ├── ThrottledError                  429
+        └── ServiceError                    500, 502: the emulator itself could not serve
+
+The message says what happened; ``cure`` says what the reader can do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = [
+    "AddressInUseError",
+    "CodeError",
+    "ConfigurationError",
+    "DatabaseError",
+    "EmulatorError",
+    "EngineError",
+    "FreezeError",
+    "FunctionNotFoundError",
+    "IllegalTransitionError",
+    "ImageNotFoundError",
+    "InvalidParameterValueError",
+    "InvalidRequestContentError",
+    "NotRunningError",
+    "RequestError",
+    "RequestTooLargeError",
+    "SandboxError",
+    "ServiceError",
+    "ThrottledError",
+    "ValidationError",
+    "one_error",
+]
+
+
+class EmulatorError(Exception):
+    """Base of the tree: a message, and the cure where there is one."""
+
+    def __init__(self, message: str, *, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.cure}" if self.cure else self.message
+
+
+class ConfigurationError(EmulatorError):
+    """A setting, a file or an argument is not usable."""
+
+
+class CodeError(ConfigurationError):
+    """The folder that holds a function's code is missing, unreadable or empty of its handler."""
+
+
+class AddressInUseError(EmulatorError):
+    """Something else listens where the emulator should."""
+
+
+class NotRunningError(EmulatorError):
+    """A command needs a running emulator and none answers."""
+
+
+class IllegalTransitionError(EmulatorError):
+    """An environment was asked for something that its state forbids; nothing was changed."""
+
+    def __init__(self, state: str, event: str) -> None:
+        super().__init__(f"an environment that is {state} cannot take the event {event}")
+        self.state = state
+        self.event = event
+
+
+class SandboxError(EmulatorError):
+    """A sandbox could not be made, frozen, thawed or ended."""
+
+
+class EngineError(SandboxError):
+    """The container engine refused, failed or did not answer in time."""
+
+
+class ImageNotFoundError(SandboxError):
+    """No image serves the function's runtime."""
+
+
+class FreezeError(SandboxError):
+    """A freezer did not stop or continue an environment."""
+
+
+class DatabaseError(EmulatorError):
+    """The database server cannot be started, reached or asked."""
+
+
+class RequestError(EmulatorError):
+    """A request that AWS answers with an error of its own (never a function's error, which is a 200).
+
+    ``status`` is the HTTP status, ``code`` the error type in ``x-amzn-ErrorType``; ``body`` is the JSON
+    object in AWS's own, inconsistent spelling of its members (recorded, see docs/fidelity.md).
+    """
+
+    status = 400
+    code = "InvalidParameterValueException"
+    message_member = "message"
+
+    def body(self) -> dict[str, str]:
+        return {"Type": "User", self.message_member: self.message}
+
+
+class FunctionNotFoundError(RequestError):
+    """No function of that name is deployed here."""
+
+    status = 404
+    code = "ResourceNotFoundException"
+    message_member = "Message"
+
+
+class InvalidRequestContentError(RequestError):
+    """The payload is not JSON."""
+
+    code = "InvalidRequestContentException"
+
+
+class InvalidParameterValueError(RequestError):
+    """A parameter has a value that the operation does not take."""
+
+
+class ValidationError(RequestError):
+    """A parameter does not have the form that the API model asks for."""
+
+    code = "ValidationException"
+
+    def body(self) -> dict[str, str]:
+        return {"message": self.message}
+
+
+class RequestTooLargeError(RequestError):
+    """The payload is larger than Lambda takes."""
+
+    status = 413
+    code = "RequestEntityTooLargeException"
+    message_member = "Message"
+
+
+class ThrottledError(RequestError):
+    """No environment may be started for this request: the concurrency limit is reached."""
+
+    status = 429
+    code = "TooManyRequestsException"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Rate Exceeded.")
+        self.reason = reason
+
+    def body(self) -> dict[str, str]:
+        return {"Reason": self.reason, "Type": "User", "message": self.message}
+
+
+class ServiceError(RequestError):
+    """The emulator could not serve: no sandbox, no image, or it is stopping."""
+
+    status = 502
+    code = "ServiceException"
+    message_member = "Message"
+
+    def body(self) -> dict[str, str]:
+        return {"Type": "Service", "Message": str(self)}
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Let an error of ours that leaves a task group alone leave it as itself, for who shows it to people."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        inner: BaseException = group
+        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+            inner = inner.exceptions[0]
+        if isinstance(inner, EmulatorError):
+            raise inner from inner.__cause__
+        raise

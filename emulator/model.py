@@ -1,0 +1,264 @@
+"""The records the emulator speaks in: functions, invocations, and what can be seen of environments.
+
+Pure and frozen. Sizes are MiB where the name says memory or storage (as in AWS's own settings) and
+bytes where it says bytes; times are seconds unless the name ends in ``_ms``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NewType
+
+from emulator.errors import ConfigurationError
+
+__all__ = [
+    "MAX_EVENT_PAYLOAD_BYTES",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_RESPONSE_BYTES",
+    "Answer",
+    "ConnectionsSummary",
+    "EnvironmentId",
+    "EnvironmentView",
+    "FreezerReport",
+    "Function",
+    "Report",
+    "RequestId",
+    "RungReport",
+    "SandboxView",
+    "Session",
+]
+
+EnvironmentId = NewType("EnvironmentId", str)
+RequestId = NewType("RequestId", str)
+
+MAX_PAYLOAD_BYTES = 6_291_456  # [R] "Request must be smaller than 6291456 bytes"
+MAX_EVENT_PAYLOAD_BYTES = 1_048_576  # [D] asynchronous invocations, since 2025-10
+MAX_RESPONSE_BYTES = 6_291_556  # [C] 6 MiB + 100
+
+_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
+_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
+# [D] configuration-envvars: these belong to Lambda.
+_RESERVED_VARIABLES = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+_MAX_VARIABLES_BYTES = 4096
+
+
+def _default_runtime() -> str:
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """What the user deployed.
+
+    Arguments:
+        name: 1 to 64 letters, digits, ``-`` and ``_``.
+        code: the folder that becomes ``/var/task``.
+        handler: ``module.function`` as the runtime takes it.
+        runtime: AWS's identifier, such as ``python3.12``; by default the Python that runs the emulator.
+        memory: MiB, 128 to 10,240.
+        timeout: whole seconds, 1 to 900.
+        ephemeral_storage: MiB of ``/tmp``, 512 to 10,240.
+        environment: variables of the function; Lambda's own names are refused.
+        image: a container image to use instead of the one the runtime stands for.
+        policy: the settings of the ``[policy]`` table that are different for this function.
+
+    Raises:
+        ConfigurationError: a value that AWS would refuse as well, with what is allowed.
+    """
+
+    name: str
+    code: Path
+    handler: str = "app.handler"
+    runtime: str = field(default_factory=_default_runtime)
+    memory: int = 128
+    timeout: int = 3
+    ephemeral_storage: int = 512
+    environment: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", Path(self.code))
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"{self.name!r} is not a function name",
+                cure="A name is 1 to 64 letters, digits, hyphens and underscores.",
+            )
+        self._check_range("memory", self.memory, 128, 10_240, "MiB")
+        self._check_range("timeout", self.timeout, 1, 900, "seconds")
+        self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
+        if not self.handler.strip():
+            self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
+        self._check_environment()
+
+    def _check_range(self, key: str, value: int, low: int, high: int, unit: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self._refuse(f"{key} is {value!r}", f"{key} is a whole number of {unit} from {low:,} to {high:,}.")
+
+    def _check_environment(self) -> None:
+        for key, value in dict[str, Any](self.environment).items():
+            if not isinstance(value, str):
+                self._refuse(f"environment variable {key} is {value!r}", "Values of variables are strings.")
+            if not _VARIABLE.fullmatch(key):
+                self._refuse(
+                    f"{key!r} is not a name for an environment variable",
+                    "A name starts with a letter and has two or more letters, digits and underscores.",
+                )
+            if key in _RESERVED_VARIABLES:
+                self._refuse(f"environment variable {key} is reserved", "Lambda sets it itself; take another name.")
+        measured = json.dumps(dict(self.environment), separators=(",", ":"))
+        if len(measured) > _MAX_VARIABLES_BYTES:
+            self._refuse(f"its environment variables take {len(measured):,} bytes", "Together they may take 4 KB.")
+
+    def _refuse(self, found: str, cure: str) -> None:
+        raise ConfigurationError(f"function {self.name}: {found}", cure=cure)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client gets: known as soon as the runtime posted its response."""
+
+    payload: bytes
+    function_error: str | None = None  # "Unhandled", or nothing
+    error_type: str | None = None  # for logs and telemetry; the payload is passed on untouched
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One finished invocation: known when every party is parked again, or the environment failed.
+
+    Attributes:
+        duration_ms: from handing the event out until everybody was parked again.
+        billed_ms: duration and init, rounded up to whole milliseconds.
+        init_ms: length of the Init phase; only on the first invocation of an environment.
+        max_memory_mb: the most that the environment ever used, in MiB.
+        logs: what the function and Lambda wrote for this invocation, START to REPORT.
+    """
+
+    request_id: RequestId
+    environment_id: EnvironmentId
+    log_stream: str
+    cold_start: bool
+    duration_ms: float
+    billed_ms: int
+    memory_mb: int
+    max_memory_mb: int
+    init_ms: float | None = None
+    status: str | None = None  # None for success, else "timeout" or "error"
+    error_type: str | None = None
+    logs: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxView:
+    """Where an environment runs. ``pid`` is the host's number of its first process, 0 if unknown."""
+
+    kind: str
+    id: str
+    pid: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """An environment as the inspection API shows it. Moments are seconds since the epoch."""
+
+    id: EnvironmentId
+    function: str
+    version: str
+    state: str
+    sandbox: SandboxView
+    log_stream: str
+    created_at: float
+    invocations: int
+    cold: bool
+    last_request_id: RequestId | None
+    frozen_since: float | None
+    freezes: int
+    idle_seconds: float
+    connections: int | None
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session of the database server, joined to the environment that opened it.
+
+    Attributes:
+        id: the server's thread id.
+        environment: who opened it; ``None`` where that is not known, for it was not one of ours.
+        request_id: the invocation that runs in that environment, or the last one that did.
+        command: as the server says it: ``Sleep``, ``Query``, ...
+        seconds: how long it has been doing that.
+        zombie: the environment is gone and the server still holds the session.
+    """
+
+    id: int
+    environment: EnvironmentId | None
+    environment_state: str | None
+    function: str | None
+    request_id: RequestId | None
+    user: str
+    database: str | None
+    command: str
+    seconds: float
+    statement: str | None
+    client_address: str
+    zombie: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsSummary:
+    """Counts over all sessions of functions, and the limits of the server they run against."""
+
+    connected: int
+    active: int
+    sleeping: int
+    zombies: int
+    max_connections: int
+    wait_timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class RungReport:
+    """One rung of the freezer ladder, as probed at start; medians in microseconds."""
+
+    name: str
+    available: bool
+    reason: str
+    freeze_us: float | None = None
+    thaw_us: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FreezerReport:
+    """The freezer in force and the whole ladder, best first."""
+
+    name: str
+    rungs: tuple[RungReport, ...]

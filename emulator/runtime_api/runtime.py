@@ -1,0 +1,204 @@
+"""The Runtime API as one environment's runtime sees it: which call is allowed when, and what it is answered.
+
+The session is a state machine without I/O. The server hands it requests and writes its answers; the
+environment hears what matters through :class:`RuntimeEvents` and hands events out with
+:meth:`RuntimeSession.hand_out`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from emulator import text
+from emulator.model import MAX_RESPONSE_BYTES, Answer, RequestId
+
+__all__ = ["InvocationEvent", "Reply", "RuntimeEvents", "RuntimeSession", "State"]
+
+
+class State(StrEnum):
+    """The runtime's states, under the names that appear in AWS's error messages [C]."""
+
+    STARTED = "Started"
+    INIT_ERROR = "InitError"
+    READY = "Ready"
+    RUNNING = "Running"
+    RESPONSE_SENT = "RuntimeResponseSentState"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationEvent:
+    """One event as it is handed to the runtime. ``deadline_ms`` is milliseconds since the epoch."""
+
+    request_id: RequestId
+    payload: bytes
+    deadline_ms: int
+    function_arn: str
+    trace_id: str
+    client_context: str | None = None
+    cognito_identity: str | None = None
+
+    def head(self) -> bytes:
+        """The head of the answer to ``GET /next``; headers without a value are left out [C]."""
+        optional = ""
+        if self.client_context:
+            optional += f"Lambda-Runtime-Client-Context: {self.client_context}\r\n"
+        if self.cognito_identity:
+            optional += f"Lambda-Runtime-Cognito-Identity: {self.cognito_identity}\r\n"
+        return (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: {self.request_id}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {self.deadline_ms}\r\n"
+            f"Lambda-Runtime-Invoked-Function-Arn: {self.function_arn}\r\n"
+            f"Lambda-Runtime-Trace-Id: {self.trace_id}\r\n"
+            f"{optional}Content-Length: {len(self.payload)}\r\n\r\n"
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to a call: status and JSON body."""
+
+    status: int
+    body: bytes
+
+
+def _reply_error(status: int, error_type: str, message: str) -> Reply:
+    # AWS's agent encodes with Go's encoder: message first, a newline at the end.
+    return Reply(status, text.to_json({"errorMessage": message, "errorType": error_type}) + b"\n")
+
+
+ACCEPTED = Reply(202, b'{"status":"OK"}\n')
+INVALID_REQUEST_ID = _reply_error(400, "InvalidRequestID", "Invalid request ID")
+TOO_LARGE = _reply_error(
+    413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
+)
+TRUNCATED = _reply_error(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+INVALID_MODE = _reply_error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+
+
+def _forbidden(state: str, target: str) -> Reply:
+    return _reply_error(
+        403,
+        "InvalidStateTransition",
+        f"State transition from {state} to {target} failed for runtime. Error: State transition is not allowed",
+    )
+
+
+class RuntimeEvents(Protocol):
+    """What an environment wants to hear of its runtime."""
+
+    def runtime_parked(self) -> None:
+        """The runtime waits for its next event."""
+        ...
+
+    def runtime_answered(self, answer: Answer) -> None:
+        """The running invocation has its result."""
+        ...
+
+    def runtime_failed_init(self, body: bytes, error_type: str) -> None:
+        """The function's module-level code failed; the body is what the client is to get."""
+        ...
+
+
+class RuntimeSession:
+    """The conversation with one runtime process."""
+
+    def __init__(self, events: RuntimeEvents) -> None:
+        self._events = events
+        self.state = State.STARTED
+        self._current: InvocationEvent | None = None
+        self._parked: Callable[[InvocationEvent], None] | None = None
+
+    def next(self, send: Callable[[InvocationEvent], None]) -> Reply | None:
+        """``GET /runtime/invocation/next``: parked until there is an event, however long that takes."""
+        match self.state:
+            case State.INIT_ERROR:
+                return _forbidden(self.state, State.READY)
+            case State.RUNNING if self._current is not None:
+                # [C] An impatient runtime gets the same event again.
+                send(self._current)
+                return None
+            case State.READY:
+                self._parked = send  # the runtime gave its first connection up
+                return None
+            case _:
+                self.state = State.READY
+                self._current = None
+                self._parked = send
+                self._events.runtime_parked()
+                return None
+
+    def hand_out(self, event: InvocationEvent) -> bool:
+        """Answer the parked call; ``False`` when the runtime is not there. If it calls again, it gets the event."""
+        if self.state is not State.READY:
+            return False
+        send, self._parked = self._parked, None
+        self.state = State.RUNNING
+        self._current = event
+        if send is None:
+            return False
+        send(event)
+        return True
+
+    def unpark(self, send: Callable[[InvocationEvent], None]) -> None:
+        """The connection of a parked call is gone."""
+        if self._parked == send:
+            self._parked = None
+
+    def response(self, request_id: str, body: bytes | None, mode: str | None = None) -> Reply:
+        """``POST .../response``; a body of ``None`` was larger than allowed."""
+        if (refused := self._check_turn(request_id, "InvocationResponse")) is not None:
+            return refused
+        if mode not in (None, "", "streaming"):
+            self._finish(
+                text.error_body("Runtime.InvalidResponseModeHeader", "Invalid function response mode"),
+                "Runtime.InvalidResponseModeHeader",
+            )
+            return INVALID_MODE
+        if body is None:
+            self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
+            return TOO_LARGE
+        self.state = State.RESPONSE_SENT
+        self._events.runtime_answered(Answer(body))
+        return ACCEPTED
+
+    def error(self, request_id: str, body: bytes | None, error_type: str | None) -> Reply:
+        """``POST .../error``: an error that the function or its runtime reports itself."""
+        if (refused := self._check_turn(request_id, "InvocationErrorResponse")) is not None:
+            return refused
+        if body is None:
+            self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
+            return TOO_LARGE
+        self._finish(body or _unknown_error(error_type), text.filter_error_type(error_type))
+        return ACCEPTED
+
+    def init_error(self, body: bytes | None, error_type: str | None) -> Reply:
+        """``POST /runtime/init/error``: only before the first ``next``."""
+        if self.state is not State.STARTED:
+            return _forbidden(self.state, State.INIT_ERROR)
+        self.state = State.INIT_ERROR
+        self._events.runtime_failed_init(body or _unknown_error(error_type), text.filter_error_type(error_type))
+        return ACCEPTED
+
+    def _check_turn(self, request_id: str, target: str) -> Reply | None:
+        if self._current is None or self._current.request_id != request_id:
+            return INVALID_REQUEST_ID
+        if self.state is not State.RUNNING:
+            return _forbidden(self.state, target)
+        return None
+
+    def _finish(self, payload: bytes, error_type: str) -> None:
+        self.state = State.RESPONSE_SENT
+        # [R] "Unhandled" for everything, reported properly or not.
+        self._events.runtime_answered(Answer(payload, "Unhandled", error_type))
+
+
+def _unknown_error(error_type: str | None) -> bytes:
+    body = {"errorMessage": "Unknown application error occurred"}
+    if error_type:
+        body["errorType"] = error_type
+    return json.dumps(body, separators=(",", ":")).encode()

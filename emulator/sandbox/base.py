@@ -1,0 +1,217 @@
+"""The seam between an environment and the place it runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from emulator.errors import SandboxError
+from emulator.model import EnvironmentId, FreezerReport, Function, SandboxView
+from emulator.sandbox.freezer import FakeFreezer, Freezer
+
+__all__ = [
+    "ExitStatus",
+    "FakeProvider",
+    "FakeSandbox",
+    "Sandbox",
+    "SandboxProvider",
+    "SandboxSpec",
+    "Spawn",
+]
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a coroutine in a task group that outlives the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How the first process of a sandbox ended."""
+
+    code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+
+    @classmethod
+    def from_shell(cls, code: int, *, out_of_memory: bool = False) -> ExitStatus:
+        """From the number a shell or an engine reports, where 128 + n stands for signal n."""
+        if code > 128 and code - 128 in signal.valid_signals():
+            return cls(signal=code - 128, out_of_memory=out_of_memory)
+        return cls(code=code, out_of_memory=out_of_memory)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """Everything a sandbox needs to know to run one environment.
+
+    ``variables`` are complete but for what only the sandbox knows: paths, and the host of the Runtime API.
+    """
+
+    environment_id: EnvironmentId
+    function: Function
+    variables: Mapping[str, str]
+    runtime_api_port: int
+
+
+class Sandbox(Protocol):
+    """One environment's processes, and their surroundings."""
+
+    @property
+    def view(self) -> SandboxView: ...
+
+    @property
+    def started_at(self) -> float:
+        """When the runtime's process began to run, in seconds since the epoch."""
+        ...
+
+    @property
+    def freezer(self) -> Freezer:
+        """There is one once the sandbox has started."""
+        ...
+
+    async def start(self) -> None:
+        """Make the surroundings and start the runtime.
+
+        Raises:
+            SandboxError: it could not be started; nothing is left of it.
+        """
+        ...
+
+    def initialized(self) -> None:
+        """Init is over: from now on the function gets the CPU share that its memory setting buys."""
+        ...
+
+    def drain_output(self) -> None:
+        """Hand on what the processes have written so far."""
+        ...
+
+    def peak_memory(self) -> int:
+        """The most bytes of memory that the environment used at once; 0 where that cannot be known."""
+        ...
+
+    def process_ids(self) -> Sequence[int]:
+        """Every process inside, by the host's numbers; empty where they cannot be seen."""
+        ...
+
+    def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
+        """Whether a connection to the Runtime API (our end, its end) comes from inside this sandbox."""
+        ...
+
+    async def stop(self) -> None:
+        """End every process without a signal it could catch, and remove the surroundings. Idempotent."""
+        ...
+
+
+OnOutput = Callable[[bytes], None]
+OnExit = Callable[[ExitStatus], None]
+
+
+class SandboxProvider(Protocol):
+    """Makes sandboxes of one kind; entering it prepares what they share, leaving it removes that."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def runtime_api_host(self) -> str:
+        """The address to listen on so that sandboxes reach the Runtime API."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a user should know about the sandboxes here, in sentences: stand-ins, missing rights."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def freezer_report(self) -> FreezerReport: ...
+
+    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> Sandbox:
+        """A sandbox that is not started yet."""
+        ...
+
+    async def prepare(self, function: Function) -> None:
+        """Find what the function needs to run here, once, before its first environment.
+
+        Raises:
+            SandboxError: no image, no interpreter, no engine, with the cure.
+        """
+        ...
+
+
+class FakeSandbox:
+    """A sandbox without processes: the test plays the runtime."""
+
+    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
+        self.spec = spec
+        self.freezer = FakeFreezer()
+        self.view = SandboxView("fake", spec.environment_id, 0, address)
+        self.started_at = time.time()
+        self.started = self.stopped = self.is_initialized = False
+        self.fail_start_with: SandboxError | None = None
+        self.on_output, self.on_exit = on_output, on_exit
+        self.pending_output = b""
+
+    async def start(self) -> None:
+        if self.fail_start_with is not None:
+            raise self.fail_start_with
+        self.started = True
+
+    def initialized(self) -> None:
+        self.is_initialized = True
+
+    def drain_output(self) -> None:
+        if self.pending_output:
+            output, self.pending_output = self.pending_output, b""
+            self.on_output(output)
+
+    def peak_memory(self) -> int:
+        return 36 * 2**20
+
+    def process_ids(self) -> Sequence[int]:
+        return ()
+
+    def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
+        return True
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
+class FakeProvider:
+    """Makes :class:`FakeSandbox` objects and remembers them."""
+
+    kind: str = "fake"
+    runtime_api_host: str = "127.0.0.1"
+    notes: Sequence[str] = ()
+    sandboxes: list[FakeSandbox] = field(default_factory=list)
+    freezer_report: FreezerReport = field(default_factory=lambda: FreezerReport("fake", ()))
+    fail_start_with: SandboxError | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> FakeSandbox:
+        number = len(self.sandboxes) + 2
+        sandbox = FakeSandbox(spec, f"127.0.{number // 256}.{number % 256}", on_output, on_exit)
+        sandbox.fail_start_with = self.fail_start_with
+        self.sandboxes.append(sandbox)
+        return sandbox
+
+    async def prepare(self, function: Function) -> None:
+        pass

@@ -1,0 +1,363 @@
+"""Environments as containers: one container an environment, with what Lambda gives a function and no more.
+
+The code is mounted read-only at ``/var/task``, the root is read-only, only ``/tmp`` can be written; a user
+without rights or capabilities; memory, CPU and process limits as on Lambda.
+
+The output of the container does not take the engine's way, which lags by milliseconds, but a named pipe that is
+mounted into it: what a function printed before it answered is here before its answer is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from emulator.errors import EngineError, FreezeError, SandboxError
+from emulator.model import FreezerReport, Function, RungReport, SandboxView
+from emulator.sandbox import probe
+from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec, Spawn
+from emulator.sandbox.cgroup import Group, Place, find_group
+from emulator.sandbox.engine import Engine, Network
+from emulator.sandbox.freezer import (
+    CgroupV1Anchor,
+    CgroupV1Freezer,
+    CgroupV2Freezer,
+    DirectFreezer,
+    EngineFreezer,
+    Freezer,
+)
+from emulator.sandbox.images import ChosenImage, choose_image
+from emulator.sandbox.instance import Instance
+from emulator.sandbox.memory import peak_of_processes
+from emulator.sandbox.output import OutputPipe
+from emulator.sandbox.warden import Warden
+
+__all__ = ["ContainerProvider", "ContainerSandbox"]
+
+_MIB = 2**20
+_USER = "993:990"  # [X] sbx_user1051
+_MEMORY_OF_ONE_CPU = 1769  # MiB [D]
+_PROCESSES = 1024  # [D] gettingstarted-limits
+_OUTPUT = "/run/lambda-freezer-output"
+# Not exec: the first process of a container is deaf to its own signals, which the runtime on Lambda is not.
+_REDIRECT = f'"$@" >{_OUTPUT} 2>&1; exit $?'
+
+
+class ContainerProvider:
+    """Makes container sandboxes on one bridge network of their own.
+
+    Arguments:
+        engine: already entered.
+        spawn: for calls to the engine that nobody waits for.
+        freezer: ``cgroup-v2``, ``cgroup-v1``, ``engine``, or ``auto`` for the best.
+    """
+
+    kind = "container"
+
+    def __init__(
+        self, instance: Instance, warden: Warden, engine: Engine, spawn: Spawn, *, freezer: str = "auto"
+    ) -> None:
+        self.instance = instance
+        self.warden = warden
+        self.engine = engine
+        self.spawn = spawn
+        self._freezer = freezer
+        self._network: Network | None = None
+        self._anchor: CgroupV1Anchor | None = None
+        self._report = FreezerReport("none", ())
+        self._hosts = itertools.count(2)
+        self._images: dict[tuple[str, str | None], ChosenImage] = {}
+        self.notes: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self._network = await self.engine.create_network(f"lambda-freezer-{self.instance.id}")
+        self.engine.network = self._network
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._anchor is not None:
+            self._anchor.close()
+            self.warden.drop("anchor")
+        if self._network is not None:
+            with contextlib.suppress(EngineError):
+                await self.engine.remove_network(self._network)
+
+    @property
+    def network(self) -> Network:
+        assert self._network is not None, "the provider is used before it was entered"
+        return self._network
+
+    @property
+    def runtime_api_host(self) -> str:
+        return self.network.gateway
+
+    @property
+    def freezer_report(self) -> FreezerReport:
+        return self._report
+
+    async def prepare(self, function: Function) -> None:
+        """Find the function's image; with the first one the freezer ladder is probed."""
+        await self.image(function)
+
+    async def image(self, function: Function) -> ChosenImage:
+        key = (function.runtime, function.image)
+        if key not in self._images:
+            chosen = await choose_image(self.engine, function)
+            self._images[key] = chosen
+            if chosen.note and chosen.note not in self.notes:
+                self.notes.append(chosen.note)
+            if not self._report.rungs:
+                self._report = await self._probe(chosen)
+        return self._images[key]
+
+    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> ContainerSandbox:
+        return ContainerSandbox(self, spec, self._next_address(), on_output, on_exit)
+
+    def _next_address(self) -> str:
+        """Round the whole subnet before an address comes again: whoever remembers it must have forgotten."""
+        size = self.network.subnet.num_addresses
+        while True:
+            address = self.network.subnet[next(self._hosts) % (size - 2) + 1]
+            if str(address) != self.network.gateway and int(address) & 0xFF not in (0, 255):
+                return str(address)
+
+    def make_freezer(self, container: str, group: Group) -> Freezer:
+        match self._report.name, group.place:
+            case CgroupV2Freezer.name, Place(unified=Path() as folder):
+                return CgroupV2Freezer(folder)
+            case CgroupV1Freezer.name, Place(freezer=Path() as folder):
+                return CgroupV1Freezer(folder)
+            case _:
+                return EngineFreezer(
+                    lambda: self.engine.pause(container), lambda: self.engine.unpause(container), self.spawn
+                )
+
+    async def _probe(self, image: ChosenImage) -> FreezerReport:
+        """Try every rung on a busy container without a network."""
+        container = await self.engine.create(
+            image.name,
+            entrypoint=["/bin/sh", "-c", "while :; do :; done"],
+            offline=True,
+            host={"nano_cpus": 500_000_000, "read_only": True},
+        )
+        try:
+            await self.engine.start(container)
+            pid = (await self.engine.details(container)).pid
+            group = find_group(pid)
+            rungs = (
+                await asyncio.to_thread(_probe_file, CgroupV2Freezer, group.place.unified, pid),
+                await asyncio.to_thread(self._probe_v1, group.place.freezer, pid),
+                await self._probe_engine(container),
+            )
+        finally:
+            await self.engine.remove(container)
+        report = probe.choose(rungs, self._freezer)
+        if report.name != CgroupV1Freezer.name and self._anchor is not None:
+            self._anchor.close()
+            self.warden.drop("anchor")
+            self._anchor = None
+        return report
+
+    def _probe_v1(self, folder: Path | None, pid: int) -> RungReport:
+        if folder is not None and self._anchor is None:
+            with contextlib.suppress(OSError):
+                self._anchor = CgroupV1Anchor(folder.parent, f"lambda-freezer-{self.instance.id}-anchor")
+                self.warden.keep("anchor", groups=[self._anchor.folder])
+        return _probe_file(CgroupV1Freezer, folder, pid)
+
+    async def _probe_engine(self, container: str) -> RungReport:
+        freezes, thaws = [], []
+        try:
+            for _ in range(3):
+                begin = time.perf_counter()
+                await self.engine.pause(container)
+                freezes.append(time.perf_counter() - begin)
+                begin = time.perf_counter()
+                await self.engine.unpause(container)
+                thaws.append(time.perf_counter() - begin)
+        except EngineError as error:
+            return RungReport(EngineFreezer.name, False, error.message)
+        return RungReport(
+            EngineFreezer.name,
+            True,
+            "works here",
+            statistics.median(freezes) * 1e6,
+            statistics.median(thaws) * 1e6,
+        )
+
+
+class ContainerSandbox:
+    """One environment as a container."""
+
+    def __init__(
+        self,
+        provider: ContainerProvider,
+        spec: SandboxSpec,
+        address: str,
+        on_output: OnOutput,
+        on_exit: OnExit,
+    ) -> None:
+        self._provider = provider
+        self._engine = provider.engine
+        self._spec = spec
+        self._on_output, self._on_exit = on_output, on_exit
+        self.view = SandboxView("container", "", 0, address)
+        self.started_at = 0.0
+        self._container = ""
+        self._group = Group(Place(), own=False)
+        self._freezer: Freezer | None = None
+        self._output: OutputPipe | None = None
+        self._folder: Path | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._peak = 0
+
+    @property
+    def freezer(self) -> Freezer:
+        assert self._freezer is not None, "a sandbox has a freezer once it has started"
+        return self._freezer
+
+    async def start(self) -> None:
+        try:
+            image = await self._provider.image(self._spec.function)
+            folder = self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
+            self._provider.warden.keep(self._spec.environment_id, folders=[folder])
+            self._open_output(folder / "output")
+            # Known by its name before it exists, so that a cancelled start leaves nothing behind.
+            self._container = self._engine.new_name()
+            await self._create(image, folder / "output")
+            self._engine.on_exit(self._container, self._exited)
+            await self._engine.start(self._container)
+            details = await self._engine.details(self._container)
+        except OSError as error:
+            await self.stop()
+            raise SandboxError(f"the container could not be prepared: {error}") from error
+        except BaseException:
+            await self.stop()
+            raise
+        self.started_at = details.started_at
+        self._group = find_group(details.pid)
+        self._freezer = self._provider.make_freezer(self._container, self._group)
+        self.view = SandboxView("container", details.id[:12], details.pid, self.view.address)
+
+    def initialized(self) -> None:
+        self.peak_memory()  # a container that crashes takes its figures along
+        # [X] Init has more CPU than the memory setting gives; the share applies to invocations.
+        share = self._spec.function.memory / _MEMORY_OF_ONE_CPU
+        if not self._group.limit_cpu(share):
+            self._provider.spawn(self._limit_cpu_by_engine(share))
+
+    def drain_output(self) -> None:
+        if self._output is not None:
+            self._output.drain()
+
+    def peak_memory(self) -> int:
+        self._peak = max(self._peak, self._group.peak_memory(), peak_of_processes(self.process_ids()))
+        return self._peak
+
+    def process_ids(self) -> Sequence[int]:
+        return self._group.process_ids()
+
+    def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
+        # Its address is its own, and without any capability it cannot take another's.
+        return peer[0] == self.view.address
+
+    async def stop(self) -> None:
+        if self._container:
+            self._engine.forget(self._container)
+            if isinstance(self._freezer, CgroupV1Freezer):
+                # It holds even SIGKILL back, the engine's included.
+                with contextlib.suppress(FreezeError):
+                    self._freezer.continue_all()
+            await self._engine.remove(self._container)
+        if self._freezer is not None:
+            self._freezer.close()
+        if self._output is not None:
+            self._output.close()
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        self._provider.warden.drop(self._spec.environment_id)
+
+    def _open_output(self, path: Path) -> None:
+        os.mkfifo(path)
+        path.chmod(0o622)  # the container's user has no rights of ours
+        # Non-blocking, or opening would wait for a writer that comes with the container.
+        self._output = OutputPipe(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), self._on_output)
+
+    async def _create(self, image: ChosenImage, output: Path) -> None:
+        function = self._spec.function
+        await self._engine.create(
+            image.name,
+            name=self._container,
+            entrypoint=["/bin/sh", "-c", _REDIRECT, "lambda", *image.details.entrypoint],
+            command=[function.handler],
+            environment={
+                **self._spec.variables,
+                "AWS_LAMBDA_RUNTIME_API": f"{self._provider.network.gateway}:{self._spec.runtime_api_port}",
+            },
+            user=_USER,
+            working_dir="/var/task",
+            network=self._provider.network,
+            address=self.view.address,
+            host=self._host_settings(function, output),
+        )
+
+    def _host_settings(self, function: Function, output: Path) -> dict[str, Any]:
+        return {
+            "binds": {
+                str(function.code): {"bind": "/var/task", "mode": "ro"},
+                str(output): {"bind": _OUTPUT, "mode": "rw"},
+            },
+            # DIFFERS: on AWS /tmp is a disk; here its content counts as memory of the function.
+            "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={function.ephemeral_storage}m"},  # noqa: S108
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "mem_limit": function.memory * _MIB,
+            "memswap_limit": function.memory * _MIB,
+            "pids_limit": _PROCESSES,
+            "init": False,
+            "log_config": {"Type": "none", "Config": {}},
+        }
+
+    async def _limit_cpu_by_engine(self, share: float) -> None:
+        # A container that has ended meanwhile has no use for a limit.
+        with contextlib.suppress(EngineError):
+            await self._engine.limit_cpu(self._container, share)
+
+    def _exited(self, code: int) -> None:
+        self._provider.spawn(self._report_exit(code))
+
+    async def _report_exit(self, code: int) -> None:
+        out_of_memory = self._group.out_of_memory_kills() > 0
+        if not out_of_memory:
+            with contextlib.suppress(EngineError):
+                out_of_memory = (await self._engine.details(self._container)).out_of_memory
+        self.drain_output()
+        self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
+
+
+def _probe_file(kind: type[CgroupV2Freezer] | type[CgroupV1Freezer], folder: Path | None, pid: int) -> RungReport:
+    if folder is None:
+        return RungReport(kind.name, False, "the container's control group of that kind is not visible from here")
+    try:
+        freezer: DirectFreezer = kind(folder)
+    except OSError as error:
+        return RungReport(kind.name, False, f"no write access to the container's control group: {error.strerror}")
+    try:
+        return probe.measure_direct(kind.name, freezer, pid)
+    except (OSError, FreezeError) as error:
+        return RungReport(kind.name, False, str(error))
+    finally:
+        freezer.continue_all()
+        freezer.close()

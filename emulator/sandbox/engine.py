@@ -1,0 +1,481 @@
+"""The container engine: every call to Docker that the emulator makes, each with a deadline.
+
+The Docker package blocks, so calls run in a few threads of their own; the stream of engine events has its own
+connection and thread, so that no waiting there can hold up a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import functools
+import ipaddress
+import itertools
+import random
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import docker.errors
+import docker.types
+import psutil
+import requests.exceptions
+
+import docker
+from emulator.errors import EngineError
+from emulator.sandbox.instance import LABEL, Instance, is_abandoned
+
+__all__ = [
+    "ContainerDetails",
+    "Engine",
+    "ImageDetails",
+    "Network",
+    "ServerContainer",
+    "engine_answers",
+    "free_subnets",
+]
+
+T = TypeVar("T")
+
+_CALL_DEADLINE = 30  # seconds; a busy engine starts a container in under one
+_THREADS = 8
+_NO_DEADLINE: Any = None  # the stream of events may be silent for hours
+_Untyped = cast(Callable[[docker.APIClient], Any], lambda client: client)  # where the package's stubs are wrong
+_SUBNET_TRIES = 20
+_CURE = 'Start the engine (on Debian: apt-get install docker.io, then dockerd), or use sandbox = "process".'
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetails:
+    """What we need to know of an image."""
+
+    id: str
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDetails:
+    """The state of a container: the host's number of its first process, and when that began (epoch seconds)."""
+
+    id: str
+    pid: int
+    started_at: float
+    running: bool
+    exit_code: int
+    out_of_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A bridge network; ``gateway`` is this machine's own address on it."""
+
+    id: str
+    name: str
+    gateway: str
+    subnet: ipaddress.IPv4Network
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContainer:
+    """A server that runs in a container; reachable at both addresses."""
+
+    id: str
+    address: str
+    host_port: int
+
+
+def free_subnets() -> Iterator[ipaddress.IPv4Network]:
+    """Private /16 networks that none of this machine's interfaces is in, in a random order.
+
+    Random, because two emulators that start together would otherwise ask for the same ones in turn.
+    """
+    taken = [
+        ipaddress.IPv4Network(f"{address.address}/{address.netmask}", strict=False)
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family == socket.AF_INET and address.netmask
+    ]
+    numbers = list(range(64, 256))
+    random.SystemRandom().shuffle(numbers)
+    for number in numbers:
+        subnet = ipaddress.IPv4Network(f"10.{number}.0.0/16")
+        if not any(subnet.overlaps(other) for other in taken):
+            yield subnet
+
+
+def engine_answers(timeout: int = 3) -> str | None:
+    """``None`` when a container engine answers, else why none does, in one line."""
+    try:
+        client = docker.APIClient(timeout=timeout)
+    except docker.errors.DockerException as error:
+        return _innermost(error)
+    with contextlib.closing(client):
+        try:
+            client.ping()
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            return _innermost(error)
+    return None
+
+
+class Engine:
+    """The engine that the environment's usual variables (``DOCKER_HOST``) name.
+
+    Everything it makes carries the labels of ``instance``; leaving it removes what is still there.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
+        self._client: docker.APIClient | None = None
+        self._numbers = itertools.count(1)
+        self._exits: dict[str, Callable[[int], None]] = {}
+        self._events: Any = None
+        self._listener: threading.Thread | None = None
+        self.version = ""
+        self.network: Network | None = None
+        """The network of this emulator's containers, once there is one."""
+
+    async def __aenter__(self) -> Self:
+        self._client = await self._in_thread(self._connect)
+        await self._listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(EngineError):
+            await self._remove_labelled({f"{LABEL}.instance": self._instance.id})
+        if self._events is not None:
+            await self._in_thread(self._events.close)
+        if self._listener is not None:
+            await self._in_thread(lambda: self._listener.join(timeout=5) if self._listener else None)
+        if self._client is not None:
+            self._client.close()
+        self._threads.shutdown(wait=False)
+
+    # -- images ------------------------------------------------------------------------------------------
+
+    async def image(self, name: str) -> ImageDetails | None:
+        """Details of a local image, or ``None``."""
+        try:
+            found = await self._call("look at an image", lambda client: _Untyped(client).inspect_image(name))
+        except _NotFoundError:
+            return None
+        config = found["Config"]
+        return ImageDetails(
+            found["Id"],
+            tuple(config.get("Entrypoint") or ()),
+            tuple(config.get("Cmd") or ()),
+            config.get("Labels") or {},
+        )
+
+    async def has_image(self, name: str) -> bool:
+        return await self.image(name) is not None
+
+    async def image_names(self, repository: str) -> list[str]:
+        """All local tags of one repository."""
+        found = await self._call("list images", lambda client: client.images(name=repository))
+        return sorted(tag for image in found for tag in image.get("RepoTags") or ())
+
+    async def pull(self, name: str) -> None:
+        """Fetch an image from its registry.
+
+        Raises:
+            EngineError: the registry cannot be reached, or has no such image.
+        """
+        await self._call(f"pull {name}", lambda client: client.pull(name), deadline=600)
+
+    # -- networks ----------------------------------------------------------------------------------------
+
+    async def create_network(self, name: str) -> Network:
+        """A bridge network with a large subnet that nobody else here uses, so that addresses can be ours to give.
+
+        Raises:
+            EngineError: no free subnet was found, or the engine refuses for another reason.
+        """
+        subnets = free_subnets()
+        for subnet in itertools.islice(subnets, _SUBNET_TRIES):
+            gateway = str(subnet[1])
+            try:
+                made = await self._call("create a network", functools.partial(self._make_network, name, subnet))
+            except EngineError as error:
+                if "overlap" not in error.message:
+                    raise
+            else:
+                return Network(made["Id"], name, gateway, subnet)
+        raise EngineError(
+            f"no free subnet for a network after {_SUBNET_TRIES} tries",
+            cure="Remove networks that nobody uses: docker network prune.",
+        )
+
+    def _make_network(self, name: str, subnet: ipaddress.IPv4Network, client: docker.APIClient) -> dict[str, Any]:
+        pool = docker.types.IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))
+        return client.create_network(
+            name,
+            driver="bridge",
+            ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+            labels=self._instance.labels,
+            check_duplicate=True,
+        )
+
+    async def remove_network(self, network: Network) -> None:
+        await self._remove_network(network.id)
+
+    async def _remove_network(self, network_id: str) -> None:
+        with contextlib.suppress(_NotFoundError):
+            await self._call("remove a network", lambda client: client.remove_network(network_id))
+
+    # -- containers --------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        image: str,
+        *,
+        name: str | None = None,
+        command: Sequence[str] = (),
+        entrypoint: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        working_dir: str | None = None,
+        network: Network | None = None,
+        offline: bool = False,
+        address: str | None = None,
+        aliases: Sequence[str] = (),
+        ports: Sequence[int] = (),
+        host: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Make a container; its id. ``host`` is passed on as the engine's host configuration."""
+
+        def make(client: docker.APIClient) -> dict[str, Any]:
+            endpoint: Any = None
+            if network is not None:
+                endpoint = _Untyped(client).create_networking_config(
+                    {network.name: client.create_endpoint_config(ipv4_address=address, aliases=list(aliases) or None)}
+                )
+            made: dict[str, Any] = client.create_container(
+                image,
+                command=list(command),
+                entrypoint=list(entrypoint) if entrypoint is not None else None,
+                environment=dict(environment or {}),
+                user=user,
+                working_dir=working_dir,
+                labels=self._instance.labels,
+                ports=list(ports) or None,
+                networking_config=endpoint,
+                host_config=client.create_host_config(
+                    network_mode=network.name if network is not None else "none" if offline else "bridge",
+                    **dict(host or {}),
+                ),
+                name=name or self.new_name(),
+            )
+            return made
+
+        made = await self._call("create a container", make)
+        return str(made["Id"])
+
+    def new_name(self) -> str:
+        """A name that no other container has; calls take names as well as ids."""
+        return f"{LABEL}-{self._instance.id}-{next(self._numbers)}"
+
+    async def start(self, container: str) -> None:
+        await self._call("start a container", lambda client: client.start(container))
+
+    async def details(self, container: str) -> ContainerDetails:
+        found = await self.inspect(container)
+        state = found["State"]
+        return ContainerDetails(
+            str(found["Id"]),
+            int(state["Pid"]),
+            _moment(state["StartedAt"]),
+            bool(state["Running"]),
+            int(state["ExitCode"]),
+            bool(state["OOMKilled"]),
+        )
+
+    async def inspect(self, container: str) -> dict[str, Any]:
+        return await self._call("look at a container", lambda client: client.inspect_container(container))
+
+    async def pause(self, container: str) -> None:
+        await self._call("pause a container", lambda client: client.pause(container))
+
+    async def unpause(self, container: str) -> None:
+        await self._call("unpause a container", lambda client: client.unpause(container))
+
+    async def limit_cpu(self, container: str, share: float) -> None:
+        quota = max(1_000, int(share * 100_000))
+        await self._call(
+            "limit a container",
+            lambda client: client.update_container(container, cpu_quota=quota, cpu_period=100_000),
+        )
+
+    async def memory_in_use(self, container: str) -> int:
+        """Bytes; the highest the engine knows of."""
+        found = await self._call(
+            "measure a container", lambda client: client.stats(container, stream=False, one_shot=True)
+        )
+        memory = found.get("memory_stats", {})
+        return int(memory.get("max_usage") or memory.get("usage") or 0)
+
+    async def remove(self, container: str) -> None:
+        """Kill and remove; a container that is gone already is fine."""
+        with contextlib.suppress(_NotFoundError):
+            await self._call(
+                "remove a container", lambda client: client.remove_container(container, force=True, v=True)
+            )
+
+    async def run_server(
+        self,
+        image: str,
+        *,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        alias: str,
+        port: int,
+    ) -> ServerContainer:
+        """Start a server that other containers reach by ``alias`` and we by a port on 127.0.0.1."""
+        container = await self.create(
+            image,
+            command=command,
+            environment=environment,
+            network=self.network,
+            aliases=[alias] if self.network is not None else (),
+            ports=[port],
+            host={"port_bindings": {port: ("127.0.0.1", None)}, "tmpfs": {"/tmp": ""}},  # noqa: S108 (inside)
+        )
+        await self.start(container)
+        settings = (await self.inspect(container))["NetworkSettings"]
+        addresses = [entry["IPAddress"] for entry in settings["Networks"].values() if entry["IPAddress"]]
+        host_port = int(settings["Ports"][f"{port}/tcp"][0]["HostPort"])
+        return ServerContainer(container, addresses[0] if addresses else "", host_port)
+
+    def on_exit(self, container: str, callback: Callable[[int], None]) -> None:
+        """Call back, in the loop, with the exit code when the named container's first process has ended."""
+        self._exits[container] = callback
+
+    def forget(self, container: str) -> None:
+        self._exits.pop(container, None)
+
+    # -- what others left --------------------------------------------------------------------------------
+
+    async def sweep(self) -> int:
+        """Remove containers and networks of emulators that were killed; answers how many."""
+        abandoned: set[str] = set()
+        for labels in await self._labels_in_use():
+            if is_abandoned(labels.get(f"{LABEL}.owner", "")):
+                abandoned.add(labels[f"{LABEL}.instance"])
+        count = 0
+        for instance in abandoned:
+            count += await self._remove_labelled({f"{LABEL}.instance": instance})
+        return count
+
+    async def _labels_in_use(self) -> list[Mapping[str, str]]:
+        def look(client: docker.APIClient) -> list[Mapping[str, str]]:
+            only = {"label": f"{LABEL}.owner"}
+            found = [*client.containers(all=True, filters=only), *client.networks(filters=only)]
+            return [entry.get("Labels") or {} for entry in found]
+
+        return await self._call("look for what was left behind", look)
+
+    async def _remove_labelled(self, labels: Mapping[str, str]) -> int:
+        only = {"label": [f"{key}={value}" for key, value in labels.items()]}
+        containers = await self._call("list containers", lambda c: c.containers(all=True, filters=only))
+        async with asyncio.TaskGroup() as group:
+            for container in containers:
+                group.create_task(self.remove(container["Id"]))
+        networks = await self._call("list networks", lambda c: c.networks(filters=only))
+        for network in networks:
+            await self._remove_network(network["Id"])
+        return len(containers) + len(networks)
+
+    # -- the wire ----------------------------------------------------------------------------------------
+
+    def _connect(self) -> docker.APIClient:
+        try:
+            client = docker.APIClient(timeout=_CALL_DEADLINE, num_pools=_THREADS)
+            self.version = str(client.version()["Version"])
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise EngineError(f"no container engine answers: {_innermost(error)}", cure=_CURE) from error
+        return client
+
+    async def _call(self, what: str, call: Callable[[docker.APIClient], T], *, deadline: float = _CALL_DEADLINE) -> T:
+        client = self._client
+        assert client is not None, "the engine is used before it was entered"
+
+        def guarded() -> T:
+            try:
+                return call(client)
+            except docker.errors.NotFound as error:
+                raise _NotFoundError(f"the engine could not {what}: {error.explanation}") from error
+            except docker.errors.APIError as error:
+                raise EngineError(f"the engine could not {what}: {error.explanation}") from error
+            except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+                raise EngineError(f"the engine could not {what}: {_innermost(error)}", cure=_CURE) from error
+
+        running = asyncio.get_running_loop().run_in_executor(self._threads, guarded)
+        try:
+            async with asyncio.timeout(deadline + 5):
+                return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # A call cannot be taken back. Whoever is cancelled cleans up, and must not do so before it is done.
+            await asyncio.wait([running], timeout=deadline)
+            raise
+        except TimeoutError as error:
+            raise EngineError(f"the engine did not {what} within {deadline:.0f} s", cure=_CURE) from error
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _listen(self) -> None:
+        """Follow the engine's events for the exits of our containers."""
+        loop = asyncio.get_running_loop()
+        client = docker.APIClient(timeout=_NO_DEADLINE)
+        only = {"type": "container", "event": "die", "label": f"{LABEL}.instance={self._instance.id}"}
+        self._events = await self._in_thread(lambda: client.events(filters=only, decode=True))
+
+        def follow() -> None:
+            # The stream ends by being closed from another thread, which the package reports in several ways.
+            with contextlib.suppress(
+                docker.errors.DockerException,
+                requests.exceptions.RequestException,
+                OSError,
+                ValueError,
+                AttributeError,
+            ):
+                for event in self._events:
+                    actor = event["Actor"]
+                    code = int(actor["Attributes"].get("exitCode", 0))
+                    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                        loop.call_soon_threadsafe(self._exited, actor["Attributes"].get("name", ""), code)
+            client.close()
+
+        self._listener = threading.Thread(target=follow, name="engine-events", daemon=True)
+        self._listener.start()
+
+    def _exited(self, container: str, code: int) -> None:
+        callback = self._exits.pop(container, None)
+        if callback is not None:
+            callback(code)
+
+
+def _moment(text: str) -> float:
+    """Seconds since the epoch; the engine writes nine decimals, Python reads six."""
+    return datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text)).timestamp()
+
+
+class _NotFoundError(EngineError):
+    """The engine has no such container, image or network."""
+
+
+def _innermost(error: BaseException) -> str:
+    """Docker's package wraps the reason three deep; only the reason helps."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return str(error)

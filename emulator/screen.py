@@ -1,0 +1,177 @@
+"""How environments, connections and statuses look in a terminal. Colour never carries a meaning alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from emulator.errors import EmulatorError
+from emulator.policy import in_words
+
+__all__ = [
+    "connections_summary",
+    "connections_table",
+    "doctor_table",
+    "environment_of",
+    "environments_table",
+    "freezer_table",
+    "log_line",
+    "plain_table",
+    "print_error",
+    "state_text",
+    "status_lines",
+]
+
+_STATES = {
+    "starting": ("◌", "cyan"),
+    "init": ("◔", "cyan"),
+    "idle": ("○", "green"),
+    "freezing": ("◍", "blue"),
+    "frozen": ("❄", "bold blue"),
+    "thawing": ("◍", "yellow"),
+    "invoking": ("●", "bold green"),
+    "shutting-down": ("◐", "magenta"),
+    "gone": ("✝", "dim"),
+}
+
+
+def state_text(state: str | None) -> Text:
+    """A state with its sign, as everywhere on the screen."""
+    if state is None:
+        return Text("–", "dim")
+    sign, style = _STATES.get(state, ("?", ""))
+    return Text(f"{sign} {state}", style)
+
+
+def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableType:
+    if not environments:
+        return Text("No execution environments. The first invocation of a function starts one.", "dim")
+    table = plain_table("ENVIRONMENT", "FUNCTION", "STATE", "SANDBOX", "INVOCATIONS", "IDLE", "SESSIONS", "MEMORY")
+    for column in (4, 5, 6, 7):
+        table.columns[column].justify = "right"
+    for entry in environments:
+        sandbox = entry["sandbox"]
+        table.add_row(
+            entry["id"][:8],
+            entry["function"],
+            state_text(entry["state"]),
+            Text(f"{sandbox['kind']} {sandbox['id']}".strip(), "dim"),
+            str(entry["invocations"]),
+            in_words(entry["idle_seconds"]) if entry["idle_seconds"] else "–",
+            "–" if entry["connections"] is None else str(entry["connections"]),
+            f"{entry['memory_bytes'] / 2**20:.0f} MB",
+        )
+    return table
+
+
+def connections_table(connections: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> RenderableType:
+    counts = connections_summary(summary)
+    if not connections:
+        return Group(Text("No sessions of functions.", "dim"), counts)
+    table = plain_table("SESSION", "USER", "CLIENT", "COMMAND", "FOR", "FUNCTION", "ENVIRONMENT", "WHICH IS")
+    table.columns[0].justify = table.columns[4].justify = "right"
+    for entry in connections:
+        command = entry["command"]
+        table.add_row(
+            str(entry["id"]),
+            entry["user"],
+            Text(entry["client_address"], "dim"),
+            Text(command, "" if command == "Sleep" else "bold green"),
+            in_words(max(0.0, entry["seconds"])),
+            entry["function"] or Text("not a function", "dim"),
+            (entry["environment"] or "–")[:8],
+            environment_of(entry),
+        )
+    return Group(table, counts)
+
+
+def connections_summary(summary: Mapping[str, Any]) -> Text:
+    """The counts of a list of connections, in one line."""
+    return Text.assemble(
+        (f"{summary['connected']} of {summary['max_connections']} connections", "bold"),
+        f" · {summary['active']} active · {summary['sleeping']} asleep · ",
+        (f"{summary['zombies']} zombies", "bold red" if summary["zombies"] else ""),
+        f" · wait_timeout {in_words(summary['wait_timeout'])}",
+    )
+
+
+def environment_of(session: Mapping[str, Any]) -> Text:
+    """The state of the environment behind a session; the worst one has a word of its own."""
+    return Text("✝ gone: a zombie", "bold red") if session["zombie"] else state_text(session["environment_state"])
+
+
+def freezer_table(freezer: Mapping[str, Any]) -> RenderableType:
+    table = plain_table("FREEZER", "", "FREEZE", "THAW", "")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for rung in freezer["rungs"]:
+        in_force = rung["name"] == freezer["name"]
+        table.add_row(
+            Text(rung["name"], "bold" if in_force else ""),
+            Text("✓", "green") if rung["available"] else Text("✗", "red"),
+            _microseconds(rung["freeze_us"]),
+            _microseconds(rung["thaw_us"]),
+            Text(
+                "in force" if in_force else "" if rung["available"] else rung["reason"],
+                "" if in_force else "dim",
+            ),
+        )
+    return table
+
+
+def status_lines(status: Mapping[str, Any]) -> RenderableType:
+    """The few lines that ``up`` begins with."""
+    freezer = status["freezer"]
+    cost = next((r["freeze_us"] for r in freezer["rungs"] if r["name"] == freezer["name"]), None)
+    how = f"{freezer['name']}, {_microseconds(cost)} a freeze" if cost else freezer["name"]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    grid.add_row("sandbox", status["sandbox"])
+    grid.add_row("freezer", how)
+    grid.add_row("network", f"fidelity {status['network_fidelity']}")
+    grid.add_row("database", status["database"] or "none")
+    for note in status["notes"]:
+        grid.add_row("note", note)
+    return grid
+
+
+def doctor_table(checks: Sequence[tuple[str, bool, str, str]]) -> RenderableType:
+    """Rows of what was looked at, whether it is fine, what was found, and the cure."""
+    table = plain_table("", "", "FOUND", "CURE")
+    for name, fine, found, cure in checks:
+        table.add_row(name, Text("✓", "green") if fine else Text("✗", "bold red"), found, Text(cure, "yellow"))
+    return table
+
+
+def log_line(function: str, environment: str, line: bytes) -> Text:
+    """One line of a function's log, with where it comes from in front."""
+    text = line.decode("utf-8", "replace").rstrip("\n")
+    platform = text.startswith(("START ", "END ", "REPORT ", "INIT_START ", "INIT_REPORT "))
+    return Text.assemble(
+        (f"{function} {environment[:4]} ", "cyan"), (text.replace("\t", "  "), "dim" if platform else "")
+    )
+
+
+def print_error(console: Console, error: EmulatorError) -> None:
+    console.print(Text.assemble(("✗ ", "bold red"), error.message))
+    if error.cure:
+        console.print(Padding(Text.assemble(("→ ", "bold yellow"), error.cure), (0, 0, 0, 2)))
+
+
+def plain_table(*columns: str) -> Table:
+    """A table without lines, its headings dim."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _microseconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value / 1000:.1f} ms" if value >= 1000 else f"{value:.0f} µs"

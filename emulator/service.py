@@ -1,0 +1,411 @@
+"""The emulator: the one object that owns everything below, and starts and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from emulator import text
+from emulator.clock import SystemClock
+from emulator.config import Settings, make_policy
+from emulator.database.observer import Observer
+from emulator.database.server import DatabaseServer, start_server
+from emulator.deployment import CodeWatcher, check_code
+from emulator.environment import Environment, Surroundings
+from emulator.errors import (
+    DatabaseError,
+    EmulatorError,
+    FunctionNotFoundError,
+    InvalidParameterValueError,
+    one_error,
+)
+from emulator.invocation import Invocation
+from emulator.lifecycle import State
+from emulator.logs import LogSink
+from emulator.model import (
+    ConnectionsSummary,
+    EnvironmentId,
+    EnvironmentView,
+    FreezerReport,
+    Function,
+    RequestId,
+    Session,
+)
+from emulator.pool import Concurrency, Pool
+from emulator.runtime_api.server import RuntimeApiServer
+from emulator.sandbox.base import SandboxProvider
+from emulator.sandbox.container import ContainerProvider
+from emulator.sandbox.engine import Engine, engine_answers
+from emulator.sandbox.instance import Instance, sweep_folders
+from emulator.sandbox.process import ProcessProvider
+from emulator.sandbox.warden import Warden
+from emulator.timeline import Timeline, TimelineEvent
+from emulator.version import VERSION
+
+__all__ = ["RecycleAnswer", "Service", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How this emulator runs, and how faithful it can be here. ``uptime`` is seconds."""
+
+    version: str
+    sandbox: str
+    freezer: FreezerReport
+    network_fidelity: str
+    database: str | None
+    database_version: str | None
+    functions: int
+    environments: Mapping[str, int]
+    concurrency_limit: int
+    concurrency_in_use: int
+    uptime: float
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecycleAnswer:
+    """Which environments end now, and which when their running invocation is over."""
+
+    recycled: tuple[EnvironmentId, ...]
+    when_parked: tuple[EnvironmentId, ...]
+
+
+class Service:
+    """One emulator. Entering it starts everything; leaving it stops everything, whatever state it is in.
+
+    Arguments:
+        settings: what the configuration says.
+        base: relative code folders are below it.
+        log_sink: gets every line that functions and Lambda write.
+    """
+
+    def __init__(self, settings: Settings, base: Path | None = None, *, log_sink: LogSink | None = None) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.timeline = Timeline(self.clock)
+        self._base = base or Path.cwd()
+        self._log_sink = log_sink
+        self._pools: dict[str, Pool] = {}
+        self._concurrency = Concurrency(settings.emulator.concurrency)
+        self._started_at = time.monotonic()
+        self._stack = contextlib.AsyncExitStack()
+        self._server: DatabaseServer | None = None
+        self._observer: Observer | None = None
+        self._swept = 0
+
+    # -- start and stop ----------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        with one_error():
+            async with contextlib.AsyncExitStack() as stack:
+                await self._start(stack)
+                self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with one_error():
+            await self._stack.__aexit__(kind, error, traceback)
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """From the ground up; what is entered last is left first."""
+        self._swept = len(await asyncio.to_thread(sweep_folders))
+        instance = stack.enter_context(Instance())
+        warden = stack.enter_context(Warden())
+        warden.keep("folder", folders=[instance.folder])
+        kind = await self._sandbox_kind()
+        engine = None
+        if kind == "container" or self.settings.database.server == "docker":
+            engine = await stack.enter_async_context(Engine(instance))
+            self._swept += await engine.sweep()
+        provider = await self._enter_provider(stack, kind, instance, warden, engine)
+        runtime_api = await stack.enter_async_context(RuntimeApiServer(provider.runtime_api_host))
+        await self._enter_database(stack, instance, warden, engine, provider)
+        self._surroundings = Surroundings(
+            provider=provider,
+            runtime_api=runtime_api,
+            timeline=self.timeline,
+            clock=self.clock,
+            spawn=self._spawn,
+            region=self.settings.emulator.region,
+            database=self._database_variables(provider),
+            before_end=self._observer.before_end if self._observer is not None else None,
+            log_sink=self._log_sink,
+        )
+        self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        stack.callback(self.clock.close)
+        watcher = self._watcher = CodeWatcher(self._code_changed)
+        stack.push_async_callback(self._stop_pools)
+        stack.callback(watcher.close)
+        self._spawn(watcher.run())
+        for function in self.settings.make_functions(self._base):
+            await self.add(function)
+        self.timeline.record("emulator.started", f"removed {self._swept} leftovers" if self._swept else "")
+
+    async def _sandbox_kind(self) -> str:
+        wanted = self.settings.emulator.sandbox
+        if wanted != "auto":
+            return wanted
+        return "container" if await asyncio.to_thread(engine_answers) is None else "process"
+
+    async def _enter_provider(
+        self,
+        stack: contextlib.AsyncExitStack,
+        kind: str,
+        instance: Instance,
+        warden: Warden,
+        engine: Engine | None,
+    ) -> SandboxProvider:
+        freezer = self.settings.emulator.freezer
+        if kind == "process":
+            return await stack.enter_async_context(ProcessProvider(instance, warden, freezer=freezer))
+        assert engine is not None, "containers come with an engine"
+        return await stack.enter_async_context(
+            ContainerProvider(instance, warden, engine, self._spawn, freezer=freezer)
+        )
+
+    async def _enter_database(
+        self,
+        stack: contextlib.AsyncExitStack,
+        instance: Instance,
+        warden: Warden,
+        engine: Engine | None,
+        provider: SandboxProvider,
+    ) -> None:
+        settings = self.settings.database
+        if settings.server == "none":
+            return
+        host = provider.runtime_api_host if provider.kind == "container" else "127.0.0.1"
+        server = start_server(
+            settings.server,
+            instance=instance,
+            engine=engine,
+            max_connections=settings.max_connections,
+            bind=[host] if provider.kind == "container" else [],
+            host_gateway=host,
+            on_child=lambda pid: warden.keep("database", pid=pid),
+        )
+        self._server = await stack.enter_async_context(server)
+        self._observer = await stack.enter_async_context(
+            Observer(self._server, self._all_environments, self.timeline, self.clock)
+        )
+
+    def _database_variables(self, provider: SandboxProvider) -> dict[str, str]:
+        if self._server is None:
+            return {}
+        return self._server.variables(from_container=provider.kind == "container")
+
+    async def _stop_pools(self) -> None:
+        await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
+
+    def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
+        return self._tasks.create_task(coroutine)
+
+    # -- functions ---------------------------------------------------------------------------------------
+
+    async def add(self, function: Function) -> None:
+        """Deploy a function, or a new version of one; environments of the old one are recycled.
+
+        Raises:
+            CodeError: its folder cannot be used.
+            SandboxError: nothing here can run it.
+            DatabaseError: the database it names can neither be found nor made.
+        """
+        function = replace(function, code=(self._base / function.code).resolve())
+        check_code(function, other_user=self._surroundings.provider.kind == "container")
+        await self._surroundings.provider.prepare(function)
+        if self._server is not None and (name := function.environment.get("DB_NAME")) is not None:
+            await self._server.ensure_database(name)
+        policy = make_policy(self.settings.policy, function.policy)
+        known = self._pools.get(function.name)
+        if known is not None:
+            known.policy = policy
+            known.update(function, "the function was deployed again")
+        else:
+            self._pools[function.name] = Pool(function, self._surroundings, policy, self._concurrency)
+        self._watcher.watch(function.name, function.code)
+
+    def function(self, name: str) -> Function:
+        return self._pool(name).function
+
+    @property
+    def functions(self) -> list[Function]:
+        return [pool.function for pool in self._pools.values()]
+
+    def arn(self, name: str, qualifier: str | None = None) -> str:
+        emulator = self.settings.emulator
+        return text.function_arn(emulator.region, emulator.account, name, qualifier)
+
+    def _code_changed(self, name: str) -> None:
+        pool = self._pools[name]
+        pool.update(pool.function, "its code changed")
+
+    def _pool(self, name: str) -> Pool:
+        try:
+            return self._pools[name]
+        except KeyError:
+            # [R] since 2025 the message names the version.
+            raise FunctionNotFoundError(f"Function not found: {self.arn(name, text.VERSION)}") from None
+
+    # -- invoke ------------------------------------------------------------------------------------------
+
+    def new_invocation(self, name: str, payload: bytes, *, qualifier: str | None = None) -> Invocation:
+        """An event for a function, not yet on its way."""
+        self._pool(name)
+        return Invocation(
+            RequestId(text.new_request_id()),
+            payload,
+            self.arn(name, qualifier),
+            text.new_trace_id(self.clock.now()),
+        )
+
+    def submit(self, name: str, invocation: Invocation) -> None:
+        """Send it on its way; who wants to hear of it has set the invocation's callbacks.
+
+        Raises:
+            RequestError: it cannot be served: no such function, throttled, stopping.
+        """
+        self._pool(name).submit(invocation)
+
+    async def at_rest(self, environment_id: EnvironmentId) -> None:
+        """Wait until an environment is frozen or gone, or a freeze has failed.
+
+        Raises:
+            EmulatorError: it is still at work after half a minute.
+        """
+        environment = self._find(environment_id)
+        if environment is None or environment.state in (State.FROZEN, State.GONE):
+            return
+        rest = (f"environment.{State.FROZEN}", f"environment.{State.GONE}")
+
+        def rested(event: TimelineEvent) -> bool:
+            freeze_failed = event.kind == f"environment.{State.IDLE}" and event.reason != ""
+            return event.environment == environment_id and (event.kind in rest or freeze_failed)
+
+        await self.wait_for(
+            rested, since=self.timeline.last_seq, timeout=30, what=f"environment {environment_id} comes to rest"
+        )
+
+    async def wait_for(
+        self, wanted: Callable[[TimelineEvent], bool], *, since: int, timeout: float, what: str
+    ) -> TimelineEvent:
+        """The first wanted event after number ``since``, which may have happened already.
+
+        Raises:
+            EmulatorError: it did not happen within ``timeout`` seconds.
+        """
+        for event in self.timeline.since(since):
+            if wanted(event):
+                return event
+        happened: asyncio.Future[TimelineEvent] = asyncio.get_running_loop().create_future()
+
+        def look(event: TimelineEvent) -> None:
+            if wanted(event) and not happened.done():
+                happened.set_result(event)
+
+        stop = self.timeline.listen(look)
+        try:
+            async with asyncio.timeout(timeout):
+                return await happened
+        except TimeoutError as error:
+            raise EmulatorError(f"this did not happen within {timeout:g} s: {what}") from error
+        finally:
+            stop()
+
+    # -- inspection --------------------------------------------------------------------------------------
+
+    def environments(self, function: str | None = None) -> list[EnvironmentView]:
+        """All environments, or those of one function; oldest first."""
+        pools = [self._pool(function)] if function is not None else self._pools.values()
+        return [
+            environment.view(self._sessions_of(environment.id)) for pool in pools for environment in pool.environments
+        ]
+
+    def environment(self, environment_id: str) -> EnvironmentView:
+        """One environment by its id, or by the beginning of it.
+
+        Raises:
+            FunctionNotFoundError: there is none, or there are several.
+        """
+        environment = self._the_one(environment_id)
+        return environment.view(self._sessions_of(environment.id))
+
+    async def look_at_sessions(self) -> None:
+        """Have the counts of sessions in views be of this moment, where a database can be asked."""
+        if self._observer is not None:
+            with contextlib.suppress(DatabaseError):
+                await self._observer.sample()
+
+    async def connections(
+        self, environment: EnvironmentId | None = None
+    ) -> tuple[tuple[Session, ...], ConnectionsSummary]:
+        """The sessions of the database, looked at now.
+
+        Raises:
+            DatabaseError: there is no database, or it does not answer.
+        """
+        if self._observer is None:
+            raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
+        return await self._observer.connections(environment=environment)
+
+    @property
+    def database(self) -> DatabaseServer | None:
+        return self._server
+
+    def recycle_function(self, name: str) -> RecycleAnswer:
+        now, later = self._pool(name).recycle("recycled by hand")
+        return RecycleAnswer(tuple(e.id for e in now), tuple(e.id for e in later))
+
+    def recycle_environment(self, environment_id: str) -> RecycleAnswer:
+        environment = self._the_one(environment_id)
+        pool = self._pools[environment.function.name]
+        ids = (environment.id,)
+        return RecycleAnswer(ids, ()) if pool.recycle_one(environment, "recycled by hand") else RecycleAnswer((), ids)
+
+    def status(self) -> Status:
+        provider = self._surroundings.provider
+        counts: dict[str, int] = {}
+        for environment in self._all_environments():
+            counts[environment.state] = counts.get(environment.state, 0) + 1
+        return Status(
+            version=VERSION,
+            sandbox=provider.kind,
+            freezer=provider.freezer_report,
+            network_fidelity="none",
+            database=self._server.description if self._server is not None else None,
+            database_version=self._server.version if self._server is not None else None,
+            functions=len(self._pools),
+            environments=counts,
+            concurrency_limit=self._concurrency.limit,
+            concurrency_in_use=self._concurrency.in_use,
+            uptime=time.monotonic() - self._started_at,
+            notes=tuple(provider.notes),
+        )
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _all_environments(self) -> Iterator[Environment]:
+        for pool in self._pools.values():
+            yield from pool.environments
+
+    def _find(self, environment_id: EnvironmentId) -> Environment | None:
+        return next((e for e in self._all_environments() if e.id == environment_id), None)
+
+    def _the_one(self, beginning: str) -> Environment:
+        found = [e for e in self._all_environments() if e.id.startswith(beginning)] if beginning else []
+        if not found:
+            raise FunctionNotFoundError(f"Environment not found: {beginning}")
+        if len(found) > 1:
+            raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
+        return found[0]
+
+    def _sessions_of(self, environment_id: EnvironmentId) -> int | None:
+        return self._observer.sessions_of(environment_id) if self._observer is not None else None

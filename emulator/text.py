@@ -1,0 +1,154 @@
+"""The texts that AWS writes: log lines, error bodies, names. Pure functions, byte for byte as recorded.
+
+Sources and their certainty are in docs/fidelity.md; where two formats are in the wild the newer one is used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+import time
+import uuid
+from typing import Any
+
+from emulator.model import MAX_RESPONSE_BYTES, Report
+
+__all__ = [
+    "billed_milliseconds",
+    "end_line",
+    "error_body",
+    "exit_message",
+    "filter_error_type",
+    "function_arn",
+    "init_report_line",
+    "init_start_line",
+    "log_stream_name",
+    "new_request_id",
+    "new_trace_id",
+    "report_line",
+    "response_too_large_body",
+    "start_line",
+    "timeout_body",
+    "to_json",
+]
+
+VERSION = "$LATEST"
+_SIGNALS = {
+    6: "aborted",
+    7: "bus error",
+    8: "floating point exception",
+    9: "killed",
+    11: "segmentation fault",
+    15: "terminated",
+}
+_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+
+
+def to_json(value: Any) -> bytes:
+    """JSON without blanks, as AWS sends it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def new_request_id() -> str:
+    return str(uuid.uuid4())
+
+
+def new_trace_id(now: float) -> str:
+    """``Root=1-<seconds>-<24 hex>;Parent=<16 hex>;Sampled=0``."""
+    return f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+
+
+def log_stream_name(now: float, environment_id: str) -> str:
+    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, and the environment's own id in it."""
+    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/[{VERSION}]{environment_id}"
+
+
+def function_arn(region: str, account: str, name: str, qualifier: str | None = None) -> str:
+    arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
+    return f"{arn}:{qualifier}" if qualifier else arn
+
+
+# -- log lines ---------------------------------------------------------------------------------------------
+
+
+def init_start_line(runtime: str) -> str:
+    """AWS names a build of the runtime and its ARN there; here both say that this is not AWS's."""
+    return f"INIT_START Runtime Version: {runtime.replace('python', 'python:')}.emulated\t\n"
+
+
+def init_report_line(init_ms: float, phase: str, status: str, error_type: str | None) -> str:
+    line = f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: {phase}\tStatus: {status}"
+    return f"{line}\tError Type: {error_type}\n" if error_type else f"{line}\n"
+
+
+def start_line(request_id: str) -> str:
+    return f"START RequestId: {request_id} Version: {VERSION}\n"
+
+
+def end_line(request_id: str) -> str:
+    return f"END RequestId: {request_id}\n"
+
+
+def report_line(report: Report) -> str:
+    """The REPORT line, with the trailing tab that AWS writes."""
+    parts = [
+        f"REPORT RequestId: {report.request_id}",
+        f"Duration: {report.duration_ms:.2f} ms",
+        f"Billed Duration: {report.billed_ms} ms",
+        f"Memory Size: {report.memory_mb} MB",
+        f"Max Memory Used: {report.max_memory_mb} MB",
+    ]
+    if report.init_ms is not None:
+        parts.append(f"Init Duration: {report.init_ms:.2f} ms")
+    if report.status is not None:
+        parts.append(f"Status: {report.status}")
+        if report.status == "error" and report.error_type:
+            parts.append(f"Error Type: {report.error_type}")
+    return "\t".join(parts) + "\t\n"
+
+
+def billed_milliseconds(duration_ms: float, init_ms: float | None) -> int:
+    """[I] Since August 2025: duration and init, rounded up together."""
+    return math.ceil(round(duration_ms + (init_ms or 0.0), 6))
+
+
+# -- error bodies ------------------------------------------------------------------------------------------
+
+
+def error_body(error_type: str, message: str) -> bytes:
+    """What the platform itself answers for a failed invocation: the type stands first."""
+    return to_json({"errorType": error_type, "errorMessage": message})
+
+
+def timeout_body(request_id: str, timeout: float) -> bytes:
+    return error_body("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds")
+
+
+def exit_message(request_id: str, code: int | None, signal: int | None) -> str:
+    """Why the runtime's process is gone, in the words of the Go library that AWS's agent uses."""
+    if signal is not None:
+        reason = f"Runtime exited with error: signal: {_SIGNALS.get(signal, f'signal {signal}')}"
+    elif code:
+        reason = f"Runtime exited with error: exit status {code}"
+    else:
+        reason = "Runtime exited without providing a reason"
+    return f"RequestId: {request_id} Error: {reason}"
+
+
+def response_too_large_body() -> bytes:
+    return to_json(
+        {
+            "errorMessage": "Response payload size exceeded maximum allowed payload size "
+            f"({MAX_RESPONSE_BYTES} bytes).",
+            "errorType": "Function.ResponseSizeTooLarge",
+        }
+    )
+
+
+def filter_error_type(value: str | None) -> str:
+    """[C] The runtime's own word for its error, where it has the form that AWS's agent lets pass."""
+    if value and _ERROR_TYPE.search(value):
+        return value
+    return "Function.Unknown" if value and value.startswith("Function.") else "Runtime.Unknown"

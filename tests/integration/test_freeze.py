@@ -1,0 +1,61 @@
+"""Freezing for real: every rung of the ladder that this machine has, on both kinds of sandbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from emulator import Emulator, Function
+from emulator.embedded import DeployedFunction
+from emulator.sandbox.freezer import descendants
+from emulator.sandbox.probe import cpu_time
+from tests.integration.conftest import FUNCTIONS
+from tests.needs import need_engine
+from tests.support import require
+
+RUNGS = [
+    "process/cgroup-v2",
+    "process/cgroup-v1",
+    "process/signals",
+    pytest.param("container/cgroup-v2", marks=pytest.mark.container),
+    pytest.param("container/cgroup-v1", marks=pytest.mark.container),
+    pytest.param("container/engine", marks=pytest.mark.container),
+]
+SPAN = 0.2  # seconds in which two busy processes would count to millions
+
+
+@pytest.fixture(params=RUNGS)
+def counting(request: pytest.FixtureRequest) -> Iterator[tuple[Emulator, DeployedFunction]]:
+    """An emulator with one rung in force, and a function whose thread and child process count for ever."""
+    kind, rung = request.param.split("/")
+    if kind == "container":
+        need_engine()
+    with Emulator({"emulator": {"sandbox": kind}, "database": {"server": "none"}}) as probing:
+        if kind == "container":
+            probing.add(Function(name="probe", code=FUNCTIONS / "anything"))
+        found = {entry.name: entry for entry in probing.status().freezer.rungs}[rung]
+    require(found.available, f"{kind} sandboxes cannot be frozen by {rung}: {found.reason}", "run as root on Linux")
+    with Emulator({"emulator": {"sandbox": kind, "freezer": rung}, "database": {"server": "none"}}) as emulator:
+        code = FUNCTIONS / "counting"
+        yield emulator, emulator.add(Function(name="counting", code=code, memory=1769, timeout=10))
+
+
+def test_everything_stops_and_goes_on(counting: tuple[Emulator, DeployedFunction]) -> None:
+    """Threads and child processes stand still while frozen, use no CPU time, and go on at the next event."""
+    _, function = counting
+    function.invoke()
+    (view,) = function.environments()
+    assert view.state == "frozen"
+    pids = [view.sandbox.pid, *descendants(view.sandbox.pid)]
+    assert len(pids) >= 2
+
+    used = [cpu_time(pid) for pid in pids]
+    time.sleep(SPAN)  # not waiting for anything: this is the span in which nothing may run
+    assert [cpu_time(pid) for pid in pids] == used
+
+    first = function.invoke().payload
+    second = function.invoke().payload
+    assert second["thread"] > first["thread"] > 0
+    assert second["child"] > first["child"] > 0

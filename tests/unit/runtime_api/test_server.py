@@ -1,0 +1,585 @@
+"""The Runtime API on real sockets: what a runtime client sees, byte by byte, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec
+
+import pytest
+import uvloop
+
+from emulator.errors import AddressInUseError
+from emulator.model import Answer, RequestId
+from emulator.runtime_api.runtime import InvocationEvent, RuntimeEvents, RuntimeSession
+from emulator.runtime_api.server import Guard, RuntimeApiServer
+from tests.support import SkippingLoop, run
+
+P = ParamSpec("P")
+
+ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
+LIMIT = 6_291_556
+ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
+ADDRESS = "127.1.2.3"
+
+
+def wire(status: str, body: bytes) -> bytes:
+    """An answer in JSON as it has to be on the wire."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+INVALID_ID = wire("400 Bad Request", b'{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}\n')
+
+
+def on_each_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a coroutine test on asyncio's own loop and on the one that the emulator uses."""
+
+    @functools.wraps(test)
+    def run_test(*args: P.args, **kwargs: P.kwargs) -> None:
+        for factory in (SkippingLoop, uvloop.new_event_loop):
+            run(test(*args, **kwargs), factory)
+
+    return run_test
+
+
+def event(payload: bytes = b'{"k":"v"}', request_id: str = ID) -> InvocationEvent:
+    return InvocationEvent(RequestId(request_id), payload, 1542409706888, "arn", "Root=1")
+
+
+class Session(RuntimeSession):
+    """A session that tells when it has seen the end of a connection."""
+
+    def __init__(self, events: RuntimeEvents) -> None:
+        super().__init__(events)
+        self.unparked = asyncio.Event()
+
+    def unpark(self, send: Callable[[InvocationEvent], None]) -> None:
+        super().unpark(send)
+        self.unparked.set()
+
+
+@dataclass
+class Inside:
+    """One environment: what it hears of the runtime, each thing with an event to wait for."""
+
+    answers: list[Answer] = field(default_factory=list)
+    parks: int = 0
+    parked: asyncio.Event = field(default_factory=asyncio.Event)
+    init_failures: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self)
+
+    def runtime_parked(self) -> None:
+        self.parks += 1
+        self.parked.set()
+
+    def runtime_answered(self, answer: Answer) -> None:
+        self.answers.append(answer)
+
+    def runtime_failed_init(self, body: bytes, error_type: str) -> None:
+        self.init_failures.append((body, error_type))
+
+    async def hand_out(self, given: InvocationEvent) -> None:
+        """Wait for the runtime to park, then give it the event."""
+        async with asyncio.timeout(5):
+            await self.parked.wait()
+        self.parked.clear()
+        assert self.session.hand_out(given)
+
+
+class Client:
+    """A runtime's connection, without any library between the test and the bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def exactly(self, count: int) -> bytes:
+        async with asyncio.timeout(5):
+            return await self.reader.readexactly(count)
+
+    async def answer(self) -> bytes:
+        """One whole answer, as it is on the wire."""
+        async with asyncio.timeout(5):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            (length,) = (line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
+            return head + await self.reader.readexactly(int(length.partition(b": ")[2]))
+
+    async def ask(self, data: bytes) -> bytes:
+        await self.send(data)
+        return await self.answer()
+
+    async def closed(self) -> bytes:
+        """What still came before the other end was closed."""
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.read()
+            except ConnectionError:
+                return b""
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    server: RuntimeApiServer, address: str = ADDRESS, source: str | None = None
+) -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection(
+        address, server.port, limit=1 << 24, local_addr=(source, 0) if source else None
+    )
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def serving(*, guard: Guard | None = None) -> AsyncIterator[tuple[RuntimeApiServer, Inside, Client]]:
+    """A server, one environment, and a connection of its runtime."""
+    async with RuntimeApiServer("0.0.0.0") as server:
+        inside = Inside()
+        server.register(ADDRESS, inside.session, guard)
+        async with connected(server) as client:
+            yield server, inside, client
+
+
+def post(what: str, body: bytes, *headers: str, request_id: str = ID) -> bytes:
+    lines = [f"POST /2018-06-01/runtime/invocation/{request_id}/{what} HTTP/1.1", "Host: x", *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def post_chunked(what: str, *chunks: bytes, trailers: bytes = b"", headers: bytes = b"") -> bytes:
+    head = f"POST /2018-06-01/runtime/invocation/{ID}/{what} HTTP/1.1\r\nHost: x\r\n".encode() + headers
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n" + trailers + b"\r\n"
+
+
+@on_each_loop
+async def test_a_round_on_the_wire_is_as_recorded() -> None:
+    """``next`` waits, is answered with the event, and the response is accepted, byte for byte."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        assert await client.answer() == (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\r\n"
+            b"Lambda-Runtime-Deadline-Ms: 1542409706888\r\nLambda-Runtime-Invoked-Function-Arn: arn\r\n"
+            b'Lambda-Runtime-Trace-Id: Root=1\r\nContent-Length: 9\r\n\r\n{"k":"v"}'
+        )
+        assert await client.ask(post("response", b'"x"')) == ACCEPTED
+        assert inside.answers == [Answer(b'"x"')]
+
+
+@on_each_loop
+async def test_refusals_on_the_wire_are_as_recorded() -> None:
+    """A wrong id is 400, a second response 403, and the connection goes on."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        assert await client.ask(post("response", b"1", request_id="other-id")) == INVALID_ID
+        assert await client.ask(post("response", b"1")) == ACCEPTED
+        assert await client.ask(post("response", b"2")) == wire(
+            "403 Forbidden",
+            b'{"errorMessage":"State transition from RuntimeResponseSentState to InvocationResponse failed '
+            b'for runtime. Error: State transition is not allowed","errorType":"InvalidStateTransition"}\n',
+        )
+        assert inside.answers == [Answer(b"1")]
+
+
+@on_each_loop
+async def test_next_while_running_renders_the_same_event() -> None:
+    """A runtime that asks twice is told twice."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        first = await client.answer()
+        assert await client.ask(NEXT) == first
+        assert inside.parks == 1
+
+
+@on_each_loop
+async def test_errors_carry_the_type_of_their_header() -> None:
+    """Header names are the same in any case."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        request = post("error", b'{"a":1}', "lambda-runtime-FUNCTION-error-type: Runtime.Panic")
+        assert await client.ask(request) == ACCEPTED
+        assert inside.answers == [Answer(b'{"a":1}', "Unhandled", "Runtime.Panic")]
+
+
+@on_each_loop
+async def test_init_error_is_accepted_once_and_only_before_next() -> None:
+    """202 before, 403 after, with the state in the message."""
+    request = (
+        b"POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: x\r\n"
+        b"Lambda-Runtime-Function-Error-Type: Runtime.ImportModuleError\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    async with serving() as (server, inside, client):
+        assert await client.ask(request) == ACCEPTED
+        assert inside.init_failures == [(b"{}", "Runtime.ImportModuleError")]
+        late = Inside()
+        server.register("127.1.2.4", late.session)
+        async with connected(server, "127.1.2.4") as other:
+            await other.send(NEXT)
+            await late.hand_out(event())
+            await other.answer()
+            answer = await other.ask(request)
+            assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+            assert b"from Running to InitError failed for runtime." in answer
+            assert late.init_failures == []
+
+
+@on_each_loop
+async def test_a_response_of_exactly_the_limit_passes() -> None:
+    """6,291,556 bytes arrive whole, with a length and in chunks."""
+    for whole in (True, False):
+        async with serving() as (_, inside, client):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            body = b'"' + b"x" * (LIMIT - 2) + b'"'
+            request = post("response", body) if whole else post_chunked("response", body[:1000], body[1000:])
+            assert await client.ask(request) == ACCEPTED
+            assert inside.answers[0].payload == body
+
+
+@on_each_loop
+async def test_one_byte_more_is_too_large_and_the_environment_stays_usable() -> None:
+    """413 for the runtime, the recorded error for the client, and the next round on the same connection."""
+    for whole in (True, False):
+        async with serving() as (_, inside, client):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            body = b"x" * (LIMIT + 1)
+            request = post("response", body) if whole else post_chunked("response", body[:-1], body[-1:])
+            answer = await client.ask(request)
+            assert answer.startswith(b"HTTP/1.1 413 ")  # Python's own phrase behind it has changed once
+            assert answer.endswith(
+                b'\r\n\r\n{"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).",'
+                b'"errorType":"RequestEntityTooLarge"}\n'
+            )
+            assert inside.answers[0].error_type == "Function.ResponseSizeTooLarge"
+            await client.send(NEXT)
+            await inside.hand_out(event(request_id="second"))
+            await client.answer()
+            assert await client.ask(post("response", b"1", request_id="second")) == ACCEPTED
+
+
+@on_each_loop
+async def test_a_large_event_arrives_whole() -> None:
+    """Six mebibytes on their way in, written apart from their head."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        payload = b'"' + bytes(range(32, 127)).replace(b'"', b"") * 66_000 + b'"'
+        await inside.hand_out(event(payload))
+        assert (await client.answer()).endswith(b"\r\n\r\n" + payload)
+
+
+@on_each_loop
+async def test_chunks_are_put_together() -> None:
+    """Whatever their number, also when the pieces of the request come one byte at a time."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        for byte in post_chunked("response", b'{"a"', b":", b"1}"):
+            client.writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await client.answer() == ACCEPTED
+        assert inside.answers == [Answer(b'{"a":1}')]
+
+
+@on_each_loop
+async def test_trailers_are_accepted_on_every_post() -> None:
+    """Go's client announces them always; they are no part of the body."""
+    trailers = b"Lambda-Runtime-Function-Error-Type: Function.X\r\nLambda-Runtime-Function-Error-Body: e30=\r\n"
+    announced = b"Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n"
+    async with serving() as (_, inside, client):
+        for number, what in enumerate(("response", "error")):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            request = post_chunked(what, b"{}", trailers=trailers, headers=announced)
+            assert await client.ask(request) == ACCEPTED
+            assert inside.answers[number].payload == b"{}"
+
+
+@on_each_loop
+async def test_the_streaming_mode_is_accepted_and_another_is_not() -> None:
+    """Only the literal word of the API."""
+    async with serving() as (_, inside, client):
+        for mode, status in ((b"streaming", b"202 Accepted"), (b"Streaming", b"400 Bad Request")):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            header = b"Lambda-Runtime-Function-Response-Mode: " + mode + b"\r\n"
+            answer = await client.ask(post_chunked("response", b"1", headers=header))
+            assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
+
+
+@on_each_loop
+async def test_a_body_cut_short_is_told_so_and_answers_nothing() -> None:
+    """400 in the recorded words; the invocation still waits for its answer, on another connection."""
+    cut = [post_chunked("response", b"12345")[:-8], post("response", b"12345")[:-2]]
+    for request in cut:
+        async with serving() as (server, inside, client):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            await client.send(request)
+            client.writer.write_eof()
+            assert await client.closed() == wire(
+                "400 Bad Request",
+                b'{"errorMessage":"HTTP request detected as truncated","errorType":"TruncatedHTTPRequest"}\n',
+            )
+            assert inside.answers == []
+            async with connected(server) as again:
+                assert await again.ask(post("response", b"1")) == ACCEPTED
+
+
+@on_each_loop
+async def test_a_client_that_waits_for_100_continue_is_not_left_waiting() -> None:
+    """It hears "go on" before it has sent any of its body."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        request = post("response", b"12345", "Expect: 100-continue")
+        await client.send(request[:-5])
+        assert await client.exactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert inside.answers == []
+        assert await client.ask(b"12345") == ACCEPTED
+
+
+@on_each_loop
+async def test_an_unknown_address_is_closed_without_a_word() -> None:
+    """Neither end of the connection belongs to an environment."""
+    async with serving() as (server, _, _), connected(server, "127.9.9.9") as stranger:
+        with contextlib.suppress(ConnectionError):
+            await stranger.send(NEXT)
+        assert await stranger.closed() == b""
+
+
+@on_each_loop
+async def test_a_connection_that_the_guard_refuses_is_closed() -> None:
+    """The address alone proves nothing: the guard sees both ends and decides."""
+    seen: list[tuple[tuple[str, int], tuple[str, int]]] = []
+
+    def refuse(local: tuple[str, int], peer: tuple[str, int]) -> bool:
+        seen.append((local, peer))
+        return False
+
+    async with serving(guard=refuse) as (server, inside, client):
+        with contextlib.suppress(ConnectionError):
+            await client.send(NEXT)
+        assert await client.closed() == b""
+        assert inside.parks == 0
+        assert [local for local, _ in seen] == [(ADDRESS, server.port)]
+        assert seen[0][1] == client.writer.get_extra_info("sockname")
+
+
+@on_each_loop
+async def test_a_connection_that_the_guard_lets_pass_is_served() -> None:
+    """The guard is asked once a connection and not for every request."""
+    asked: list[object] = []
+
+    def allow(local: tuple[str, int], peer: tuple[str, int]) -> bool:
+        asked.append((local, peer))
+        return True
+
+    async with serving(guard=allow) as (_, inside, client):
+        for _ in range(2):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            assert await client.ask(post("response", b"1")) == ACCEPTED
+        assert len(asked) == 1
+
+
+@on_each_loop
+async def test_environments_are_told_apart_by_the_address_they_call() -> None:
+    """One port for all; each runtime gets its own event."""
+    async with RuntimeApiServer("0.0.0.0") as server, contextlib.AsyncExitStack() as stack:
+        pairs = []
+        for number in range(1, 6):
+            inside = Inside()
+            server.register(f"127.1.0.{number}", inside.session)
+            client = await stack.enter_async_context(connected(server, f"127.1.0.{number}"))
+            await client.send(NEXT)
+            pairs.append((inside, client))
+        for number, (inside, _) in enumerate(pairs):
+            await inside.hand_out(event(b"%d" % number))
+        for number, (_, client) in enumerate(pairs):
+            assert (await client.answer()).endswith(b"\r\n\r\n%d" % number)
+
+
+@on_each_loop
+async def test_environments_are_told_apart_by_the_address_they_call_from() -> None:
+    """A container calls one address from its own."""
+    async with RuntimeApiServer("127.0.0.1") as server:
+        first, second = Inside(), Inside()
+        server.register("127.7.0.1", first.session)
+        server.register("127.7.0.2", second.session)
+        async with connected(server, "127.0.0.1", source="127.7.0.2") as client:
+            await client.send(NEXT)
+            await second.hand_out(event())
+            await client.answer()
+        assert (first.parks, second.parks) == (0, 1)
+
+
+@on_each_loop
+async def test_one_connection_serves_many_invocations() -> None:
+    """A warm runtime never connects again."""
+    async with serving() as (_, inside, client):
+        for number in range(200):
+            await client.send(NEXT)
+            await inside.hand_out(event(request_id=str(number)))
+            assert f"Request-Id: {number}\r\n".encode() in await client.answer()
+            assert await client.ask(post("response", b"%d" % number, request_id=str(number))) == ACCEPTED
+        assert [answer.payload for answer in inside.answers] == [b"%d" % number for number in range(200)]
+
+
+@on_each_loop
+async def test_a_runtime_may_use_a_connection_for_each_call() -> None:
+    """Go's client waits on one connection and answers on another."""
+    async with serving() as (server, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        async with connected(server) as other:
+            assert await other.ask(post("response", b"1")) == ACCEPTED
+        await client.send(NEXT)
+        await inside.hand_out(event(request_id="second"))
+        assert b"second" in await client.answer()
+
+
+@on_each_loop
+async def test_a_connection_is_closed_when_the_client_asks_for_it() -> None:
+    """``Connection: close``, and HTTP/1.0 without a word about it."""
+    for old in (False, True):
+        async with serving() as (_, inside, client):
+            await client.send(NEXT)
+            await inside.hand_out(event())
+            await client.answer()
+            request = post("response", b"1") if old else post("response", b"1", "Connection: close")
+            await client.send(request.replace(b"HTTP/1.1", b"HTTP/1.0") if old else request)
+            assert await client.closed() == ACCEPTED
+
+
+@on_each_loop
+async def test_unregister_drops_what_is_connected_and_refuses_what_comes() -> None:
+    """Of this environment; another one's parked call is not touched."""
+    async with serving() as (server, inside, client):
+        other = Inside()
+        server.register("127.1.2.4", other.session)
+        async with connected(server, "127.1.2.4") as neighbour:
+            await neighbour.send(NEXT)
+            await client.send(NEXT)
+            async with asyncio.timeout(5):
+                await inside.parked.wait()
+            server.unregister(ADDRESS)
+            server.unregister(ADDRESS)
+            assert await client.closed() == b""
+            async with connected(server) as late:
+                assert await late.closed() == b""
+            await other.hand_out(event())
+            assert (await neighbour.answer()).startswith(b"HTTP/1.1 200 OK")
+
+
+@on_each_loop
+async def test_a_runtime_that_lost_its_parked_connection_gets_its_event_on_the_next() -> None:
+    """An event that comes in between waits for it."""
+    async with serving() as (server, inside, _):
+        async with connected(server) as lost:
+            await lost.send(NEXT)
+            async with asyncio.timeout(5):
+                await inside.parked.wait()
+        async with asyncio.timeout(5):
+            await inside.session.unparked.wait()
+        assert not inside.session.hand_out(event())
+        async with connected(server) as again:
+            assert b"Aws-Request-Id: " + ID.encode() in await again.ask(NEXT)
+
+
+@on_each_loop
+async def test_what_is_no_http_is_answered_and_closed() -> None:
+    """One plain 400, and the end."""
+    async with serving() as (_, _, client):
+        await client.send(b"hello?\r\n\r\n")
+        assert (await client.closed()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+@on_each_loop
+async def test_other_paths_are_not_found() -> None:
+    """Also those of an API that is not offered here; ``ping`` answers."""
+    async with serving() as (_, inside, client):
+        for path in (b"/", b"/2018-06-01/runtime/restore/next", b"/2018-06-01/runtime/invocation/next/"):
+            answer = await client.ask(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
+        answer = await client.ask(b"GET /2018-06-01/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert inside.parks == 0
+
+
+@on_each_loop
+async def test_leaving_the_server_ends_parked_calls() -> None:
+    """A runtime that waits for ever does not keep the emulator from stopping."""
+    async with RuntimeApiServer("0.0.0.0") as server:
+        inside = Inside()
+        server.register(ADDRESS, inside.session)
+        reader, writer = await asyncio.open_connection(ADDRESS, server.port)
+        writer.write(NEXT)
+        async with asyncio.timeout(5):
+            await inside.parked.wait()
+    assert await Client(reader, writer).closed() == b""
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(ADDRESS, server.port)
+
+
+@on_each_loop
+async def test_an_address_that_is_not_ours_is_a_plain_error() -> None:
+    """The message names the address; 203.0.113.0/24 is nobody's by definition."""
+    with pytest.raises(AddressInUseError, match=r"203\.0\.113\.1"):
+        async with RuntimeApiServer("203.0.113.1"):
+            pytest.fail("it cannot listen there")
+
+
+class Broken(Inside):
+    """An environment that fails when it hears of the answer."""
+
+    def runtime_answered(self, answer: Answer) -> None:
+        raise LookupError("behind the door")
+
+
+def test_a_failure_of_the_emulator_is_not_blamed_on_the_runtime() -> None:
+    """What fails behind the door reaches the loop as what it is, and is no "400 Bad Request"."""
+
+    async def answer_to_a_broken_environment() -> None:
+        async with RuntimeApiServer("0.0.0.0") as server:
+            broken = Broken()
+            server.register(ADDRESS, broken.session)
+            async with connected(server) as client:
+                await client.send(NEXT)
+                await broken.hand_out(event())
+                await client.answer()
+                await client.send(post("response", b"1"))
+                assert await client.closed() == b""
+
+    for factory in (SkippingLoop, uvloop.new_event_loop):
+        with pytest.raises(ExceptionGroup) as caught:
+            run(answer_to_a_broken_environment(), factory)
+        assert caught.group_contains(LookupError, match="behind the door")

@@ -1,0 +1,244 @@
+"""Configuration: what a file may say, and how a wrong one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.config import PolicySettings, Settings, load_settings, make_policy
+from emulator.errors import ConfigurationError
+from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a configuration file and answers its path."""
+
+    def write_file(content: str) -> Path:
+        path = tmp_path / "lambda-freezer.toml"
+        path.write_text(content, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+def refusal(path: Path) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path)
+    return caught.value
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file in the working directory is no error: the port SAM users know, and AWS's example account."""
+    monkeypatch.chdir(tmp_path)
+    settings, base = load_settings(None)
+    assert settings == Settings()
+    assert base == tmp_path
+    emulator = settings.emulator
+    assert (emulator.host, emulator.port, emulator.sandbox) == ("127.0.0.1", 3001, "auto")
+    assert (emulator.account, emulator.region) == ("123456789012", "us-east-1")
+    assert settings.database.server == "auto"
+    assert settings.policy.name == "aws"
+
+
+def test_the_file_of_the_working_directory_is_found(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in it are relative to where it lies."""
+    path = write("[emulator]\nport = 4001\n")
+    monkeypatch.chdir(path.parent)
+    settings, base = load_settings(None)
+    assert settings.emulator.port == 4001
+    assert base == path.parent
+
+
+def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
+    """Every table, with a function's paths made absolute and its policy kept as what is different."""
+    path = write("""
+        [emulator]
+        port = 0
+        region = "eu-central-1"
+        sandbox = "process"
+        freezer = "signals"
+        concurrency = 10
+        [database]
+        server = "none"
+        max_connections = 66
+        [policy]
+        name = "aws"
+        idle_timeout = "5m"
+        [functions.orders]
+        code = "functions/orders"
+        handler = "app.main"
+        runtime = "python3.12"
+        memory = 256
+        timeout = 5
+        environment = { DB_NAME = "shop" }
+        policy = { max_invocations = 100 }
+    """)
+    settings, base = load_settings(path)
+    assert settings.emulator.freezer == "signals"
+    assert settings.database.max_connections == 66
+    assert settings.policy.idle_timeout == 300.0
+    (orders,) = settings.make_functions(base)
+    assert orders.name == "orders"
+    assert orders.code == path.parent / "functions/orders"
+    assert (orders.handler, orders.runtime, orders.memory, orders.timeout) == ("app.main", "python3.12", 256, 5)
+    assert dict(orders.environment) == {"DB_NAME": "shop"}
+    assert dict(orders.policy) == {"max_invocations": 100}
+
+
+def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
+    """Everything else has Lambda's defaults."""
+    settings, base = load_settings(write('[functions.counter]\ncode = "."\n'))
+    (counter,) = settings.make_functions(base)
+    assert (counter.handler, counter.memory, counter.timeout) == ("app.handler", 128, 3)
+    assert counter.runtime.startswith("python3.")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[emulator]\nprot = 1\n", "[emulator] prot is not a setting; there are: account, concurrency, "),
+        ("[emulater]\n", "[emulater] is not a setting; there are: database, emulator, functions, policy"),
+        ('[database]\nurl = "x"\n', "[database] url is not a setting; there are: max_connections, server"),
+        ("[policy]\nidle = 1\n", "[policy] idle is not a setting; there are: idle_timeout, max_invocations, "),
+        ('[functions.a]\ncode="."\nhandle = "x"\n', "[functions.a] handle is not a setting; there are: code, "),
+        (
+            '[functions.a]\ncode="."\npolicy = { idle = 1 }\n',
+            "[functions.a.policy] idle is not a setting; there are: idle_timeout, ",
+        ),
+        ('[functions.a]\nhandler="x.y"\n', "[functions.a] code is missing"),
+        ('[emulator]\nport = "high"\n', "[emulator] port is 'high': input should be a valid integer"),
+        ("[emulator]\nport = 65536\n", "[emulator] port is 65536: input should be less than or equal to 65535"),
+        ('[emulator]\nsandbox = "vm"\n', "[emulator] sandbox is 'vm': input should be 'auto', 'container' or "),
+        ('[emulator]\naccount = "1"\n', "[emulator] account is '1': string should match pattern"),
+        ('[database]\nserver = "oracle://x"\n', "[database] server is 'oracle://x': string should match pattern"),
+        (
+            '[policy]\nidle_timeout = "seven"\n',
+            '[policy] idle_timeout is \'seven\': a duration is written like "7m", "1h30m" or "90s"',
+        ),
+        ('[policy]\nidle_timeout = "0s"\n', "[policy] idle_timeout is '0s': input should be greater than 0"),
+        ("[policy]\nmax_invocations = -1\n", "[policy] max_invocations is -1: input should be greater than or equal"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_file_key_finding_and_what_is_allowed(
+    write: Write, content: str, complaint: str
+) -> None:
+    """A reader can mend the file from the message alone."""
+    path = write(content)
+    assert refusal(path).message.startswith(f"{path}: {complaint}")
+
+
+def test_every_fault_of_a_file_is_told_at_once(write: Write) -> None:
+    """One line a fault, so that nobody has to start the emulator five times."""
+    message = refusal(write('[emulator]\nport = -1\nprot = 1\n[database]\nserver = ""\n')).message
+    assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize("content", ["port = \n", "[emulator\n", "a = 1\na = 2\n"])
+def test_what_is_no_toml_is_refused_as_such(write: Write, content: str) -> None:
+    """The place in the file is part of the message."""
+    error = refusal(write(content))
+    assert "is not TOML" in error.message
+    assert "line" in error.message
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are no traceback."""
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "is not TOML" in refusal(path).message
+
+
+def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
+    """Only the file of the working directory may be missing."""
+    error = refusal(tmp_path / "missing.toml")
+    assert "cannot be read: No such file or directory" in error.message
+    assert "--config" in error.cure
+    assert "cannot be read: Is a directory" in refusal(tmp_path).message
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ('"7m"', 420.0),
+        ('"90s"', 90.0),
+        ('"1h30m"', 5_400.0),
+        ('"1h 30m"', 5_400.0),
+        ('"0.5s"', 0.5),
+        ('"2d"', 172_800.0),
+        ('" 7m "', 420.0),
+        ("300", 300.0),
+        ("0.25", 0.25),
+    ],
+)
+def test_durations_are_numbers_or_words(write: Write, written: str, seconds: float) -> None:
+    """Seconds as a number, or figures with their units."""
+    settings, _ = load_settings(write(f"[policy]\nidle_timeout = {written}\n"))
+    assert settings.policy.idle_timeout == seconds
+
+
+@pytest.mark.parametrize("written", ['"7"', '""', '"m"', '"7 minutes"', '"-7m"', '"7m x"', "-1", "0", "nan"])
+def test_what_is_no_duration_is_refused(write: Write, written: str) -> None:
+    """No unit, no figure, another unit, and spans that are none."""
+    assert "[policy] idle_timeout" in refusal(write(f"[policy]\nidle_timeout = {written}\n")).message
+
+
+def test_values_can_be_replaced_from_outside() -> None:
+    """What the command line says wins over the file, and the rest of the file stays."""
+    settings = Settings.model_validate({"emulator": {"port": 4001, "region": "eu-central-1"}})
+    changed = settings.with_values({"emulator": {"port": 0}, "database": {"server": "none"}})
+    assert (changed.emulator.port, changed.emulator.region) == (0, "eu-central-1")
+    assert changed.database.server == "none"
+    assert settings.emulator.port == 4001
+
+
+def test_values_from_outside_are_checked_like_a_file() -> None:
+    """The complaint names the command line in place of a file."""
+    with pytest.raises(ConfigurationError) as caught:
+        Settings().with_values({"emulator": {"port": 99_999}})
+    assert caught.value.message.startswith("the command line: [emulator] port is 99999: ")
+
+
+@pytest.mark.parametrize(
+    ("table", "overrides", "rules"),
+    [
+        ({}, None, {IdleTimeout(420.0), MaxLifetime(7200.0)}),
+        ({"idle_timeout": 60}, None, {IdleTimeout(60.0), MaxLifetime(7200.0)}),
+        ({"max_invocations": 5}, None, {IdleTimeout(420.0), MaxLifetime(7200.0), MaxInvocations(5)}),
+        ({"max_invocations": 0}, None, {IdleTimeout(420.0), MaxLifetime(7200.0)}),
+        ({"name": "keep-warm"}, None, set()),
+        ({"name": "keep-warm", "max_lifetime": "1h"}, None, {MaxLifetime(3600.0)}),
+        ({"name": "always-cold"}, None, {MaxInvocations(1)}),
+        ({"name": "always-cold", "max_invocations": 3}, None, {MaxInvocations(3)}),
+        ({"name": "always-cold", "max_invocations": 0}, None, set()),
+        ({"idle_timeout": 60}, {"idle_timeout": "2m"}, {IdleTimeout(120.0), MaxLifetime(7200.0)}),
+        ({"idle_timeout": 60}, {"max_invocations": 9}, {IdleTimeout(60.0), MaxLifetime(7200.0), MaxInvocations(9)}),
+        ({}, {"name": "always-cold"}, {MaxInvocations(1)}),
+    ],
+)
+def test_a_policy_is_its_preset_with_what_is_said_otherwise(
+    table: dict[str, Any], overrides: dict[str, Any] | None, rules: set[object]
+) -> None:
+    """A key replaces or adds one rule, zero invocations removes one, and a function's own word comes last."""
+    policy = make_policy(PolicySettings.model_validate(table), overrides)
+    assert set(policy.rules) == rules
+    assert policy.name == (overrides or {}).get("name", table.get("name", "aws"))
+
+
+def test_a_function_that_refuses_its_values_names_itself(write: Write) -> None:
+    """Lambda's own limits are checked where functions are made."""
+    settings, base = load_settings(write('[functions.a]\ncode = "."\nmemory = 64\n'))
+    with pytest.raises(ConfigurationError, match="function a: memory is 64"):
+        settings.make_functions(base)
+
+
+@pytest.mark.parametrize("overrides", [{"idle": 1}, {"idle_timeout": "seven"}, {"name": "warm"}])
+def test_a_wrong_policy_of_a_function_is_refused_as_every_wrong_setting(overrides: dict[str, Any]) -> None:
+    """Also when it comes from Python and not from a file: an error of our tree, with key and finding."""
+    with pytest.raises(ConfigurationError, match=next(iter(overrides))):
+        make_policy(PolicySettings(), overrides)

@@ -1,0 +1,204 @@
+"""A function's code: which folders are refused, and which changes are noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.deployment import CodeWatcher, check_code
+from emulator.errors import CodeError
+from emulator.model import Function
+from tests.support import in_loop
+
+
+def function(code: Path) -> Function:
+    return Function(name="orders", code=code)
+
+
+def refusal(code: Path, *, other_user: bool = False) -> CodeError:
+    with pytest.raises(CodeError) as caught:
+        check_code(function(code), other_user=other_user)
+    return caught.value
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A folder with a handler, as a user has it."""
+    folder = tmp_path / "orders"
+    folder.mkdir(mode=0o755)
+    (folder / "app.py").write_text("def handler(event, context): ...\n")
+    return folder
+
+
+@contextlib.contextmanager
+def as_ordinary_user() -> Iterator[None]:
+    """What access checks say to a user without rights; root passes every one of them."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.setresuid(65_534, 0, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_a_folder_with_code_is_accepted(code: Path) -> None:
+    """By us and by another user."""
+    check_code(function(code), other_user=False)
+    check_code(function(code), other_user=True)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    """The message names function and folder."""
+    error = refusal(tmp_path / "missing")
+    assert error.message == f"function orders: its code {tmp_path / 'missing'} does not exist"
+    assert error.cure
+
+
+def test_a_file_is_refused(code: Path) -> None:
+    """An archive or a module is no folder."""
+    assert "is not a folder" in refusal(code / "app.py").message
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    """There is no handler in it."""
+    assert "is empty" in refusal(tmp_path).message
+
+
+def test_a_folder_that_we_cannot_read_is_refused(code: Path) -> None:
+    """The cure is the command that helps."""
+    code.chmod(0o000)
+    with as_ordinary_user():
+        error = refusal(code)
+    assert "cannot be read" in error.message
+    assert error.cure == f"chmod u+rx {code}"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o754, 0o751])
+def test_a_private_folder_is_refused_where_another_user_runs_the_code(code: Path, mode: int) -> None:
+    """In a container the code is read by Lambda's user; as a process it is read by us."""
+    code.chmod(mode)
+    check_code(function(code), other_user=False)
+    error = refusal(code, other_user=True)
+    assert "can be read by its owner only" in error.message
+    assert error.cure == f"chmod -R o+rX {code}"
+
+
+class Watched:
+    """A running watcher and what it has said; it is told again until it has armed itself."""
+
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+        self.watcher = CodeWatcher(self._on_change)
+        self._heard = asyncio.Event()
+
+    def _on_change(self, name: str) -> None:
+        self.changed.append(name)
+        self._heard.set()
+
+    async def hears(self, change: Callable[[int], object], name: str) -> None:
+        """Repeat a change until it is heard: nobody can see from outside that a watch is armed."""
+        self._heard.clear()
+        async with asyncio.timeout(10):
+            for attempt in range(1_000):
+                change(attempt)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await self._heard.wait()
+                if name in self.changed:
+                    return
+
+
+@contextlib.asynccontextmanager
+async def watching(**folders: Path) -> AsyncIterator[Watched]:
+    watched = Watched()
+    for name, folder in folders.items():
+        watched.watcher.watch(name, folder)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(watched.watcher.run())
+        yield watched
+        assert not running.done(), "the watcher gave up"
+        watched.watcher.close()
+        async with asyncio.timeout(5):
+            await running
+
+
+@in_loop
+async def test_a_change_is_told_with_the_functions_name(tmp_path: Path, code: Path) -> None:
+    """Only the function whose folder it was hears of it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    async with watching(orders=code, other=other) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        assert set(watched.changed) == {"orders"}
+        await watched.hears(lambda n: (other / "app.py").write_text(f"x = {n}\n"), "other")
+
+
+@in_loop
+async def test_two_functions_may_share_a_folder(code: Path) -> None:
+    """Both are told."""
+    async with watching(first=code, second=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "first")
+        assert "second" in watched.changed
+
+
+@in_loop
+async def test_a_folder_can_be_added_while_it_runs(tmp_path: Path, code: Path) -> None:
+    """Also to a watcher that had nothing to watch."""
+    late = tmp_path / "late"
+    late.mkdir()
+    async with watching() as watched:
+        watched.watcher.watch("orders", code)
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        watched.watcher.watch("late", late)
+        await watched.hears(lambda n: (late / "deep.py").write_text(f"x = {n}\n"), "late")
+
+
+@in_loop
+async def test_bytecode_and_version_control_are_no_changes_of_code(tmp_path: Path, code: Path) -> None:
+    """Running a function writes bytecode; that must not recycle its environment."""
+    cache, git, other = code / "__pycache__", code / ".git", tmp_path / "other"
+    for folder in (cache, git, other):
+        folder.mkdir()
+    async with watching(orders=code, other=other) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        watched.changed.clear()
+        for number in range(3):
+            (cache / "app.cpython-311.pyc").write_text(str(number))
+            (git / "index").write_text(str(number))
+            (code / "app.py.swp").write_text(str(number))
+        # Events come in order: when a later one has been heard, the earlier ones have been passed over.
+        await watched.hears(lambda n: (other / "app.py").write_text(str(n)), "other")
+        assert set(watched.changed) == {"other"}
+
+
+@in_loop
+async def test_a_folder_that_vanishes_does_not_end_the_watch_over_the_others(tmp_path: Path, code: Path) -> None:
+    """Somebody changes branches while the emulator runs, and adds a function afterwards."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    (gone / "app.py").write_text("")
+    async with watching(orders=code, gone=gone) as watched:
+        await watched.hears(lambda n: (gone / "app.py").write_text(f"x = {n}\n"), "gone")
+        shutil.rmtree(gone)
+        late = tmp_path / "late"
+        late.mkdir()
+        watched.watcher.watch("late", late)
+        await watched.hears(lambda n: (late / "app.py").write_text(f"x = {n}\n"), "late")
+        await watched.hears(lambda n: (code / "app.py").write_text(f"y = {n}\n"), "orders")
+
+
+@in_loop
+async def test_a_link_is_watched_where_it_points_to(tmp_path: Path, code: Path) -> None:
+    """A folder may be linked into the project."""
+    link = tmp_path / "link"
+    link.symlink_to(code)
+    async with watching(orders=link) as watched:
+        await watched.hears(lambda n: (link / "app.py").write_text(f"x = {n}\n"), "orders")

@@ -1,0 +1,77 @@
+"""An invocation has one end, whoever is late."""
+
+from __future__ import annotations
+
+from emulator.errors import ServiceError
+from emulator.invocation import Invocation, Outcome
+from emulator.model import Answer, EnvironmentId, Report, RequestId
+
+REPORT = Report(RequestId("r"), EnvironmentId("e"), "s", True, 1.0, 1, 128, 36)
+
+
+def watched() -> tuple[Invocation, list[str]]:
+    heard: list[str] = []
+
+    def answered(outcome: Outcome) -> None:
+        heard.append("answer" if outcome.answer is not None else "failure")
+
+    invocation = Invocation(RequestId("r"), b"{}", "arn", "Root=1")
+    invocation.on_answer = answered
+    invocation.on_report = lambda outcome: heard.append("report")
+    return invocation, heard
+
+
+def test_an_answer_is_told_once_and_stays() -> None:
+    """A timeout after the response changes nothing for the client."""
+    invocation, heard = watched()
+    before = invocation.answered
+    invocation.answer(Answer(b"1"))
+    invocation.answer(Answer(b"2", "Unhandled", "Sandbox.Timedout"))
+    assert (before, invocation.answered) == (False, True)
+    assert invocation.outcome.answer == Answer(b"1")
+    assert heard == ["answer"]
+
+
+def test_a_failure_is_told_once_and_stays() -> None:
+    """What could not be served is not answered later."""
+    invocation, heard = watched()
+    failure = ServiceError("no sandbox")
+    invocation.fail(failure)
+    invocation.answer(Answer(b"1"))
+    invocation.fail(ServiceError("again"))
+    assert invocation.outcome.failure is failure
+    assert invocation.outcome.answer is None
+    assert heard == ["failure"]
+
+
+def test_a_failure_after_the_answer_is_not_told() -> None:
+    """An environment that is ended after it answered has served."""
+    invocation, heard = watched()
+    invocation.answer(Answer(b"1"))
+    invocation.fail(ServiceError("ended"))
+    assert invocation.outcome.failure is None
+    assert heard == ["answer"]
+
+
+def test_the_report_comes_after_the_answer_with_both() -> None:
+    """Who waits for the report sees the answer as well."""
+    invocation, heard = watched()
+    invocation.answer(Answer(b"1"))
+    invocation.finish(REPORT)
+    assert (invocation.outcome.answer, invocation.outcome.report) == (Answer(b"1"), REPORT)
+    assert heard == ["answer", "report"]
+
+
+def test_nobody_needs_to_listen() -> None:
+    """An asynchronous invocation has no client."""
+    invocation = Invocation(RequestId("r"), b"{}", "arn", "Root=1")
+    invocation.answer(Answer(b"1"))
+    invocation.finish(REPORT)
+    assert invocation.answered
+
+
+def test_two_invocations_share_nothing() -> None:
+    """Each has an outcome of its own."""
+    first, second = watched()[0], watched()[0]
+    first.answer(Answer(b"1"))
+    assert not second.answered

@@ -113,9 +113,7 @@ def install_emulator(context: Path, distribution: Distribution) -> None:
             ["uv", "build", "--quiet", "--wheel", "--out-dir", dist, REPOSITORY],
         )
         (wheel,) = dist.glob("*.whl")
-        install_wheels(
-            context / "wheels", distribution, ["--constraint", REPOSITORY / "requirements.lock", wheel]
-        )
+        install_wheels(context / "wheels", distribution, ["--constraint", REPOSITORY / "requirements.lock", wheel])
 
 
 def base_tag(image: Image, distribution: Distribution) -> str:

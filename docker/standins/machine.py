@@ -51,18 +51,14 @@ def distribution_python() -> str:
     policy = subprocess.run(["apt-cache", "policy", "python3"], capture_output=True, text=True, check=False)
     found = re.search(r"Candidate: (3\.\d+)", policy.stdout)
     if not found:
-        raise MachineError(
-            "The package sources of this machine offer no python3; run `apt-get update` and try again."
-        )
+        raise MachineError("The package sources of this machine offer no python3; run `apt-get update` and try again.")
     return found[1]
 
 
 def demand_engine() -> None:
     """Raises MachineError where no container engine answers."""
     if not shutil.which("docker"):
-        raise MachineError(
-            "The command `docker` is missing; install Docker's client and engine (package docker.io)."
-        )
+        raise MachineError("The command `docker` is missing; install Docker's client and engine (package docker.io).")
     try:
         answer = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],
@@ -72,15 +68,11 @@ def demand_engine() -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise MachineError(
-            "The Docker engine did not answer within 20 s; restart it and try again."
-        ) from None
+        raise MachineError("The Docker engine did not answer within 20 s; restart it and try again.") from None
     if "permission denied" in answer.stderr:
         raise MachineError("The Docker engine refuses this user; run this with sudo.")
     if answer.returncode:
-        raise MachineError(
-            "The Docker engine does not answer; start it (`systemctl start docker`, or `dockerd`)."
-        )
+        raise MachineError("The Docker engine does not answer; start it (`systemctl start docker`, or `dockerd`).")
 
 
 def demand_build_tools() -> None:
@@ -90,9 +82,7 @@ def demand_build_tools() -> None:
     if not shutil.which("mmdebstrap"):
         raise MachineError("The command `mmdebstrap` is missing; run `apt-get install mmdebstrap`.")
     if not shutil.which("uv"):
-        raise MachineError(
-            "The command `uv` is missing; install it (for example `pip install uv`) and put it on PATH."
-        )
+        raise MachineError("The command `uv` is missing; install it (for example `pip install uv`) and put it on PATH.")
 
 
 def package_sources(distribution: Distribution) -> list[str]:
@@ -106,8 +96,7 @@ def package_sources(distribution: Distribution) -> list[str]:
     ours = [entry for entry in entries if is_own_source(entry, distribution)]
     if not ours:
         raise MachineError(
-            f"No package source of {distribution.codename} is named below /etc/apt; add one, or use "
-            "published images."
+            f"No package source of {distribution.codename} is named below /etc/apt; add one, or use published images."
         )
     return ours
 
@@ -148,9 +137,7 @@ def first_mirror(uri: str) -> str:
 
 def is_own_source(entry: str, distribution: Distribution) -> bool:
     """Whether an entry is a main source of this very release; if it names a signer, the distribution."""
-    found = re.fullmatch(
-        r"deb (?:\[(?P<options>.*)\] )?(?P<uri>\S+) (?P<suite>\S+) (?P<components>.+)", entry
-    )
+    found = re.fullmatch(r"deb (?:\[(?P<options>.*)\] )?(?P<uri>\S+) (?P<suite>\S+) (?P<components>.+)", entry)
     if not found or "main" not in found["components"].split():
         return False
     signer = re.search(r"signed-by=(\S+)", found["options"] or "")

@@ -70,9 +70,7 @@ def finish_root(root: Path) -> None:
     (root / "tmp").chmod(0o1777)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="utf-8")
     (root / "etc/group").write_text("root:x:0:\n", encoding="utf-8")
-    (root / "etc/nsswitch.conf").write_text(
-        "passwd: files\ngroup: files\nhosts: files dns\n", encoding="utf-8"
-    )
+    (root / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n", encoding="utf-8")
     collect_certificates(root)
     if (root / "usr/bin/mawk").exists():
         (root / "usr/bin/awk").symlink_to("mawk")

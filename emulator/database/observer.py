@@ -60,9 +60,10 @@ class Observer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="observer")
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._away = False
+        self._away = False  # as far as the timeline has been told
         self._run = 0
-        self._insisted = 0
+        self._begun = self._finished = self._finished_insisting = 0
+        self._failure: DatabaseError | None = None
         self._sessions: tuple[Session, ...] = ()
         self._summary: ConnectionsSummary | None = None
         self._counts: Counter[EnvironmentId] = Counter()
@@ -90,8 +91,8 @@ class Observer:
         Raises:
             DatabaseError: the server cannot be asked.
         """
-        async with self._lock:
-            return await self._look()
+        await self._look_after_now()
+        return self._sessions
 
     async def connections(
         self, *, environment: EnvironmentId | None = None
@@ -101,10 +102,9 @@ class Observer:
         Raises:
             DatabaseError: the server cannot be asked.
         """
-        async with self._lock:
-            sessions = await self._look()
-            assert self._summary is not None
-            summary = self._summary
+        await self._look_after_now()
+        sessions, summary = self._sessions, self._summary
+        assert summary is not None, "a look that did not fail leaves counts"
         if environment is not None:
             sessions = tuple(session for session in sessions if session.environment == environment)
         return sessions, summary
@@ -121,13 +121,9 @@ class Observer:
             # Its address tells as well afterwards; it only has to be known.
             self._attribution.meet(self._environments(), only_new=True)
             return
-        ticket = self._insisted
         with contextlib.suppress(DatabaseError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE), self._lock:
-                # Many may end at once. A look that began after this one was asked for serves it as well.
-                if self._insisted == ticket:
-                    self._insisted += 1
-                    await self._look(insist=True)
+            async with asyncio.timeout(_PATIENCE):
+                await self._look_after_now(insist=True)
 
     def sessions_of(self, environment_id: EnvironmentId) -> int | None:
         """How many sessions an environment held at the last look; ``None`` before the first."""
@@ -141,17 +137,41 @@ class Observer:
                 await self.sample()
             await asyncio.sleep(self._interval)
 
-    async def _look(self, *, insist: bool = False) -> tuple[Session, ...]:
+    async def _look_after_now(self, *, insist: bool = False) -> None:
+        """Look, unless somebody else's look begins after this moment: that one serves as well.
+
+        So however many ask, and however long the server takes, nobody waits for more than two looks.
+        """
+        begun = self._begun
+        async with self._lock:
+            if (self._finished_insisting if insist else self._finished) <= begun:
+                await self._look(insist=insist)
+        if self._failure is not None:
+            raise DatabaseError(self._failure.message, cure=self._failure.cure) from self._failure
+
+    async def _look(self, *, insist: bool) -> None:
+        number = self._begun = self._begun + 1
         # Before the question: an environment that ends while the server answers is not gone yet, or its
         # sessions, which the server just named, would pass for zombies.
         self._attribution.meet(self._environments())
         try:
             look = await self._in_thread(self._process_list.look)
         except DatabaseError as error:
+            self._failure = error
             if not self._away:
                 self._away = True
                 self._timeline.record("database.unreachable", error.message)
-            raise
+        else:
+            self._failure = None
+            self._take_note_of(look)
+            await self._attribute(look, insist=insist)
+            self._keep(look)
+        self._finished = number
+        if insist:
+            self._finished_insisting = number
+
+    def _take_note_of(self, look: Look) -> None:
+        """Of what the answer says of the server itself."""
         restarted, self._run = look.run != self._run, look.run
         if restarted:
             self._attribution.forget_sessions()
@@ -159,9 +179,6 @@ class Observer:
         if self._away:
             self._away = False
             self._timeline.record("database.reachable", "it was started anew" if restarted else "it answers again")
-        await self._attribute(look, insist=insist)
-        self._keep(look)
-        return self._sessions
 
     async def _attribute(self, look: Look, *, insist: bool) -> None:
         # After the question: an environment may have come, and connected, while the server answered.

@@ -110,6 +110,9 @@ class Relay:
         for connection in tuple(self._connections):
             connection.abort()
         await self._empty.wait()
+        self._end_when_empty()
+        if self._server is not None:
+            await self._server.wait_closed()
 
     # -- the environment's life --------------------------------------------------------------------------
 
@@ -159,7 +162,7 @@ class Relay:
         clock was forwarded.
         """
         oldest = self.clock.monotonic() - wait_timeout
-        idle = [c for c in self._out_of_reach() if c.active_at <= oldest]
+        idle = [connection for connection in self._out_of_reach() if connection.active_at <= oldest]
         for connection in idle:
             connection.lose_server(f"idle for longer than wait_timeout ({wait_timeout:.0f} s)")
         return len(idle)
@@ -216,31 +219,39 @@ class Relay:
         for connection in tuple(self._connections):
             connection.end(how)
 
+    def _holding(self) -> list[RelayConnection]:
+        return [connection for connection in self._connections if connection.holds_session]
+
     def _out_of_reach(self) -> list[RelayConnection]:
-        return [c for c in self._connections if c.holds_session and c.is_unreachable]
+        """Those whose client does not hear the server's end of it."""
+        holding = self._holding()
+        for connection in holding:
+            connection.notice_forgetting()
+        return [connection for connection in holding if connection.nothing_passes]
 
     def _probe_clients(self) -> None:
-        """What the server's kernel finds when it probes clients it has not heard of for so long.
+        """What the server's kernel finds when it probes clients that it has not heard of for so long.
 
-        One timer for all of them: a probe that is answered, or a byte since the timer was set, only means that
-        it has to come again.
+        One timer does for all of them: where something was heard since it was set, it only has to come again.
         """
         now = self.clock.monotonic()
-        oldest = now - self._keepalive
-        for connection in self._out_of_reach():
-            if connection.active_at <= oldest:
+        unreachable = set(self._out_of_reach())
+        for connection in self._holding():
+            if max(connection.active_at, connection.answered_at) > now - self._keepalive:
+                continue
+            if connection in unreachable:
                 reason = f"its client did not answer the server's kernel for {self._keepalive:.0f} s (keepalive)"
                 connection.lose_server(reason, reset=True)
-        holding = [c for c in self._connections if c.holds_session]
+            else:
+                connection.answered_at = now
+        heard = [max(connection.active_at, connection.answered_at) for connection in self._holding()]
         self._probe = None
-        if holding:
-            due = min((c.active_at for c in holding if c.active_at > oldest), default=now) + self._keepalive
-            self._probe = self.clock.call_at(due, self._probe_clients)
+        if heard:
+            self._probe = self.clock.call_at(min(heard) + self._keepalive, self._probe_clients)
 
     def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
-            self._server = None
         self._listener.close()
 
     def _end_when_empty(self) -> None:

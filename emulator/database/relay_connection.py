@@ -3,7 +3,7 @@
 Nothing passes while the environment is frozen: what either side says is kept for the thaw, as TCP would send
 it again until it is acknowledged. A connection can also be *severed*: then nothing passes any more, and its
 two ends live on without knowing of each other, as on a network that has lost one of them. That is what a
-silent reclaim, a forgetful path and a server that closes during the freeze have in common; they differ in
+silent reclaim, a path that forgets and a server that closes during the freeze have in common; they differ in
 what the client is answered when it speaks again.
 """
 
@@ -62,13 +62,14 @@ class _Answer(Enum):
 
 
 class RelayConnection:
-    """See the module. It begins when the client has connected; the server is dialled then."""
+    """It begins when the client has connected; the server is dialled then."""
 
     def __init__(self, way: Way) -> None:
         self._way = way
         self.client, self.server = End(self), End(self)
         self.client.other, self.server.other = self.server, self.client
         self.active_at = way.clock.monotonic()
+        self.answered_at = self.active_at  # the last probe of the server's kernel
         self._opened_at = way.clock.now()
         self._request_id = way.current_request()
         self._client_address: Address = ("", 0)
@@ -78,51 +79,77 @@ class RelayConnection:
         self._end_reason = ""
         self._dialling: asyncio.Task[None] | None = None
 
+    # -- what can be seen --------------------------------------------------------------------------------
+
+    @property
+    def holds_session(self) -> bool:
+        """The server was reached and has not ended it, as far as is known."""
+        return self.server.is_open and not self.server.has_finished
+
+    @property
+    def nothing_passes(self) -> bool:
+        return self._severed is not None or self._way.is_cut
+
+    def view(self) -> RelayedConnection:
+        return RelayedConnection(
+            environment=self._way.environment,
+            request_id=self._request_id,
+            client=self._client_address,
+            source=self._source,
+            state=self._state(),
+            opened_at=self._opened_at,
+            idle_seconds=self._way.clock.monotonic() - self.active_at,
+            bytes_up=self.client.received,
+            bytes_down=self.server.received,
+        )
+
+    def _state(self) -> ConnectionState:
+        client_is_there = self.client.is_open and not self.client.has_finished
+        if not self.holds_session and (self.server.was_connected or not client_is_there):
+            unaware = client_is_there and not self._way.is_reclaimed
+            return ConnectionState.STALE if unaware else ConnectionState.CLOSED
+        if self._way.is_reclaimed:
+            return ConnectionState.ZOMBIE
+        if self._severed is not None or self._is_forgotten():
+            return ConnectionState.STALE
+        return ConnectionState.OPEN
+
     # -- what the ends hear ------------------------------------------------------------------------------
 
     def connected(self, end: End) -> None:
         if end is self.server:
             self._reached()
-            return
-        self._client_address = end.peer_address
-        self._way.joined(self)
-        if self._way.is_cut:
-            self._way.waits(self)  # it lay in the listener's queue when the environment was frozen
+        elif self._way.is_reclaimed:
+            end.abort()  # it slipped through the door that the listener was closing
         else:
-            self._dial()
+            self._client_address = end.peer_address
+            self._way.joined(self)
+            if self._way.is_cut:
+                self._way.waits(self)  # it lay in the listener's queue when the environment was frozen
+            else:
+                self._dial()
 
     def said(self, end: End, data: bytes) -> None:
-        now = self._way.clock.monotonic()
-        if self._is_forgotten(now):
-            self._forget_path()
+        self.notice_forgetting()
         if end is self.client:
-            self._client_said(data, now)
+            self._client_said(data)
         else:
-            self._server_said(data, now)
+            self._server_said(data)
 
     def finished(self, end: End) -> None:
-        if end is self.server:
+        self.notice_forgetting()
+        if end is self.client:
+            self._client_finished()
+        else:
             self._note_end("the server closed it")
-            if self._nothing_passes:
+            if self.nothing_passes:
                 self.lose_server()
             else:
                 self.client.finish()
                 self._close_what_has_finished()
-        elif self._severed is not None:
-            self.client.close()
-        elif self._way.is_cut:
-            self._way.waits(self)
-        elif self.server.was_connected:
-            self._note_end("the client closed it")
-            self.server.finish()
-            self._close_what_has_finished()
-        elif not self.client.keeps_something:
-            # It left without a word, so it will not wait for an answer either. (Who has said something
-            # may have finished only its own half: that follows as soon as the server is reached.)
-            self._stop_dialling()
-            self.client.close()
 
     def lost(self, end: End, error: Exception | None) -> None:
+        self.notice_forgetting()
         if end is self.client:
             if not self.server.was_connected:
                 self._stop_dialling()
@@ -131,94 +158,120 @@ class RelayConnection:
         else:
             if error is not None:
                 self._note_end(f"the server reset it ({error})")
-                if self._nothing_passes:
+                if self.nothing_passes:
                     self.lose_server()
                 else:
                     self.client.reset()
             self._way.tell(EventKind.CLOSED, self._end_reason, self)
         self._leave_when_gone()
 
-    def _client_said(self, data: bytes, now: float) -> None:
+    def _client_said(self, data: bytes) -> None:
         if self._severed is _Answer.SILENCE:
             return
         if self._way.is_cut or not self.server.was_connected:
-            self.client.keep(data)
-            self._wait_for_thaw()
+            self._keep(self.client, data)
         elif self._severed is _Answer.RESET:
             self.client.reset()
         else:
-            self.active_at = now
+            self.active_at = self._way.clock.monotonic()
             self.server.send(data)
 
-    def _server_said(self, data: bytes, now: float) -> None:
-        if self._nothing_passes:
+    def _server_said(self, data: bytes) -> None:
+        if self.nothing_passes:
             # Of a severed connection nobody will ever read it. It is kept all the same, for then reading
             # stops after a while and the server is stuck in its answer, as behind a lost client.
-            self.server.keep(data)
-            self._wait_for_thaw()
+            self._keep(self.server, data)
         else:
-            self.active_at = now
+            self.active_at = self._way.clock.monotonic()
             self.client.send(data)
 
-    def _client_was_reset(self) -> None:
-        if self._severed is None and self._way.is_cut:
+    def _client_finished(self) -> None:
+        if self._severed is not None:
+            self.client.close()
+        elif self._way.is_cut:
             self._way.waits(self)
-        elif self._severed is None:
+        elif self.server.was_connected:
+            self._note_end("the client closed it")
+            self.server.finish()
+            self._close_what_has_finished()
+        elif not self.client.keeps_something:
+            # It left without a word, so it does not wait for an answer. One that has said something may have
+            # finished its own half only; that is passed on when the server is reached.
+            self._stop_dialling()
+            self.client.close()
+
+    def _client_was_reset(self) -> None:
+        if self._severed is not None:
+            return
+        if self._way.is_cut:
+            self._way.waits(self)
+        else:
             self._note_end("the client reset it")
             self.server.reset()
 
     # -- what the relay does -----------------------------------------------------------------------------
 
     def thaw(self) -> None:
-        """Hand over what was kept; the network is on again."""
+        """The network is on again: hand over what was kept."""
         if not self.server.was_connected and self._dialling is None and self.client.is_open:
             self._dial()
-        self.notice_hang_up()
+        if self.server.keeps_something and self.server.has_hung_up():
+            self.lose_server("the server closed it")
         if self._severed is None and self.server.keeps_something:
-            self.active_at = self._way.clock.monotonic()  # sent again and again, it has kept the path alive
+            # The server has sent it again and again, and that has kept the path alive.
+            self.active_at = self._way.clock.monotonic()
             for data in self.server.take():
                 self.client.send(data)
-        for data in self.client.take():
-            self.said(self.client, data)
-        if self.client.is_gone:
-            self._client_was_reset()
-        elif self.client.has_finished:
-            self.finished(self.client)
+        self._catch_up_with_client()
 
     def end(self, how: Reclaim) -> None:
         """The client ends without having closed the connection; the server hears of it, or does not."""
+        self.notice_forgetting()
         self.notice_hang_up()
         if not self.server.was_connected:
             self._stop_dialling()
         elif how is Reclaim.SILENT or self._severed is not None:
-            if self.server.is_open and self._way.is_reclaimed:
+            if self.holds_session and self._way.is_reclaimed:
                 self._way.tell(EventKind.ZOMBIE, "its environment is gone and the server does not know", self)
         elif how is Reclaim.FIN:
-            self._note_end("its processes were ended: their kernel closed it")
+            self._note_end("its processes were ended, and their kernel closed it")
             for data in self.client.take():
                 self.server.send(data)
             self.server.close()
         else:
-            self._note_end("its environment was ended: its kernel reset it")
+            self._note_end("its environment was ended, and its kernel reset it")
             self.server.reset()
         self._severed = _Answer.SILENCE
-        if self.client.has_finished:
-            self.client.close()
+        self._give_client_up()
         self._leave_when_gone()
 
     def lose_server(self, reason: str = "", *, reset: bool = False) -> None:
-        """The server's end is over, and nobody can tell the client. What the server said last is lost."""
+        """The server's end is over and nobody can tell the client; what the server said last is lost."""
         self._note_end(reason)
         self._severed = self._severed or _Answer.RESET
         if reset:
             self.server.reset()
         else:
             self.server.close()
-        self.server.take()
+        self.server.drain()
+        if self.client.has_finished:
+            self.client.close()
+
+    def notice_forgetting(self) -> None:
+        """Paths forget without telling: the next thing that is sent along them does not arrive."""
+        if self._path_forgot or not self._is_forgotten():
+            return
+        self._path_forgot = True
+        profile = self._way.profile
+        if self._severed is not _Answer.SILENCE:
+            self._severed = _Answer.RESET if profile.on_stale == "rst" else _Answer.SILENCE
+        if self.holds_session:
+            reason = f"no byte passed for {profile.idle:.0f} s, and the path ({profile.name}) has forgotten it"
+            self._way.tell(EventKind.STALE, reason, self)
 
     def notice_hang_up(self) -> None:
-        """Find out about a server that is gone and cannot be heard, because reading is paused."""
-        if self._nothing_passes and self.server.has_hung_up():
+        """A server that is gone cannot be heard while reading is paused; it has to be asked for."""
+        if self.nothing_passes and self.server.has_hung_up():
             self.lose_server("the server closed it")
 
     def abort(self) -> None:
@@ -228,49 +281,12 @@ class RelayConnection:
         self._stop_dialling()
         self.client.abort()
         self.server.abort()
-        self._leave_when_gone()
 
-    # -- what can be seen --------------------------------------------------------------------------------
-
-    @property
-    def holds_session(self) -> bool:
-        """The server was reached and has not ended it, as far as is known."""
-        return self.server.is_open and not self.server.has_finished
-
-    @property
-    def is_unreachable(self) -> bool:
-        """The server's packets do not arrive."""
-        return self._nothing_passes
-
-    def view(self) -> RelayedConnection:
-        now = self._way.clock.monotonic()
-        return RelayedConnection(
-            environment=self._way.environment,
-            request_id=self._request_id,
-            client=self._client_address,
-            source=self._source,
-            state=self._state(now),
-            opened_at=self._opened_at,
-            idle_seconds=now - self.active_at,
-            bytes_up=self.client.received,
-            bytes_down=self.server.received,
-        )
-
-    def _state(self, now: float) -> ConnectionState:
-        client_is_there = self.client.is_open and not self.client.has_finished
-        if not self.holds_session and (self.server.was_connected or not client_is_there):
-            unaware = client_is_there and not self._way.is_reclaimed
-            return ConnectionState.STALE if unaware else ConnectionState.CLOSED
-        if self._way.is_reclaimed:
-            return ConnectionState.ZOMBIE
-        if self._severed is not None or self._is_forgotten(now):
-            return ConnectionState.STALE
-        return ConnectionState.OPEN
-
-    # -- inside ------------------------------------------------------------------------------------------
+    # -- the way to the server ---------------------------------------------------------------------------
 
     def _dial(self) -> None:
         self._dialling = asyncio.get_running_loop().create_task(self._reach_server())
+        self._dialling.add_done_callback(self._dialled)
 
     async def _reach_server(self) -> None:
         host, port = self._way.target
@@ -280,50 +296,55 @@ class RelayConnection:
                 lambda: self.server, host, port, local_addr=(source, 0) if source is not None else None
             )
         except OSError as error:
-            # DIFFERS: a direct client would be refused. This one is connected to the relay already and
-            # learns of it by a reset instead of its first byte from the server.
             self._way.tell(EventKind.FAILED, f"the server at {host}:{port} cannot be reached: {error}", self)
+            # DIFFERS: a direct client would be refused. This one is connected to the relay already, and
+            # learns of it by a reset in place of the server's first byte.
             self.client.reset()
-        finally:
-            self._dialling = None
-            self._leave_when_gone()
+
+    def _dialled(self, task: asyncio.Task[None]) -> None:
+        self._dialling = None
+        self._leave_when_gone()
+        if not task.cancelled():
+            task.result()
 
     def _stop_dialling(self) -> None:
         if self._dialling is not None:
             self._dialling.cancel()
 
     def _reached(self) -> None:
+        self.active_at = self._way.clock.monotonic()
         self._source = self.server.local_address
         self._way.tell(EventKind.OPENED, "the client connected", self)
         if self._way.is_cut:
             self._way.waits(self)
-            return
-        for data in self.client.take():
-            self.said(self.client, data)
-        if self.client.has_finished:
-            self.finished(self.client)
+        else:
+            self._catch_up_with_client()
 
-    @property
-    def _nothing_passes(self) -> bool:
-        return self._severed is not None or self._way.is_cut
+    # -- inside ------------------------------------------------------------------------------------------
 
-    def _is_forgotten(self, now: float) -> bool:
-        idle = self._way.profile.idle
-        return idle is not None and now - self.active_at > idle
-
-    def _forget_path(self) -> None:
-        if self._path_forgot or not self.server.was_connected:
-            return
-        self._path_forgot = True
-        if self._severed is not _Answer.SILENCE:
-            profile = self._way.profile
-            self._severed = _Answer.RESET if profile.on_stale == "rst" else _Answer.SILENCE
-            reason = f"no byte passed for {profile.idle:.0f} s, and the path ({profile.name}) has forgotten it"
-            self._way.tell(EventKind.STALE, reason, self)
-
-    def _wait_for_thaw(self) -> None:
+    def _keep(self, end: End, data: bytes) -> None:
+        end.keep(data)
         if self._way.is_cut and not self._way.is_reclaimed:
             self._way.waits(self)
+
+    def _catch_up_with_client(self) -> None:
+        for data in self.client.take():
+            self.said(self.client, data)
+        if self.client.is_gone:
+            self._client_was_reset()
+        elif self.client.has_finished:
+            self.finished(self.client)
+
+    def _give_client_up(self) -> None:
+        self.client.drain()
+        if self.client.has_finished:
+            self.client.close()
+
+    def _is_forgotten(self) -> bool:
+        idle = self._way.profile.idle
+        if idle is None or not self.server.was_connected:
+            return False
+        return self._way.clock.monotonic() - self.active_at > idle
 
     def _note_end(self, reason: str) -> None:
         self._end_reason = self._end_reason or reason

@@ -32,7 +32,7 @@ KEEPALIVE = 7200 + 9 * 75.0
 class Reclaim(StrEnum):
     """How the connections of an environment end when the environment does."""
 
-    SILENT = "silent"  # nobody tells the server: what is not in a transaction either, it finds out by itself
+    SILENT = "silent"  # nobody tells the server; one day it finds out by itself
     FIN = "fin"  # the kernel closes the sockets of ended processes
     RST = "rst"  # the kernel resets them
     GRACEFUL = "graceful"  # the function closes them itself, while its processes are being ended

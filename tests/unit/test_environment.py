@@ -1,0 +1,696 @@
+"""One environment from its cold start to its end, with fakes all around it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from emulator.environment import Environment
+from emulator.errors import DatabaseError, FreezeError, SandboxError
+from emulator.model import Answer, EnvironmentId
+from emulator.sandbox.base import FakeSandbox
+from tests.support import in_loop, skip_time
+from tests.unit.stage import ARN, PlayedRuntime, Stage, Watched
+
+ID = "60cefc4c4d174d898e4dbb301f9f10ef"
+
+
+class Recorder:
+    """An owner that only remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def environment_parked(self, environment: Environment) -> None:
+        self.told.append("parked")
+
+    def environment_gone(self, environment: Environment) -> None:
+        self.told.append("gone")
+
+
+class Play:
+    """A stage with one environment on it."""
+
+    def __init__(self, stage: Stage | None = None) -> None:
+        self.stage = stage or Stage()
+        self.owner = Recorder()
+        self.environment = Environment(EnvironmentId(ID), self.stage.function, self.stage.surroundings, self.owner)
+        self.sandbox = self.stage.provider.sandboxes[-1]
+
+    @property
+    def state(self) -> str:
+        return self.environment.state
+
+    async def start(self) -> tuple[PlayedRuntime, Watched]:
+        """The environment begins with an event; its runtime is in init."""
+        watched = self.stage.invocation()
+        self.environment.start(watched.invocation)
+        await self.stage.settle()
+        assert self.state == "init"
+        return self.stage.runtime(), watched
+
+    async def invoking(self) -> tuple[PlayedRuntime, Watched]:
+        """Init is over and the first event is being served."""
+        runtime, watched = await self.start()
+        runtime.park()
+        await self.stage.settle()
+        assert self.state == "invoking"
+        return runtime, watched
+
+    async def idle(self) -> PlayedRuntime:
+        """One event has been served."""
+        runtime, _ = await self.invoking()
+        runtime.serve()
+        assert self.state == "idle"
+        return runtime
+
+    async def frozen(self) -> PlayedRuntime:
+        """One event has been served and the environment is frozen."""
+        runtime = await self.idle()
+        self.environment.freeze()
+        assert self.state == "frozen"
+        return runtime
+
+    def invoke(self) -> Watched:
+        watched = self.stage.invocation()
+        self.environment.invoke(watched.invocation)
+        return watched
+
+
+# -- the way of one event --------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_cold_start_goes_through_every_state_in_order() -> None:
+    """From the sandbox over init to the served event, one timeline event a step, each with the request."""
+    play = Play()
+    runtime, watched = await play.start()
+    assert play.stage.kinds() == ["environment.starting", "environment.init"]
+    runtime.park()
+    await play.stage.settle()
+    runtime.serve(b"1")
+    assert play.stage.kinds(ID) == [
+        "environment.starting",
+        "environment.init",
+        "environment.idle",
+        "environment.invoking",
+        "invocation.answered",
+        "invocation.finished",
+        "environment.idle",
+    ]
+    assert {event.request_id for event in play.stage.events()[:-1]} == {watched.invocation.request_id}
+    assert {event.function for event in play.stage.events()} == {"orders"}
+    assert play.stage.reason("environment.starting") == "cold start for request request-1: no idle environment"
+
+
+@in_loop
+async def test_the_runtime_gets_the_event_as_it_was_sent() -> None:
+    """Payload, id, name, trace and context, with a deadline that is the function's timeout away."""
+    play = Play()
+    watched = play.stage.invocation(b'{"id":1}')
+    watched.invocation.client_context = '{"custom":1}'
+    play.environment.start(watched.invocation)
+    await play.stage.settle()
+    runtime = play.stage.runtime()
+    before = time.time()
+    runtime.park()
+    await play.stage.settle()
+    (event,) = runtime.events
+    assert (event.request_id, event.payload, event.function_arn) == ("request-1", b'{"id":1}', ARN)
+    assert (event.trace_id, event.client_context) == ("Root=1", '{"custom":1}')
+    assert before + 2.9 <= event.deadline_ms / 1000 <= time.time() + 3.0
+
+
+@in_loop
+async def test_the_client_is_answered_at_the_response_and_the_report_follows_at_next() -> None:
+    """The environment is busy until the runtime is parked again; only then does its owner get it back."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    runtime.respond(b'{"ok":true}')
+    assert watched.heard == ["answer"]
+    assert watched.outcome.answer == Answer(b'{"ok":true}')
+    assert play.state == "invoking"
+    assert play.owner.told == []
+    runtime.park()
+    assert watched.heard == ["answer", "report"]
+    assert play.state == "idle"
+    assert play.owner.told == ["parked"]
+
+
+@in_loop
+async def test_the_report_says_what_the_invocation_took() -> None:
+    """Cold with init at first, warm without it afterwards; sizes in MiB, billed in whole milliseconds."""
+    play = Play()
+    runtime, first = await play.invoking()
+    runtime.serve()
+    second = play.invoke()
+    runtime.serve()
+    cold, warm = first.outcome.report, second.outcome.report
+    assert cold is not None
+    assert warm is not None
+    assert (cold.cold_start, warm.cold_start) == (True, False)
+    assert cold.init_ms is not None
+    assert warm.init_ms is None
+    assert (cold.memory_mb, cold.max_memory_mb) == (128, 36)
+    assert (cold.environment_id, cold.log_stream) == (ID, f"2023/11/14/[$LATEST]{ID}")
+    assert cold.billed_ms >= cold.duration_ms + cold.init_ms - 1e-6
+    assert (cold.status, cold.error_type) == (None, None)
+
+
+@in_loop
+async def test_each_invocation_has_its_own_lines_in_the_order_of_lambda() -> None:
+    """INIT_START once, then START, output, END, REPORT; output that the sandbox still holds is fetched first."""
+    play = Play()
+    runtime, first = await play.invoking()
+    play.sandbox.on_output(b"in the handler\n")
+    play.sandbox.pending_output = b"just before the answer\n"
+    runtime.serve()
+    second = play.invoke()
+    runtime.serve()
+    assert re.sub(r"\d+(\.\d+)? ms", "N ms", first.logs) == (
+        f"INIT_START Runtime Version: {play.stage.function.runtime.replace('python', 'python:')}.emulated\t\n"
+        "START RequestId: request-1 Version: $LATEST\n"
+        "in the handler\n"
+        "just before the answer\n"
+        "END RequestId: request-1\n"
+        "REPORT RequestId: request-1\tDuration: N ms\tBilled Duration: N ms\tMemory Size: 128 MB\t"
+        "Max Memory Used: 36 MB\tInit Duration: N ms\t\n"
+    )
+    assert second.logs.startswith("START RequestId: request-2 Version: $LATEST\nEND RequestId: request-2\n")
+    assert "".join(play.stage.lines) == first.logs + second.logs
+
+
+@in_loop
+async def test_the_sandbox_learns_what_it_needs_and_when_init_is_over() -> None:
+    """Variables with this environment's log stream at first, the end of the init boost later."""
+    play = Play()
+    assert play.sandbox.spec.variables["AWS_LAMBDA_LOG_STREAM_NAME"] == f"2023/11/14/[$LATEST]{ID}"
+    assert play.sandbox.spec.environment_id == ID
+    runtime, _ = await play.start()
+    assert not play.sandbox.is_initialized
+    runtime.park()
+    await play.stage.settle()
+    assert play.sandbox.is_initialized
+
+
+@in_loop
+async def test_a_handled_error_leaves_the_environment_warm() -> None:
+    """The client gets the runtime's body; for the platform the invocation is a success."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    runtime.report_error(b'{"errorMessage":"Handler fails"}', "Exception")
+    runtime.park()
+    assert watched.outcome.answer == Answer(b'{"errorMessage":"Handler fails"}', "Unhandled", "Runtime.Unknown")
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.status is None
+    assert "Status:" not in watched.logs
+    assert play.state == "idle"
+
+
+# -- freeze and thaw -------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_frozen_environment_is_thawed_before_it_gets_its_event() -> None:
+    """Freeze and thaw are asked of the freezer once each, and every step is on the timeline."""
+    play = Play()
+    runtime = await play.frozen()
+    seen = play.stage.timeline.last_seq
+    watched = play.invoke()
+    runtime.serve(b"2")
+    assert play.sandbox.freezer.calls == ["freeze", "thaw"]
+    assert watched.outcome.answer == Answer(b"2")
+    assert [event.kind for event in play.stage.timeline.since(seen)][:3] == [
+        "environment.thawing",
+        "environment.idle",
+        "environment.invoking",
+    ]
+
+
+@in_loop
+async def test_no_event_is_handed_out_before_the_thaw_is_confirmed() -> None:
+    """A slow thaw holds the event back, not the caller."""
+    play = Play()
+    runtime = await play.frozen()
+    play.sandbox.freezer.slow = True
+    play.invoke()
+    assert play.state == "thawing"
+    assert len(runtime.events) == 1
+    play.sandbox.freezer.confirm()
+    assert play.state == "invoking"
+    assert len(runtime.events) == 2
+
+
+@in_loop
+async def test_a_thaw_overtakes_a_freeze_that_is_on_its_way() -> None:
+    """The event is served, and the late word of the freeze changes nothing."""
+    play = Play()
+    runtime = await play.idle()
+    play.sandbox.freezer.slow = True
+    play.environment.freeze()
+    assert play.state == "freezing"
+    play.sandbox.freezer.slow = False
+    watched = play.invoke()
+    assert play.state == "invoking"
+    play.sandbox.freezer.confirm()
+    assert play.state == "invoking"
+    runtime.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+    assert play.environment.freezes == 0
+
+
+@in_loop
+async def test_the_late_word_of_an_old_freeze_is_not_taken_for_the_new_one() -> None:
+    """Freeze, thaw, freeze again: only the answer to the second freeze counts."""
+    play = Play()
+    runtime = await play.idle()
+    freezer = play.sandbox.freezer
+    old: list[Callable[[FreezeError | None], None]] = []
+    freezer.slow = True
+    play.environment.freeze()
+    old += freezer._waiting
+    freezer._waiting.clear()
+    freezer.slow = False
+    play.invoke()
+    runtime.serve()
+    freezer.slow = True
+    play.environment.freeze()
+    old[0](None)
+    assert play.state == "freezing"
+    freezer.confirm()
+    assert play.state == "frozen"
+
+
+@in_loop
+async def test_a_freeze_that_fails_leaves_the_environment_usable() -> None:
+    """It stays idle, says why, and serves the next event without a thaw."""
+    play = Play()
+    runtime = await play.idle()
+    play.sandbox.freezer.fail_with = FreezeError("the kernel said no")
+    play.environment.freeze()
+    assert play.state == "idle"
+    assert play.stage.reason("environment.idle") == "the kernel said no"
+    watched = play.invoke()
+    runtime.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+    assert "thaw" not in play.sandbox.freezer.calls
+
+
+@in_loop
+async def test_a_thaw_that_fails_ends_the_environment_and_tells_the_client() -> None:
+    """Nobody waits for an event that no process can take."""
+    play = Play()
+    await play.frozen()
+    play.sandbox.freezer.fail_with = FreezeError("the kernel said no", cure="restart")
+    watched = play.invoke()
+    await play.stage.settle()
+    assert watched.heard == ["failure"]
+    assert watched.outcome.failure is not None
+    assert (watched.outcome.failure.message, watched.outcome.failure.cure) == ("the kernel said no", "restart")
+    assert play.state == "gone"
+    assert play.stage.reason("environment.shutting-down") == "it could not be thawed: the kernel said no"
+
+
+@in_loop
+async def test_the_view_follows_the_life() -> None:
+    """Counts, moments and states as the inspection API shows them."""
+    play = Play()
+    runtime = await play.idle()
+    view = play.environment.view(connections=2)
+    assert (view.state, view.invocations, view.cold, view.freezes) == ("idle", 1, True, 0)
+    assert (view.frozen_since, view.last_request_id, view.connections) == (None, "request-1", 2)
+    assert view.sandbox.address == play.environment.address
+    play.environment.freeze()
+    play.stage.clock.fast_forward(90.0)
+    view = play.environment.view(connections=None)
+    assert (view.state, view.freezes, view.idle_seconds) == ("frozen", 1, 90.0)
+    assert view.frozen_since == view.created_at == 1_700_000_000.0
+    play.invoke()
+    view = play.environment.view(connections=None)
+    assert (view.state, view.idle_seconds, view.cold, view.frozen_since) == ("invoking", 0.0, False, None)
+    runtime.serve()
+    assert play.environment.idle_since == play.stage.clock.monotonic()
+
+
+# -- failures --------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_an_invocation_that_takes_too_long_is_answered_and_ends_the_environment() -> None:
+    """The recorded text for the client, a clamped duration in the report, and nothing left."""
+    play = Play()
+    _, watched = await play.invoking()
+    skip_time(3.0)
+    await play.stage.settle()
+    assert watched.outcome.answer == Answer(
+        b'{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: request-1 '
+        b'Error: Task timed out after 3.00 seconds"}',
+        "Unhandled",
+        "Sandbox.Timedout",
+    )
+    assert watched.heard == ["answer", "report"]
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.status == "timeout"
+    assert watched.outcome.report.duration_ms <= 3000.0
+    assert watched.logs.endswith("\tStatus: timeout\t\n")
+    assert play.state == "gone"
+    assert play.sandbox.stopped
+    assert play.stage.reason("environment.shutting-down") == "the invocation took longer than 3 s"
+
+
+@in_loop
+async def test_a_timeout_after_the_response_is_not_told_to_the_client() -> None:
+    """The answer stands; the environment ends all the same."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    runtime.respond(b"1")
+    skip_time(3.0)
+    await play.stage.settle()
+    assert watched.outcome.answer == Answer(b"1")
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.status == "timeout"
+    assert play.state == "gone"
+
+
+@in_loop
+async def test_a_deadline_is_over_when_the_invocation_is() -> None:
+    """Long after a finished invocation its timeout does not hit the next one."""
+    play = Play()
+    runtime = await play.idle()
+    skip_time(2.9)
+    await play.stage.settle()
+    watched = play.invoke()
+    skip_time(2.9)
+    await play.stage.settle()
+    assert play.state == "invoking"
+    runtime.serve(b"2")
+    skip_time(900.0)
+    await play.stage.settle()
+    assert watched.outcome.answer == Answer(b"2")
+    assert play.state == "idle"
+
+
+EXITS = [
+    (0, None, "Runtime exited without providing a reason"),
+    (127, None, "Runtime exited with error: exit status 127"),
+    (None, 9, "Runtime exited with error: signal: killed"),
+]
+
+
+@pytest.mark.parametrize(("code", "signal", "reason"), EXITS)
+def test_a_runtime_that_dies_while_it_serves_is_told_in_the_recorded_words(
+    code: int | None, signal: int | None, reason: str
+) -> None:
+    """Error body for the client, status and type in the report, and the reason on the timeline."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play()
+        runtime, watched = await play.invoking()
+        runtime.die(code, signal)
+        await play.stage.settle()
+        assert watched.outcome.answer == Answer(
+            f'{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: request-1 Error: {reason}"}}'.encode(),
+            "Unhandled",
+            "Runtime.ExitError",
+        )
+        assert "\tStatus: error\tError Type: Runtime.ExitError" in watched.logs
+        assert play.stage.reason("environment.shutting-down") == reason
+        assert play.state == "gone"
+
+    play_it()
+
+
+@in_loop
+async def test_a_runtime_that_was_killed_for_its_memory_says_so() -> None:
+    """The kernel's count decides, not the signal alone."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    runtime.die(signal=9, out_of_memory=True)
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.error_type == "Runtime.OutOfMemory"
+    assert "\tStatus: error\tError Type: Runtime.OutOfMemory" in watched.logs
+    assert play.stage.reason("environment.shutting-down") == "out of memory"
+
+
+@in_loop
+async def test_a_runtime_that_dies_after_its_response_takes_nothing_back() -> None:
+    """The client keeps its answer, the report tells of the exit."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    runtime.respond(b"1")
+    runtime.die(1)
+    await play.stage.settle()
+    assert watched.outcome.answer == Answer(b"1")
+    assert watched.heard == ["answer", "report"]
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.error_type == "Runtime.ExitError"
+
+
+@in_loop
+async def test_a_runtime_that_dies_while_nobody_waits_ends_its_environment() -> None:
+    """Frozen ones can be killed as well; the owner is told."""
+    play = Play()
+    runtime = await play.frozen()
+    runtime.die(signal=9)
+    await play.stage.settle()
+    assert play.state == "gone"
+    assert play.owner.told == ["parked", "gone"]
+
+
+@in_loop
+async def test_a_failed_init_is_answered_with_what_the_runtime_reported() -> None:
+    """Body untouched, INIT_REPORT before START, and the environment goes."""
+    play = Play()
+    runtime, watched = await play.start()
+    play.sandbox.pending_output = b"[ERROR] Runtime.ImportModuleError\n"
+    runtime.session.init_error(b'{"errorMessage":"no","requestId":""}', "Runtime.ImportModuleError")
+    await play.stage.settle()
+    assert watched.outcome.answer == Answer(
+        b'{"errorMessage":"no","requestId":""}', "Unhandled", "Runtime.ImportModuleError"
+    )
+    assert [line.split(" ")[0] for line in watched.logs.splitlines()] == [
+        "INIT_START",
+        "[ERROR]",
+        "INIT_REPORT",
+        "START",
+        "END",
+        "REPORT",
+    ]
+    assert "\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n" in watched.logs
+    assert play.state == "gone"
+    assert runtime.events == []
+
+
+@in_loop
+async def test_an_init_that_takes_longer_than_ten_seconds_is_a_timeout() -> None:
+    """INIT_REPORT says so, the client gets an answer, and the sandbox is removed."""
+    play = Play()
+    _, watched = await play.start()
+    skip_time(9.5)
+    await play.stage.settle()
+    assert watched.heard == []
+    skip_time(0.6)
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.error_type == "Sandbox.Timedout"
+    assert "\tPhase: init\tStatus: timeout\n" in watched.logs
+    assert play.state == "gone"
+    assert play.sandbox.stopped
+
+
+@in_loop
+async def test_a_runtime_that_dies_in_init_is_answered_like_any_exit() -> None:
+    """``sys.exit`` at module level, or a missing interpreter."""
+    play = Play()
+    runtime, watched = await play.start()
+    runtime.die(127)
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload.endswith(b'Error: Runtime exited with error: exit status 127"}')
+    assert play.state == "gone"
+    assert watched.heard == ["answer", "report"]
+
+
+@in_loop
+async def test_a_sandbox_that_cannot_start_fails_the_invocation_with_its_cure() -> None:
+    """The client hears why, and nothing is left registered."""
+    stage = Stage()
+    stage.provider.fail_start_with = SandboxError("no interpreter", cure="Install one.")
+    play = Play(stage)
+    watched = stage.invocation()
+    play.environment.start(watched.invocation)
+    await stage.settle()
+    assert watched.heard == ["failure"]
+    assert watched.outcome.failure is not None
+    assert (watched.outcome.failure.message, watched.outcome.failure.cure) == ("no interpreter", "Install one.")
+    assert play.state == "gone"
+    assert stage.runtime_api.find((play.sandbox.view.address, 1), ("127.0.0.1", 2)) is None
+
+
+# -- the end ---------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_the_end_is_silent_and_complete() -> None:
+    """No signal, no grace: the sandbox is stopped, the API forgets it, the owner is told once."""
+    play = Play()
+    await play.frozen()
+    play.environment.end("idle 7 min >= 7 min")
+    play.environment.end("again")
+    assert play.state == "shutting-down"
+    await play.stage.settle()
+    assert play.state == "gone"
+    assert play.sandbox.stopped
+    assert play.environment.gone.is_set()
+    assert play.owner.told == ["parked", "gone"]
+    assert play.stage.reason("environment.shutting-down") == "idle 7 min >= 7 min"
+    assert play.stage.kinds(ID)[-2:] == ["environment.shutting-down", "environment.gone"]
+    assert play.stage.runtime_api.find((play.environment.address, 1), ("127.0.0.1", 2)) is None
+
+
+@in_loop
+async def test_an_environment_that_is_ended_while_it_serves_fails_its_invocation() -> None:
+    """The client is not left waiting, and what the runtime says later is not heard."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    play.environment.end("the emulator stops")
+    assert watched.heard == ["failure"]
+    runtime.respond(b"1")
+    runtime.park()
+    runtime.die(0)
+    await play.stage.settle()
+    assert watched.heard == ["failure"]
+    assert watched.outcome.answer is None
+    assert play.state == "gone"
+
+
+@in_loop
+async def test_an_environment_can_be_ended_in_init() -> None:
+    """What was starting it stops, without a trace but its failure."""
+    play = Play()
+    _, watched = await play.start()
+    play.environment.end("the emulator stops")
+    await play.stage.settle()
+    assert watched.heard == ["failure"]
+    assert play.state == "gone"
+    assert play.sandbox.stopped
+
+
+@in_loop
+async def test_an_end_that_meets_the_end_of_init_wins() -> None:
+    """The runtime parks for the first time and the emulator stops, in one round of the loop."""
+    play = Play()
+    runtime, watched = await play.start()
+    runtime.park()
+    play.environment.end("the emulator stops")
+    await play.stage.settle()
+    assert play.state == "gone"
+    assert watched.heard == ["failure"]
+    assert runtime.events == []
+
+
+class SlowSandbox(FakeSandbox):
+    """A sandbox whose start takes until it is let through."""
+
+    gate: asyncio.Event
+
+    async def start(self) -> None:
+        self.gate = asyncio.Event()
+        await self.gate.wait()
+        await super().start()
+
+
+class SlowStage(Stage):
+    """A stage whose sandboxes are slow to start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        provider = self.provider
+        made = provider.create
+
+        def create(*arguments: object, **named: object) -> FakeSandbox:
+            sandbox = made(*arguments, **named)  # type: ignore[arg-type]
+            sandbox.__class__ = SlowSandbox
+            return sandbox
+
+        provider.create = create  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("let_through", [False, True], ids=["while it starts", "when it has just started"])
+def test_an_environment_can_be_ended_before_its_sandbox_runs(let_through: bool) -> None:
+    """Also in the very round of the loop in which the sandbox has come up."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(SlowStage())
+        watched = play.stage.invocation()
+        play.environment.start(watched.invocation)
+        await play.stage.settle()
+        assert play.state == "starting"
+        if let_through:
+            assert isinstance(play.sandbox, SlowSandbox)
+            play.sandbox.gate.set()
+        play.environment.end("the emulator stops")
+        await play.stage.settle()
+        assert play.state == "gone"
+        assert watched.heard == ["failure"]
+        assert play.sandbox.stopped
+
+    play_it()
+
+
+@in_loop
+async def test_whoever_must_look_before_the_end_sees_living_processes() -> None:
+    """The observer is asked before the sandbox is stopped, with the id."""
+    seen: list[tuple[EnvironmentId, bool]] = []
+    play: Play
+
+    async def before_end(environment_id: EnvironmentId) -> None:
+        seen.append((environment_id, play.sandbox.stopped))
+
+    play = Play(Stage(before_end=before_end))
+    await play.frozen()
+    play.environment.end("recycled by hand")
+    await play.stage.settle()
+    assert seen == [(ID, False)]
+    assert play.sandbox.stopped
+
+
+@in_loop
+async def test_a_database_that_is_away_does_not_keep_an_environment_alive() -> None:
+    """The look before the end may fail; the end comes."""
+
+    async def before_end(environment_id: EnvironmentId) -> None:
+        raise DatabaseError("it does not answer")
+
+    play = Play(Stage(before_end=before_end))
+    await play.frozen()
+    play.environment.end("recycled by hand")
+    await play.stage.settle()
+    assert play.state == "gone"
+
+
+class StubbornSandbox(FakeSandbox):
+    """A sandbox that cannot be removed."""
+
+    async def stop(self) -> None:
+        raise SandboxError("it is still busy")
+
+
+@in_loop
+async def test_a_sandbox_that_cannot_be_removed_is_told_and_the_environment_gone() -> None:
+    """The fault is on the timeline; the owner does not wait for ever."""
+    play = Play()
+    await play.frozen()
+    play.sandbox.__class__ = StubbornSandbox
+    play.environment.end("recycled by hand")
+    await play.stage.settle()
+    assert play.state == "gone"
+    assert play.stage.reason("environment.error") == "its sandbox could not be removed: it is still busy"
+    assert play.owner.told == ["parked", "gone"]

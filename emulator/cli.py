@@ -124,8 +124,41 @@ def connections(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) ->
 
 
 @app.command()
+def zombies(
+    kill: Annotated[bool, typer.Option("--kill", help="Have the server end them.")] = False,
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """The database's sessions whose environment is gone: what they lock, and when the server drops them."""
+    client = Client(endpoint)
+    if kill:
+        found = client.post("/_emulator/api/zombies/kill")
+        _show(found, as_json, lambda: Text(f"{len(found['killed'])} zombies ended"))
+        return
+    found = client.get("/_emulator/api/connections")
+    found["connections"] = [session for session in found["connections"] if session["zombie"]]
+    _show(found, as_json, lambda: screen.connections_table(found["connections"], found["summary"], "No zombies."))
+
+
+@app.command()
+def fast_forward(
+    span: Annotated[str, typer.Argument(help="How much time to skip: 8h, 1h30m, 90s.")],
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Skip time: environments, paths and sessions age, and what is due happens."""
+    from emulator.config import parse_duration
+
+    found = Client(endpoint).post("/_emulator/api/fast-forward", {"seconds": parse_duration(span)})
+    _show(found, as_json, lambda: screen.events_table(found["caused"]))
+
+
+@app.command()
 def recycle(
     name: Annotated[str, typer.Argument(help="A function, or an environment (the beginning of its id will do).")],
+    reclaim: Annotated[
+        str | None, typer.Option(help="What becomes of connections: silent, fin, rst or graceful [the policy's].")
+    ] = None,
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
@@ -135,7 +168,7 @@ def recycle(
     is_environment = any(entry["id"].startswith(name) for entry in environments)
     is_function = any(entry["function"] == name for entry in environments)
     kind = "environments" if is_environment and not is_function else "functions"
-    found = client.post(f"/_emulator/api/{kind}/{name}/recycle")
+    found = client.post(f"/_emulator/api/{kind}/{name}/recycle", {"reclaim": reclaim} if reclaim else {})
 
     def told() -> Text:
         parts = [f"{len(found['recycled'])} recycled"]
@@ -159,6 +192,7 @@ def doctor(as_json: Json = False) -> None:
             out.print()
             out.print(Text(f"{kind} sandboxes", "bold"))
             out.print(screen.freezer_table(asdict(report)))
+            out.print(screen.network_table(asdict(found.networks[kind])))
         return Text("")
 
     _show(asdict(found), as_json, table)

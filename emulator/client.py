@@ -49,17 +49,21 @@ class Client:
         """
         return self._inspect("GET", path)
 
-    def post(self, path: str) -> Any:
-        return self._inspect("POST", path)
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """As :meth:`get`, with a JSON body."""
+        return self._inspect("POST", path, json.dumps(body or {}).encode())
 
     def invoke(self, function: str, payload: bytes, *, kind: str, tail: bool) -> Response:
         headers = {"X-Amz-Invocation-Type": kind, "X-Amz-Log-Type": "Tail" if tail else "None"}
         return self._send("POST", f"/2015-03-31/functions/{quote(function, safe='')}/invocations", payload, headers)
 
-    def _inspect(self, method: str, path: str) -> Any:
-        response = self._send(method, path, None, {})
+    def _inspect(self, method: str, path: str, body: bytes | None = None) -> Any:
+        response = self._send(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
         if response.status >= 400:
             found = response.json()
+            if "detail" in found:  # the form in which the framework refuses a body
+                where = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in found["detail"])
+                raise EmulatorError(where)
             raise EmulatorError(found.get("error", f"status {response.status}"), cure=found.get("cure", ""))
         return response.json()
 

@@ -28,6 +28,11 @@ class Timer:
 
     def cancel(self) -> None:
         self.cancelled = True
+        self.callback = _nothing  # what it would have called need not be kept for hours
+
+
+def _nothing() -> None:
+    pass
 
 
 class Clock(Protocol):

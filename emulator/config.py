@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from emulator.errors import ConfigurationError
-from emulator.model import Function
+from emulator.model import KEEPALIVE, Function, Reclaim
 from emulator.policy import PRESETS, IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "load_settings",
     "make_policy",
+    "parse_duration",
 ]
 
 CONFIG_FILE = "lambda-freezer.toml"
@@ -58,6 +59,8 @@ class EmulatorSettings(_Table):
     sandbox: Literal["auto", "container", "process"] = "auto"
     freezer: Literal["auto", "cgroup-v2", "cgroup-v1", "signals", "engine"] = "auto"
     concurrency: int = Field(default=1000, ge=0)
+    network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
+    quiet: Duration = 0.05
 
 
 class DatabaseSettings(_Table):
@@ -65,6 +68,8 @@ class DatabaseSettings(_Table):
 
     server: str = Field(default="auto", pattern=r"^(auto|local|docker|none|mysql://.+)$")
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
+    path: Literal["direct", "nat", "firewall"] = "direct"
+    keepalive: Duration = KEEPALIVE
 
 
 class PolicySettings(_Table):
@@ -74,6 +79,7 @@ class PolicySettings(_Table):
     idle_timeout: Duration | None = None
     max_lifetime: Duration | None = None
     max_invocations: int | None = Field(default=None, ge=0)
+    reclaim: Reclaim = Reclaim.SILENT
 
 
 class FunctionSettings(_Table):
@@ -147,6 +153,18 @@ def load_settings(path: Path | None) -> tuple[Settings, Path]:
     return settings, base
 
 
+def parse_duration(value: str) -> float:
+    """Seconds, from ``7m``, ``1h30m`` or a plain number.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    try:
+        return float(value) if value.replace(".", "", 1).isdigit() else float(_duration(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{value!r} is no span of time", cure=f"{error}.") from error
+
+
 def make_policy(settings: PolicySettings, overrides: Mapping[str, Any] | None = None) -> Policy:
     """The preset of that name, with what the settings say otherwise; then the function's own over both."""
     values = settings.model_dump(exclude_unset=True)
@@ -162,7 +180,7 @@ def make_policy(settings: PolicySettings, overrides: Mapping[str, Any] | None = 
         rules[MaxInvocations] = MaxInvocations(settings.max_invocations)
     elif settings.max_invocations == 0:
         rules.pop(MaxInvocations, None)
-    return Policy(settings.name, tuple(rules.values()))
+    return Policy(settings.name, tuple(rules.values()), settings.reclaim)
 
 
 def _checked(values: Mapping[str, Any], source: str) -> Settings:

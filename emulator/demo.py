@@ -6,6 +6,7 @@ Everything on the screen is measured in that run, on a real function, a real san
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from emulator.config import Settings, load_settings
 from emulator.embedded import Emulator, InvocationResult
 from emulator.errors import EmulatorError
 from emulator.model import Session
+from emulator.policy import in_words
 from emulator.sandbox.freezer import descendants
 from emulator.sandbox.probe import cpu_time
 
@@ -177,12 +179,12 @@ def _tell(console: Console, emulator: Emulator) -> None:
 
     with story.step("Recycled", "Lambda ends environments without a word: no signal, no handler, no close()."):
         recycled = [*orders.recycle().recycled, *emulator.recycle("connect_per_invocation").recycled]
-        _wait_for_sessions(emulator)
-        story.tell(f"{len(recycled)} environments are gone")
-    if emulator.status().network_fidelity == "none":
+        story.tell(f"{len(recycled)} environments are gone, and the server has not heard of it")
+    if zombies := [session for session in emulator.connections() if session.zombie]:
         story.tell(
-            "here the host's kernel closed the sockets of the ended processes, so nothing is left behind; on AWS "
-            "nobody closes them, and each session stays until wait_timeout"
+            f"{len(zombies)} zombies hold their slots until the server gives them up, the first in ",
+            (in_words(min(zombie.drops_in or 0.0 for zombie in zombies)), "bold"),
+            ": by then Lambda may have opened hundreds more",
         )
 
 
@@ -191,26 +193,28 @@ def _cpu_time_of_all(pid: int) -> int:
     return sum(cpu_time(process) for process in [pid, *descendants(pid)])
 
 
-def _wait_for_sessions(emulator: Emulator) -> None:
-    """Until the server has noticed what it can notice; it takes it a few milliseconds."""
-    deadline = time.monotonic() + 2
-    while time.monotonic() < deadline and emulator.connections_summary().connected:
-        time.sleep(0.02)
-
-
 def _farewell(console: Console, emulator: Emulator) -> None:
     url = emulator.endpoint_url
     console.print()
     console.print(Rule(Text("Go on yourself", "bold"), align="left", style="dim"))
     stays = sys.stdin.isatty() and sys.stdout.isatty()
+    program = _program()
     if not stays:
-        _code(console, "lambda-freezer up --config sample_functions/lambda-freezer.toml")
+        _code(console, f"{program} up --config sample_functions/lambda-freezer.toml")
     _code(console, f"curl -d '{{}}' {url}/2015-03-31/functions/connect_once/invocations")
     _code(console, f"aws lambda invoke --endpoint-url {url} --function-name connect_once /dev/stdout")
-    _code(console, f"lambda-freezer connections --endpoint {url}")
+    _code(console, f"{program} connections --endpoint {url}")
     if stays:
         console.print()
         console.input(Text("   the emulator runs at that address until you press Enter ", "dim"))
+
+
+def _program() -> str:
+    """The command as it can be typed here."""
+    if shutil.which("lambda-freezer") is not None:
+        return "lambda-freezer"
+    path = Path(sys.executable).with_name("lambda-freezer")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _code(console: Console, line: str) -> None:

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emulator.clock import SystemClock
 from emulator.errors import EmulatorError, one_error
-from emulator.model import FreezerReport, Function
+from emulator.model import KEEPALIVE, FreezerReport, Function, NetworkReport
+from emulator.proof import prove_process_network
 from emulator.sandbox.container import ContainerProvider
 from emulator.sandbox.engine import Engine, engine_answers
+from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.process import ProcessProvider
 from emulator.sandbox.warden import Warden
@@ -34,10 +37,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """All of them, and the freezer ladder of each kind of sandbox."""
+    """All of them, and the freezer ladder and the network of each kind of sandbox."""
 
     checks: tuple[Check, ...]
     freezers: dict[str, FreezerReport]
+    networks: dict[str, NetworkReport]
 
 
 async def examine() -> Examination:
@@ -49,9 +53,11 @@ async def examine() -> Examination:
 async def _examine() -> Examination:
     checks = [_python(), _database_program()]
     freezers: dict[str, FreezerReport] = {}
+    networks: dict[str, NetworkReport] = {}
     with Instance() as instance, Warden() as warden:
-        async with ProcessProvider(instance, warden) as provider:
+        async with ProcessProvider(instance, warden, HeldSockets(SystemClock(), KEEPALIVE)) as provider:
             freezers["process"] = provider.freezer_report
+            networks["process"] = await prove_process_network(with_relay=True)
             checks.append(_memory(provider.limits_memory))
         complaint = await asyncio.to_thread(engine_answers)
         if complaint is not None:
@@ -64,19 +70,13 @@ async def _examine() -> Examination:
                 )
             )
         else:
-            checks += await _containers(instance, warden, freezers)
-    checks.append(
-        Check(
-            "network freeze",
-            False,
-            "fidelity none: connections of a frozen environment are still answered",
-            "",
-        )
-    )
-    return Examination(tuple(checks), freezers)
+            checks += await _containers(instance, warden, freezers, networks)
+    return Examination(tuple(checks), freezers, networks)
 
 
-async def _containers(instance: Instance, warden: Warden, freezers: dict[str, FreezerReport]) -> list[Check]:
+async def _containers(
+    instance: Instance, warden: Warden, freezers: dict[str, FreezerReport], networks: dict[str, NetworkReport]
+) -> list[Check]:
     checks = []
     async with asyncio.TaskGroup() as tasks, Engine(instance) as engine:
 
@@ -92,7 +92,7 @@ async def _containers(instance: Instance, warden: Warden, freezers: dict[str, Fr
             else:
                 found = provider.notes[0] if provider.notes else "AWS's own"
                 checks.append(Check("images", True, found))
-                freezers["container"] = provider.freezer_report
+                freezers["container"], networks["container"] = provider.freezer_report, provider.network_report
     return checks
 
 

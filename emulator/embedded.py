@@ -32,10 +32,11 @@ from emulator.model import (
     EnvironmentId,
     EnvironmentView,
     Function,
+    Reclaim,
     Report,
     Session,
 )
-from emulator.service import RecycleAnswer, Service, Status
+from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
 from emulator.timeline import TimelineEvent
 
 __all__ = ["DeployedFunction", "Emulator", "InvocationResult"]
@@ -171,23 +172,34 @@ class Emulator:
     def connections_summary(self) -> ConnectionsSummary:
         return self._call(self._service.connections())[1]
 
-    def recycle(self, function: str) -> RecycleAnswer:
-        """End a function's environments and wait until those that were idle are gone."""
+    def recycle(self, function: str, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
+        """End a function's environments and wait until those that were idle are gone.
+
+        Arguments:
+            reclaim: what becomes of their connections (``silent``, ``fin``, ``rst``, ``graceful``); the policy's by
+                default.
+        """
+        how = Reclaim(reclaim) if reclaim is not None else None
 
         async def recycle() -> RecycleAnswer:
-            answer = self._service.recycle_function(function)
+            answer = self._service.recycle_function(function, how)
             for environment in answer.recycled:
                 await self._service.at_rest(environment)
             return answer
 
         return self._call(recycle())
 
-    def fast_forward(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> int:
-        """Skip time on the emulator's clock: idle timeouts and lifetimes pass; answers how many timers fired.
+    def fast_forward(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> FastForwardAnswer:
+        """Skip time on the emulator's clock; answers what that has caused.
 
-        Processes and the database server live in real time: their own clocks do not move.
+        Idle timeouts and lifetimes pass, paths forget idle connections, the server closes sessions that slept for
+        too long. Processes live in real time: their own clocks do not move.
         """
-        return self._do(lambda: self._service.clock.fast_forward(hours * 3600 + minutes * 60 + seconds))
+        return self._call(self._service.fast_forward(hours * 3600 + minutes * 60 + seconds))
+
+    def kill_zombies(self) -> list[Session]:
+        """Have the server end every session whose environment is gone; answers which."""
+        return self._call(self._service.kill_zombies())
 
     def timeline(self, since: int = 0) -> list[TimelineEvent]:
         """Everything that happened after event number ``since``, oldest first."""
@@ -211,6 +223,11 @@ class Emulator:
             return event.kind == kind and environment in (None, event.environment)
 
         return self._call(self._service.wait_for(wanted, since=since, timeout=timeout, what=kind))
+
+    @property
+    def instance_id(self) -> str:
+        """What marks this emulator's containers and networks, in the label ``lambda-freezer.instance``."""
+        return self._do(lambda: self._service.instance_id)
 
     def status(self) -> Status:
         return self._do(self._service.status)
@@ -299,6 +316,6 @@ class DeployedFunction:
     def environments(self) -> list[EnvironmentView]:
         return self.emulator.environments(self.name)
 
-    def recycle(self) -> RecycleAnswer:
+    def recycle(self, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
         """As :meth:`Emulator.recycle`."""
-        return self.emulator.recycle(self.name)
+        return self.emulator.recycle(self.name, reclaim)

@@ -20,11 +20,13 @@ from typing import Protocol
 
 from emulator import text
 from emulator.clock import Clock
+from emulator.connectivity import Connectivity
+from emulator.database.doors import Door
 from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
 from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
 from emulator.logs import LogSink, LogStream
-from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Report, RequestId
+from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Reclaim, Report, RequestId
 from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import ExitStatus, SandboxProvider, SandboxSpec, Spawn
@@ -35,6 +37,7 @@ __all__ = ["BeforeEnd", "Environment", "Owner", "Surroundings"]
 
 INIT_LIMIT = 10.0  # seconds [D]
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
+_GRACE = 0.5  # seconds that a graceful end lets processes take
 
 
 class BeforeEnd(Protocol):
@@ -61,7 +64,8 @@ class Surroundings:
     clock: Clock
     spawn: Spawn
     region: str
-    database: dict[str, str]
+    quiet: float
+    door: Door | None = None
     before_end: BeforeEnd | None = None
     log_sink: LogSink | None = None
 
@@ -87,6 +91,7 @@ class Environment:
         self.freezes = 0
         self.created_at = self.idle_since = surroundings.clock.monotonic()
         self.end_when_parked: str | None = None
+        self.reclaim_when_parked: Reclaim | None = None
         self._around = surroundings
         self._owner = owner
         self._created_wall = surroundings.clock.now()
@@ -97,12 +102,15 @@ class Environment:
         self.last_request_id: RequestId | None = None
         self._handed_out_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
-        self._init_done: asyncio.Future[_InitFailure | None] = asyncio.get_running_loop().create_future()
+        self._init_done = asyncio.Event()
+        self._init_failure: _InitFailure | None = None
         self._init_ms: float | None = None
         self._frozen_since: float | None = None
         self._epoch = 0
         self._start_task: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
+        door = surroundings.door
+        self._relay = door.open(environment_id, lambda: self.last_request_id) if door is not None else None
         self._sandbox = surroundings.provider.create(
             SandboxSpec(
                 environment_id,
@@ -111,13 +119,14 @@ class Environment:
                     function,
                     region=surroundings.region,
                     log_stream=self.log_stream,
-                    database=surroundings.database,
+                    database=door.variables(self._relay) if door is not None and self._relay is not None else {},
                 ),
                 surroundings.runtime_api.port,
             ),
             on_output=self._logs.write,
             on_exit=self._exited,
         )
+        self._network: Connectivity | None = None
 
     # -- start -------------------------------------------------------------------------------------------
 
@@ -140,16 +149,30 @@ class Environment:
             self._start_task = None
 
     async def _start(self) -> None:
-        api = self._around.runtime_api
-        api.register(self._sandbox.view.address, self._session, self._sandbox.owns_connection)
-        await self._sandbox.start()
+        sandbox, door = self._sandbox, self._around.door
+        if door is not None and self._relay is not None:
+            await self._relay.__aenter__()
+            door.admit(sandbox.view.address, self._relay)
+        self._around.runtime_api.register(sandbox.runtime_api_address, self._session, sandbox.owns_connection)
+        await sandbox.start()
+        self._network = Connectivity(
+            sandbox.cut,
+            self._relay,
+            quiet=self._around.quiet,
+            on_trouble=lambda trouble: self._record(trouble, kind="environment.trouble"),
+        )
+        if self._is_ending():
+            return  # in the very round of the loop in which it came up
         self._fire(Event.SANDBOX_STARTED, "the sandbox runs, the runtime starts")
         self._logs.platform(text.init_start_line(self.function.runtime))
         try:
             async with asyncio.timeout(INIT_LIMIT):
-                failure = await self._init_done
+                await self._init_done.wait()
+            failure = self._init_failure
         except TimeoutError:
             failure = self._init_timeout()
+        if self._is_ending():
+            return
         self._init_ms = (time.time() - self._sandbox.started_at) * 1000
         if failure is not None:
             self._init_failed(failure)
@@ -187,10 +210,19 @@ class Environment:
             return
         self._fire(Event.THAW, "an event came")
         epoch = self._next_epoch()
+        # A packet that finds no network is lost for a second, so the network comes first.
+        self._connectivity.thaw(functools.partial(self._network_is_back, epoch))
+
+    def _network_is_back(self, epoch: int, error: SandboxError | None) -> None:
+        if epoch != self._epoch:
+            return
+        if error is not None:
+            self._thawed(epoch, FreezeError(error.message, cure=error.cure))
+            return
         try:
             self._sandbox.freezer.thaw(functools.partial(self._thawed, epoch))
-        except FreezeError as error:
-            self._thawed(epoch, error)
+        except FreezeError as trouble:
+            self._thawed(epoch, trouble)
 
     def _take(self, invocation: Invocation) -> None:
         self._invocation = invocation
@@ -252,8 +284,9 @@ class Environment:
         )
 
     def _settle_init(self, failure: _InitFailure | None) -> None:
-        if not self._init_done.done():
-            self._init_done.set_result(failure)
+        # The first failure counts; an exit may come right behind the first "next", before anybody has looked.
+        self._init_failure = self._init_failure or failure
+        self._init_done.set()
 
     def _timed_out(self) -> None:
         self._deadline = None
@@ -340,12 +373,15 @@ class Environment:
             self._sandbox.freezer.freeze(functools.partial(self._froze, epoch))
         except FreezeError as error:
             self._froze(epoch, error)
+        if self.state is not State.IDLE:  # where it is, the freeze has failed already
+            self._connectivity.freeze()
 
     def _froze(self, epoch: int, error: FreezeError | None) -> None:
         if epoch != self._epoch or self.state is not State.FREEZING:
             return  # a thaw, or the end, has overtaken this freeze
         if error is not None:
             self._fire(Event.FREEZE_FAILED, error.message)
+            self._connectivity.thaw(lambda _error: None)
             return
         self.freezes += 1
         self._frozen_since = self._around.clock.now()
@@ -357,12 +393,13 @@ class Environment:
 
     # -- end ---------------------------------------------------------------------------------------------
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, how: Reclaim = Reclaim.FIN) -> None:
         """Begin the end; :attr:`gone` is set when nothing is left. A second call changes nothing.
 
-        No extension is there to be told, so nobody is: no signal, no grace ([D] a shutdown of 0 ms).
+        No extension is there to be told, so nobody is: no signal, no grace ([D] a shutdown of 0 ms). What becomes
+        of its connections says ``how``; after a failure the kernel lives on and closes them at once.
         """
-        if self.state in (State.SHUTTING_DOWN, State.GONE):
+        if self._is_ending():
             return
         self._fire(Event.END, reason)
         self._next_epoch()
@@ -370,10 +407,12 @@ class Environment:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._around.spawn(self._tear_down())
+        self._around.spawn(self._tear_down(how))
 
-    async def _tear_down(self) -> None:
-        self._around.runtime_api.unregister(self._sandbox.view.address)
+    def _is_ending(self) -> bool:
+        return self.state in (State.SHUTTING_DOWN, State.GONE)
+
+    async def _tear_down(self, how: Reclaim) -> None:
         start_task = self._start_task
         if start_task is not None and start_task is not asyncio.current_task():
             start_task.cancel()
@@ -382,14 +421,44 @@ class Environment:
             with contextlib.suppress(EmulatorError):  # a database that is away must not keep environments alive
                 await self._around.before_end(self.id)
         try:
+            if self._network is not None:
+                await self._reclaim(self._network, how)
+            self._around.runtime_api.unregister(self._sandbox.runtime_api_address)
             await self._sandbox.stop()
         except EmulatorError as error:
-            self._record(f"its sandbox could not be removed: {error.message}", kind="environment.error")
+            self._record(f"its sandbox could not be removed: {error.message}", kind="environment.trouble")
+        if self._relay is not None:
+            # What is still open, after a start that failed or a graceful end, ends with the processes.
+            self._relay.reclaim(Reclaim.FIN)
+        if self._around.door is not None:
+            self._around.door.dismiss(self._sandbox.view.address)
         self._fire(Event.ENDED)
         self.gone.set()
         self._owner.environment_gone(self)
 
+    async def _reclaim(self, network: Connectivity, how: Reclaim) -> None:
+        if how is Reclaim.SILENT:
+            # Whoever is about to vanish must not get the chance to say so.
+            with contextlib.suppress(FreezeError):
+                self._sandbox.freezer.freeze(lambda _error: None)
+            if not network.is_cut:
+                await asyncio.sleep(self._around.quiet)
+            await network.reclaim(how)
+            self._sandbox.hold_sockets()
+        elif how is Reclaim.GRACEFUL:
+            await network.reclaim(how)
+            with contextlib.suppress(FreezeError):
+                self._sandbox.freezer.thaw(lambda _error: None)
+            await self._sandbox.terminate(_GRACE)
+        else:
+            await network.reclaim(how)
+
     # -- views -------------------------------------------------------------------------------------------
+
+    @property
+    def _connectivity(self) -> Connectivity:
+        assert self._network is not None, "an environment that is frozen or thawed has been started"
+        return self._network
 
     @property
     def sandbox_kind(self) -> str:

@@ -11,12 +11,14 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NewType
 
 from emulator.errors import ConfigurationError
 
 __all__ = [
+    "KEEPALIVE",
     "MAX_EVENT_PAYLOAD_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
@@ -26,6 +28,9 @@ __all__ = [
     "EnvironmentView",
     "FreezerReport",
     "Function",
+    "NetworkReport",
+    "NetworkRung",
+    "Reclaim",
     "Report",
     "RequestId",
     "RungReport",
@@ -140,6 +145,19 @@ class Function:
         raise ConfigurationError(f"function {self.name}: {found}", cure=cure)
 
 
+KEEPALIVE = 7200 + 9 * 75.0
+"""Seconds after which a kernel with Linux's defaults gives up a peer that does not answer its probes."""
+
+
+class Reclaim(StrEnum):
+    """How the connections of an environment end when the environment does."""
+
+    SILENT = "silent"  # nobody tells the server; one day it finds out by itself
+    FIN = "fin"  # the kernel closes the sockets of ended processes
+    RST = "rst"  # the kernel resets them
+    GRACEFUL = "graceful"  # the function is told to end, and may close them itself
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the client gets: known as soon as the runtime posted its response."""
@@ -217,6 +235,8 @@ class Session:
         command: as the server says it: ``Sleep``, ``Query``, ...
         seconds: how long it has been doing that.
         zombie: the environment is gone and the server still holds the session.
+        locked_rows: how many rows an open transaction of it locks; ``None`` where it has none.
+        drops_in: seconds until the server gives a sleeping one up if nothing comes; ``None`` while it is at work.
     """
 
     id: int
@@ -231,6 +251,8 @@ class Session:
     statement: str | None
     client_address: str
     zombie: bool
+    locked_rows: int | None = None
+    drops_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +284,31 @@ class FreezerReport:
 
     name: str
     rungs: tuple[RungReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRung:
+    """One means of silencing a network, as tried at start; times in microseconds."""
+
+    name: str
+    available: bool
+    reason: str
+    off_us: float | None = None
+    on_us: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReport:
+    """How silent a frozen environment's network is here.
+
+    Attributes:
+        fidelity: ``full``: nothing is answered while frozen, and nothing tells of the end; ``death-only``: only the
+            latter; ``none``: neither.
+        mechanism: the means in force.
+        note: what is not covered, in a sentence.
+    """
+
+    fidelity: str
+    mechanism: str
+    note: str
+    rungs: tuple[NetworkRung, ...]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from emulator.model import Reclaim
+
 __all__ = [
     "PRESETS",
     "IdleTimeout",
@@ -100,6 +102,7 @@ class Policy:
 
     name: str
     rules: tuple[Rule, ...] = ()
+    reclaim: Reclaim = Reclaim.SILENT
 
     def select(self, idle: Sequence[E]) -> E:
         """The environment that serves next; ``idle`` is in the order in which they became idle."""

@@ -13,7 +13,7 @@ from emulator.environment import Environment, Surroundings
 from emulator.errors import ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
-from emulator.model import EnvironmentId, Function
+from emulator.model import EnvironmentId, Function, Reclaim
 from emulator.policy import Policy
 
 __all__ = ["Concurrency", "Pool"]
@@ -111,24 +111,25 @@ class Pool:
         self._serve(self._queue.popleft())
         return True
 
-    def recycle(self, reason: str) -> tuple[list[Environment], list[Environment]]:
+    def recycle(self, reason: str, how: Reclaim | None = None) -> tuple[list[Environment], list[Environment]]:
         """End every environment: the idle ones now, the others when they are parked again.
 
-        Answers both lists. A freeze or a running invocation is never waited for here.
+        Answers both lists. A freeze or a running invocation is never waited for here. What becomes of their
+        connections says ``how``, else the policy.
         """
         now, later = list(self._idle), list(self._serving)
         for environment in now:
-            self._end(environment, reason)
+            self._end(environment, reason, how)
         for environment in later:
-            environment.end_when_parked = reason
+            environment.end_when_parked, environment.reclaim_when_parked = reason, how
         return now, later
 
-    def recycle_one(self, environment: Environment, reason: str) -> bool:
+    def recycle_one(self, environment: Environment, reason: str, how: Reclaim | None = None) -> bool:
         """End one environment; ``False`` when that has to wait until it is parked again."""
         if environment in self._idle:
-            self._end(environment, reason)
+            self._end(environment, reason, how)
             return True
-        environment.end_when_parked = reason
+        environment.end_when_parked, environment.reclaim_when_parked = reason, how
         return False
 
     def update(self, function: Function, reason: str) -> None:
@@ -150,15 +151,15 @@ class Pool:
     # -- what environments tell --------------------------------------------------------------------------
 
     def environment_parked(self, environment: Environment) -> None:
-        if environment.end_when_parked is None and self._queue:
+        reason = environment.end_when_parked or self.policy.verdict(environment, self._clock.monotonic())
+        if reason is None and self._queue:
             # The slot is handed on with the environment: no freeze in between.
             environment.invoke(self._queue.popleft())
             return
         self._serving.discard(environment)
-        reason = environment.end_when_parked or self.policy.verdict(environment, self._clock.monotonic())
         if reason is not None:
             self._ending.add(environment)
-            environment.end(reason)
+            environment.end(reason, environment.reclaim_when_parked or self.policy.reclaim)
         else:
             self._idle.append(environment)
             environment.freeze()
@@ -191,10 +192,10 @@ class Pool:
         self._serving.add(environment)
         environment.start(invocation)
 
-    def _end(self, environment: Environment, reason: str) -> None:
+    def _end(self, environment: Environment, reason: str, how: Reclaim | None = None) -> None:
         self._idle.remove(environment)
         self._ending.add(environment)
-        environment.end(reason)
+        environment.end(reason, how or self.policy.reclaim)
 
     def _watch(self, environment: Environment) -> None:
         """Look again when the policy may have something to say.

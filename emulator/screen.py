@@ -19,8 +19,11 @@ __all__ = [
     "doctor_table",
     "environment_of",
     "environments_table",
+    "events_table",
     "freezer_table",
     "log_line",
+    "network_line",
+    "network_table",
     "plain_table",
     "print_error",
     "state_text",
@@ -69,25 +72,38 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
     return table
 
 
-def connections_table(connections: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> RenderableType:
+def connections_table(
+    connections: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], none: str = "No sessions of functions."
+) -> RenderableType:
     counts = connections_summary(summary)
     if not connections:
-        return Group(Text("No sessions of functions.", "dim"), counts)
-    table = plain_table("SESSION", "USER", "CLIENT", "COMMAND", "FOR", "FUNCTION", "ENVIRONMENT", "WHICH IS")
-    table.columns[0].justify = table.columns[4].justify = "right"
+        return Group(Text(none, "dim"), counts)
+    table = plain_table("SESSION", "COMMAND", "FOR", "FUNCTION", "ENVIRONMENT", "", "LOCKS", "DROPPED IN")
+    for column in (0, 2, 6, 7):
+        table.columns[column].justify = "right"
     for entry in connections:
         command = entry["command"]
         table.add_row(
             str(entry["id"]),
-            entry["user"],
-            Text(entry["client_address"], "dim"),
             Text(command, "" if command == "Sleep" else "bold green"),
             in_words(max(0.0, entry["seconds"])),
-            entry["function"] or Text("not a function", "dim"),
+            entry["function"] or Text(f"not a function: {entry['user']}", "dim"),
             (entry["environment"] or "–")[:8],
             environment_of(entry),
+            Text("–", "dim") if entry["locked_rows"] is None else Text(f"{entry['locked_rows']} rows", "yellow"),
+            Text("–", "dim") if entry["drops_in"] is None else in_words(entry["drops_in"]),
         )
     return Group(table, counts)
+
+
+def events_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What happened, one line an event."""
+    if not events:
+        return Text("Nothing was due.", "dim")
+    table = plain_table("WHAT", "FUNCTION", "ENVIRONMENT", "WHY")
+    for event in events:
+        table.add_row(event["kind"], event["function"] or "–", (event["environment"] or "–")[:8], event["reason"])
+    return table
 
 
 def connections_summary(summary: Mapping[str, Any]) -> Text:
@@ -102,7 +118,7 @@ def connections_summary(summary: Mapping[str, Any]) -> Text:
 
 def environment_of(session: Mapping[str, Any]) -> Text:
     """The state of the environment behind a session; the worst one has a word of its own."""
-    return Text("✝ gone: a zombie", "bold red") if session["zombie"] else state_text(session["environment_state"])
+    return Text("✝ zombie", "bold red") if session["zombie"] else state_text(session["environment_state"])
 
 
 def freezer_table(freezer: Mapping[str, Any]) -> RenderableType:
@@ -123,6 +139,28 @@ def freezer_table(freezer: Mapping[str, Any]) -> RenderableType:
     return table
 
 
+def network_table(network: Mapping[str, Any]) -> RenderableType:
+    """How silent a frozen environment's network is, and the means that were tried."""
+    table = plain_table("NETWORK", "", "OFF", "ON", "")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for rung in network["rungs"]:
+        table.add_row(
+            rung["name"],
+            Text("✓", "green") if rung["available"] else Text("✗", "red"),
+            _microseconds(rung["off_us"]),
+            _microseconds(rung["on_us"]),
+            Text("in force" if rung["name"] == network["mechanism"] else "" if rung["available"] else rung["reason"]),
+        )
+    return Group(table, network_line(network))
+
+
+def network_line(network: Mapping[str, Any]) -> Text:
+    """Fidelity, the means, and what is not covered, in a sentence."""
+    style = {"full": "green", "death-only": "yellow"}.get(network["fidelity"], "red")
+    note = f"; {network['note']}" if network["note"] else ""
+    return Text.assemble("fidelity ", (network["fidelity"], style), f", by {network['mechanism']}{note}")
+
+
 def status_lines(status: Mapping[str, Any]) -> RenderableType:
     """The few lines that ``up`` begins with."""
     freezer = status["freezer"]
@@ -133,7 +171,7 @@ def status_lines(status: Mapping[str, Any]) -> RenderableType:
     grid.add_column()
     grid.add_row("sandbox", status["sandbox"])
     grid.add_row("freezer", how)
-    grid.add_row("network", f"fidelity {status['network_fidelity']}")
+    grid.add_row("network", network_line(status["network"]))
     grid.add_row("database", status["database"] or "none")
     for note in status["notes"]:
         grid.add_row("note", note)

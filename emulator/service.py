@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from emulator import text
+from emulator.assembly import assemble
 from emulator.clock import SystemClock
 from emulator.config import Settings, make_policy
-from emulator.database.observer import Observer
-from emulator.database.server import DatabaseServer, start_server
+from emulator.database.server import DatabaseServer
 from emulator.deployment import CodeWatcher, check_code
 from emulator.environment import Environment, Surroundings
 from emulator.errors import (
@@ -34,21 +34,16 @@ from emulator.model import (
     EnvironmentView,
     FreezerReport,
     Function,
+    NetworkReport,
+    Reclaim,
     RequestId,
     Session,
 )
 from emulator.pool import Concurrency, Pool
-from emulator.runtime_api.server import RuntimeApiServer
-from emulator.sandbox.base import SandboxProvider
-from emulator.sandbox.container import ContainerProvider
-from emulator.sandbox.engine import Engine, engine_answers
-from emulator.sandbox.instance import Instance, sweep_folders
-from emulator.sandbox.process import ProcessProvider
-from emulator.sandbox.warden import Warden
 from emulator.timeline import Timeline, TimelineEvent
 from emulator.version import VERSION
 
-__all__ = ["RecycleAnswer", "Service", "Status"]
+__all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +54,7 @@ class Status:
     sandbox: str
     freezer: FreezerReport
     network_fidelity: str
+    network: NetworkReport
     database: str | None
     database_version: str | None
     functions: int
@@ -75,6 +71,16 @@ class RecycleAnswer:
 
     recycled: tuple[EnvironmentId, ...]
     when_parked: tuple[EnvironmentId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FastForwardAnswer:
+    """What skipping time has caused. ``now`` is seconds since the epoch, on the emulator's clock."""
+
+    seconds: float
+    now: float
+    timers: int
+    caused: tuple[TimelineEvent, ...]
 
 
 class Service:
@@ -96,9 +102,6 @@ class Service:
         self._concurrency = Concurrency(settings.emulator.concurrency)
         self._started_at = time.monotonic()
         self._stack = contextlib.AsyncExitStack()
-        self._server: DatabaseServer | None = None
-        self._observer: Observer | None = None
-        self._swept = 0
 
     # -- start and stop ----------------------------------------------------------------------------------
 
@@ -116,92 +119,35 @@ class Service:
             await self._stack.__aexit__(kind, error, traceback)
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
-        """From the ground up; what is entered last is left first."""
-        self._swept = len(await asyncio.to_thread(sweep_folders))
-        instance = stack.enter_context(Instance())
-        warden = stack.enter_context(Warden())
-        warden.keep("folder", folders=[instance.folder])
-        kind = await self._sandbox_kind()
-        engine = None
-        if kind == "container" or self.settings.database.server == "docker":
-            engine = await stack.enter_async_context(Engine(instance))
-            self._swept += await engine.sweep()
-        provider = await self._enter_provider(stack, kind, instance, warden, engine)
-        runtime_api = await stack.enter_async_context(RuntimeApiServer(provider.runtime_api_host))
-        await self._enter_database(stack, instance, warden, engine, provider)
+        stack.callback(self.clock.close)
+        parts = self._parts = await assemble(
+            stack,
+            self.settings,
+            clock=self.clock,
+            timeline=self.timeline,
+            spawn=self._spawn,
+            environments=self._all_environments,
+        )
         self._surroundings = Surroundings(
-            provider=provider,
-            runtime_api=runtime_api,
+            provider=parts.provider,
+            runtime_api=parts.runtime_api,
             timeline=self.timeline,
             clock=self.clock,
             spawn=self._spawn,
             region=self.settings.emulator.region,
-            database=self._database_variables(provider),
-            before_end=self._observer.before_end if self._observer is not None else None,
+            quiet=self.settings.emulator.quiet,
+            door=parts.door,
+            before_end=parts.observer.before_end if parts.observer is not None else None,
             log_sink=self._log_sink,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        stack.callback(self.clock.close)
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
         stack.callback(watcher.close)
         self._spawn(watcher.run())
         for function in self.settings.make_functions(self._base):
             await self.add(function)
-        self.timeline.record("emulator.started", f"removed {self._swept} leftovers" if self._swept else "")
-
-    async def _sandbox_kind(self) -> str:
-        wanted = self.settings.emulator.sandbox
-        if wanted != "auto":
-            return wanted
-        return "container" if await asyncio.to_thread(engine_answers) is None else "process"
-
-    async def _enter_provider(
-        self,
-        stack: contextlib.AsyncExitStack,
-        kind: str,
-        instance: Instance,
-        warden: Warden,
-        engine: Engine | None,
-    ) -> SandboxProvider:
-        freezer = self.settings.emulator.freezer
-        if kind == "process":
-            return await stack.enter_async_context(ProcessProvider(instance, warden, freezer=freezer))
-        assert engine is not None, "containers come with an engine"
-        return await stack.enter_async_context(
-            ContainerProvider(instance, warden, engine, self._spawn, freezer=freezer)
-        )
-
-    async def _enter_database(
-        self,
-        stack: contextlib.AsyncExitStack,
-        instance: Instance,
-        warden: Warden,
-        engine: Engine | None,
-        provider: SandboxProvider,
-    ) -> None:
-        settings = self.settings.database
-        if settings.server == "none":
-            return
-        host = provider.runtime_api_host if provider.kind == "container" else "127.0.0.1"
-        server = start_server(
-            settings.server,
-            instance=instance,
-            engine=engine,
-            max_connections=settings.max_connections,
-            bind=[host] if provider.kind == "container" else [],
-            host_gateway=host,
-            on_child=lambda pid: warden.keep("database", pid=pid),
-        )
-        self._server = await stack.enter_async_context(server)
-        self._observer = await stack.enter_async_context(
-            Observer(self._server, self._all_environments, self.timeline, self.clock)
-        )
-
-    def _database_variables(self, provider: SandboxProvider) -> dict[str, str]:
-        if self._server is None:
-            return {}
-        return self._server.variables(from_container=provider.kind == "container")
+        self.timeline.record("emulator.started", f"removed {parts.swept} leftovers" if parts.swept else "")
 
     async def _stop_pools(self) -> None:
         await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
@@ -220,10 +166,10 @@ class Service:
             DatabaseError: the database it names can neither be found nor made.
         """
         function = replace(function, code=(self._base / function.code).resolve())
-        check_code(function, other_user=self._surroundings.provider.kind == "container")
-        await self._surroundings.provider.prepare(function)
-        if self._server is not None and (name := function.environment.get("DB_NAME")) is not None:
-            await self._server.ensure_database(name)
+        check_code(function, other_user=self._parts.provider.kind == "container")
+        await self._parts.provider.prepare(function)
+        if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
+            await self._parts.server.ensure_database(name)
         policy = make_policy(self.settings.policy, function.policy)
         known = self._pools.get(function.name)
         if known is not None:
@@ -235,6 +181,10 @@ class Service:
 
     def function(self, name: str) -> Function:
         return self._pool(name).function
+
+    @property
+    def instance_id(self) -> str:
+        return self._parts.instance_id
 
     @property
     def functions(self) -> list[Function]:
@@ -340,9 +290,9 @@ class Service:
 
     async def look_at_sessions(self) -> None:
         """Have the counts of sessions in views be of this moment, where a database can be asked."""
-        if self._observer is not None:
+        if self._parts.observer is not None:
             with contextlib.suppress(DatabaseError):
-                await self._observer.sample()
+                await self._parts.observer.sample()
 
     async def connections(
         self, environment: EnvironmentId | None = None
@@ -352,26 +302,59 @@ class Service:
         Raises:
             DatabaseError: there is no database, or it does not answer.
         """
-        if self._observer is None:
+        if self._parts.observer is None:
             raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
-        return await self._observer.connections(environment=environment)
+        return await self._parts.observer.connections(environment=environment)
+
+    async def kill_zombies(self) -> list[Session]:
+        """Have the server end every session whose environment is gone; answers which.
+
+        Raises:
+            DatabaseError: there is no database, or it does not do that.
+        """
+        if self._parts.observer is None:
+            raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
+        return await self._parts.observer.kill_zombies()
+
+    async def fast_forward(self, seconds: float) -> FastForwardAnswer:
+        """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
+
+        What the server would have closed in that time, because a session slept for ``wait_timeout`` or its client
+        answered no keepalive, is closed, and a frozen client finds out when it speaks again.
+
+        Raises:
+            InvalidParameterValueError: time goes forward only.
+        """
+        if not 0 <= seconds < float("inf"):
+            raise InvalidParameterValueError(f"time goes forward, by a number of seconds: {seconds}")
+        before = self.timeline.last_seq
+        timers = self.clock.fast_forward(seconds)
+        if self._parts.observer is not None and self._parts.relays is not None:
+            with contextlib.suppress(DatabaseError):
+                _, summary = await self._parts.observer.connections()
+                self._parts.relays.close_idle_as_server(summary.wait_timeout)
+        caused = [event for event in self.timeline.since(before) if event.reason]
+        return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
 
     @property
     def database(self) -> DatabaseServer | None:
-        return self._server
+        return self._parts.server
 
-    def recycle_function(self, name: str) -> RecycleAnswer:
-        now, later = self._pool(name).recycle("recycled by hand")
+    def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
+        """End all environments of a function; their connections as the policy says, or as told."""
+        now, later = self._pool(name).recycle("recycled by hand", how)
         return RecycleAnswer(tuple(e.id for e in now), tuple(e.id for e in later))
 
-    def recycle_environment(self, environment_id: str) -> RecycleAnswer:
+    def recycle_environment(self, environment_id: str, how: Reclaim | None = None) -> RecycleAnswer:
         environment = self._the_one(environment_id)
         pool = self._pools[environment.function.name]
         ids = (environment.id,)
-        return RecycleAnswer(ids, ()) if pool.recycle_one(environment, "recycled by hand") else RecycleAnswer((), ids)
+        return (
+            RecycleAnswer(ids, ()) if pool.recycle_one(environment, "recycled by hand", how) else RecycleAnswer((), ids)
+        )
 
     def status(self) -> Status:
-        provider = self._surroundings.provider
+        provider = self._parts.provider
         counts: dict[str, int] = {}
         for environment in self._all_environments():
             counts[environment.state] = counts.get(environment.state, 0) + 1
@@ -379,15 +362,16 @@ class Service:
             version=VERSION,
             sandbox=provider.kind,
             freezer=provider.freezer_report,
-            network_fidelity="none",
-            database=self._server.description if self._server is not None else None,
-            database_version=self._server.version if self._server is not None else None,
+            network_fidelity=self._parts.network_report().fidelity,
+            network=self._parts.network_report(),
+            database=self._parts.server.description if self._parts.server is not None else None,
+            database_version=self._parts.server.version if self._parts.server is not None else None,
             functions=len(self._pools),
             environments=counts,
             concurrency_limit=self._concurrency.limit,
             concurrency_in_use=self._concurrency.in_use,
             uptime=time.monotonic() - self._started_at,
-            notes=tuple(provider.notes),
+            notes=(*provider.notes, *self._parts.notes),
         )
 
     # -- inside ------------------------------------------------------------------------------------------
@@ -408,4 +392,4 @@ class Service:
         return found[0]
 
     def _sessions_of(self, environment_id: EnvironmentId) -> int | None:
-        return self._observer.sessions_of(environment_id) if self._observer is not None else None
+        return self._parts.observer.sessions_of(environment_id) if self._parts.observer is not None else None

@@ -6,11 +6,26 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
-from emulator.model import EnvironmentId
+from emulator.model import EnvironmentId, Reclaim
 from emulator.service import RecycleAnswer, Service
 
-__all__ = ["inspection_routes"]
+__all__ = ["FastForwardWish", "RecycleWish", "inspection_routes"]
+
+
+class RecycleWish(BaseModel):
+    """How environments are to end; without it as their policy says."""
+
+    model_config = ConfigDict(extra="forbid")
+    reclaim: Reclaim | None = None
+
+
+class FastForwardWish(BaseModel):
+    """How much time to skip, in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+    seconds: float = Field(ge=0, le=10 * 365 * 86_400)
 
 
 def inspection_routes(service: Service) -> APIRouter:
@@ -35,14 +50,14 @@ def inspection_routes(service: Service) -> APIRouter:
         return asdict(service.environment(environment_id))
 
     @routes.post("/environments/{environment_id}/recycle")
-    async def recycle_environment(environment_id: str) -> RecycleAnswer:
+    async def recycle_environment(environment_id: str, wish: RecycleWish | None = None) -> RecycleAnswer:
         """End one environment: now, or when its running invocation is over."""
-        return service.recycle_environment(environment_id)
+        return service.recycle_environment(environment_id, wish.reclaim if wish is not None else None)
 
     @routes.post("/functions/{name}/recycle")
-    async def recycle_function(name: str) -> RecycleAnswer:
+    async def recycle_function(name: str, wish: RecycleWish | None = None) -> RecycleAnswer:
         """End all environments of a function."""
-        return service.recycle_function(name)
+        return service.recycle_function(name, wish.reclaim if wish is not None else None)
 
     @routes.get("/connections")
     async def connections(environment: str | None = None) -> dict[str, Any]:
@@ -50,5 +65,17 @@ def inspection_routes(service: Service) -> APIRouter:
         wanted = EnvironmentId(service.environment(environment).id) if environment is not None else None
         sessions, summary = await service.connections(wanted)
         return {"connections": [asdict(session) for session in sessions], "summary": asdict(summary)}
+
+    @routes.post("/zombies/kill")
+    async def kill_zombies() -> dict[str, Any]:
+        """Have the server end every session whose environment is gone."""
+        return {"killed": [asdict(session) for session in await service.kill_zombies()]}
+
+    @routes.post("/fast-forward")
+    async def fast_forward(wish: FastForwardWish) -> dict[str, Any]:
+        """Skip time on the emulator's clock."""
+        answer = await service.fast_forward(wish.seconds)
+        caused = [event._asdict() for event in answer.caused]
+        return {"seconds": answer.seconds, "now": answer.now, "timers": answer.timers, "caused": caused}
 
     return routes

@@ -17,9 +17,19 @@ from pymysql.cursors import Cursor
 from emulator.database.base import DATABASE, DEFAULT_MAX_CONNECTIONS, Account, Connector
 from emulator.errors import ConfigurationError, DatabaseError
 
-__all__ = ["Furnishings", "check_name", "create_database", "describe", "furnish", "make_database", "server_limit"]
+__all__ = [
+    "Furnishings",
+    "check_name",
+    "create_database",
+    "describe",
+    "furnish",
+    "make_database",
+    "refuse_system_database",
+    "server_limit",
+]
 
-_SYSTEM_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+# Rights on these would be rights on the server.
+_SYSTEM_DATABASES = frozenset({"mysql", "performance_schema", "sys"})
 _NAME = re.compile(r"[^\0/\\.]{1,64}")
 # A place that is only kept taken must not come free because nobody used it: one year, the most there is.
 _FOR_EVER = 31_536_000
@@ -47,6 +57,9 @@ def server_limit(max_connections: int | None) -> int:
 
     The observer's session takes one place for itself. Left out of the count it would make ``Too many
     connections`` come one connection early, at a number that nobody wrote down.
+
+    DIFFERS: a function that asks for ``@@max_connections`` sees this number, which is higher by one (or 10, where
+    fewer were asked of MariaDB).
     """
     return (max_connections or DEFAULT_MAX_CONNECTIONS) + 1
 
@@ -105,7 +118,7 @@ def create_database(connector: Connector, name: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse names that no database can have, and those of the server's own.
+    """Refuse names that no database can have.
 
     Raises:
         ConfigurationError: with what is allowed.
@@ -115,6 +128,14 @@ def check_name(name: str) -> None:
             f"{name!r} is not a name for a database",
             cure="A name is 1 to 64 characters without a full stop, a slash or a blank at an end.",
         )
+
+
+def refuse_system_database(name: str) -> None:
+    """Refuse to give functions rights on what belongs to the server.
+
+    Raises:
+        ConfigurationError: it does.
+    """
     if name.lower() in _SYSTEM_DATABASES:
         raise ConfigurationError(
             f"the database {name} belongs to the server itself",

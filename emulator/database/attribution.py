@@ -7,7 +7,7 @@ the socket it holds; so it is looked for as soon as its session shows, and once 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from emulator.database.sessions import EnvironmentFacts, ProcessRow, is_session
@@ -85,11 +85,17 @@ class Attribution:
         while len(self._gone) > self._remembered and (oldest := self._oldest_without_session()) is not None:
             self._forget(oldest)
 
-    def place(self, rows: Sequence[ProcessRow], *, insist: bool = False) -> dict[int, str]:
+    def place(
+        self,
+        rows: Sequence[ProcessRow],
+        *,
+        relayed: Callable[[tuple[str, int]], EnvironmentId | None] = lambda _client: None,
+        insist: bool = False,
+    ) -> dict[int, str]:
         """Settle what an address settles; answers what is left: from a thread id to its client.
 
-        Sessions that have ended are forgotten. With ``insist`` clients are named that were looked for in vain
-        before.
+        Sessions that have ended are forgotten. ``relayed`` knows whose connection a relay has made from there.
+        With ``insist`` clients are named that were looked for in vain before.
         """
         there = {row.id for row in rows}
         self._owners = {thread: owner for thread, owner in self._owners.items() if thread in there}
@@ -99,7 +105,7 @@ class Attribution:
             end = client_end(row.host)
             if row.id in self._owners or end is None or not is_session(row):
                 continue
-            owner = self._addresses.get(str(end[0]))
+            owner = relayed((str(end[0]), end[1])) or self._addresses.get(str(end[0]))
             if owner is not None:
                 self._owners[row.id] = owner
             elif insist or self._looks.get(row.id, 0) < _LOOKS:

@@ -156,7 +156,7 @@ class Connector:
         endpoint, account = self._doors[as_function]
         settings: dict[str, Any] = {
             "user": account.user,
-            "password": account.password,
+            "password": account.password.encode(),  # PyMySQL would encode it as Latin-1
             "autocommit": True,
             "connect_timeout": _CONNECT_TIMEOUT,
             "read_timeout": _ANSWER_TIMEOUT,

@@ -13,7 +13,7 @@ import pymysql
 from emulator.database.accounts import describe, server_limit
 from emulator.database.base import DATABASE, Account, Connector, Endpoint, Kind, in_thread
 from emulator.database.own import OwnServer
-from emulator.errors import DatabaseError
+from emulator.errors import DatabaseError, EngineError
 
 __all__ = ["ContainerEngine", "ContainerState", "DockerServer", "ServerContainer"]
 
@@ -49,6 +49,8 @@ class ContainerEngine(Protocol):
     """What is asked of a container engine here; :class:`emulator.sandbox.engine.Engine` is one."""
 
     async def has_image(self, name: str, /) -> bool: ...
+
+    async def pull(self, name: str, /) -> None: ...
 
     async def run_server(
         self, image: str, *, command: Sequence[str], environment: Mapping[str, str], alias: str, port: int
@@ -102,7 +104,7 @@ class DockerServer(OwnServer):
         return self._variables(service)
 
     async def _start(self) -> Connector:
-        self._image = self._image or await self._choose_image()
+        self._image = await self._choose_image()
         self._container = await self._engine.run_server(
             self._image,
             command=[
@@ -119,9 +121,19 @@ class DockerServer(OwnServer):
         return await self._first_answer(self._container)
 
     async def _choose_image(self) -> str:
-        if not await self._engine.has_image(IMAGE) and await self._engine.has_image(STAND_IN):
+        image = self._image or IMAGE
+        if await self._engine.has_image(image):
+            return image
+        if self._image is None and await self._engine.has_image(STAND_IN):
             return STAND_IN
-        return IMAGE
+        try:
+            await self._engine.pull(image)
+        except EngineError as error:
+            raise DatabaseError(
+                f"the image {image} is not here and cannot be fetched: {error.message}",
+                cure='Fetch it (docker pull), make a stand-in (docker/build-images), or set server = "local".',
+            ) from error
+        return image
 
     async def _first_answer(self, container: ServerContainer) -> Connector:
         """Wait for it, at its own address first.

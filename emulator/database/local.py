@@ -23,7 +23,7 @@ from emulator.database.template import cache_folder, copy_folder, cure_for, last
 from emulator.errors import DatabaseError
 from emulator.sandbox.instance import Instance
 
-__all__ = ["LocalServer"]
+__all__ = ["LocalServer", "free_port"]
 
 _LOOPBACK = "127.0.0.1"
 _START_DEADLINE = 60.0
@@ -47,6 +47,7 @@ class LocalServer(OwnServer):
         options: further options for the server program; they go before our own.
         on_child: is told the server's process id right after its start.
         cache: where the template of its data directory is kept.
+        choose_port: a port that is free on all of these addresses, as it seems; asked again where it was not.
     """
 
     kind: Kind = "local"
@@ -61,6 +62,7 @@ class LocalServer(OwnServer):
         options: Sequence[str] = (),
         on_child: Callable[[int], None] | None = None,
         cache: Path | None = None,
+        choose_port: Callable[[Sequence[str]], int] | None = None,
     ) -> None:
         super().__init__(max_connections)
         self._path = program
@@ -69,6 +71,7 @@ class LocalServer(OwnServer):
         self._options = tuple(options)
         self._on_child = on_child
         self._cache = cache or cache_folder()
+        self._choose_port = choose_port or free_port
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -97,7 +100,7 @@ class LocalServer(OwnServer):
             )
         template = await in_thread(prepare_template, self._path, cache=self._cache, scratch=folder)
         for _ in range(_PORT_TRIES):
-            port = _free_port(self._addresses)
+            port = self._choose_port(self._addresses)
             await in_thread(self._renew_data, template.data, folder / "data")
             connector = self._connect_to(folder, port)
             self._launch(template.program, folder, port)
@@ -115,7 +118,7 @@ class LocalServer(OwnServer):
             administration=Endpoint(unix_socket=str(folder / "socket")),
             functions=self._functions,
             service=Endpoint(_LOOPBACK, port),
-            # Nothing leaves this machine, and getting ready for TLS costs more than all of the rest.
+            # Nothing leaves this machine, and getting ready for TLS would take longer than connecting does.
             options={"ssl_disabled": True},
         )
 
@@ -159,7 +162,7 @@ class LocalServer(OwnServer):
                 raise self._death(folder, self._process.returncode)
             if (folder / "socket").exists():
                 try:
-                    connector.connect().close()
+                    await in_thread(_greet, connector)
                 except pymysql.err.MySQLError as error:
                     reason = describe(error)
                 else:
@@ -191,7 +194,7 @@ class LocalServer(OwnServer):
             self._process = None
 
 
-def _free_port(addresses: Sequence[str]) -> int:
+def free_port(addresses: Sequence[str]) -> int:
     """A port that is free on all of the addresses, as far as that can be known without keeping it."""
     for _ in range(1000):
         port = _PORTS.start + secrets.randbelow(len(_PORTS))
@@ -205,6 +208,10 @@ def _free_port(addresses: Sequence[str]) -> int:
                 continue
             return port
     raise DatabaseError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} for the database")
+
+
+def _greet(connector: Connector) -> None:
+    connector.connect().close()
 
 
 def _log(folder: Path) -> str:

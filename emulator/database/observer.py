@@ -15,10 +15,11 @@ from emulator.database.attribution import Attribution, ObservedEnvironment
 from emulator.database.base import DatabaseServer
 from emulator.database.history import SessionHistory
 from emulator.database.processlist import Look, ProcessList
-from emulator.database.sessions import join_sessions, summarize
+from emulator.database.relays import Relays
+from emulator.database.sessions import Timeouts, join_sessions, summarize
 from emulator.database.sockets import find_holders
 from emulator.errors import DatabaseError
-from emulator.model import ConnectionsSummary, EnvironmentId, Session
+from emulator.model import KEEPALIVE, ConnectionsSummary, EnvironmentId, Session
 from emulator.timeline import Timeline
 
 __all__ = ["ObservedEnvironment", "Observer"]
@@ -38,6 +39,7 @@ class Observer:
         timeline: hears of sessions that were opened, closed or left behind, and of a server that is away.
         clock: the emulator's.
         interval: seconds of real time from one look to the next.
+        relays: know whose the connections are that they make to the server, and how long each has been silent.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Observer:
         clock: Clock,
         *,
         interval: float = 0.5,
+        relays: Relays | None = None,
     ) -> None:
         self._server = server
         self._environments = environments
         self._timeline = timeline
         self._interval = interval
+        self._relays = relays
         self._attribution = Attribution()
         self._history = SessionHistory(timeline, clock)
         self._process_list = ProcessList(server)
@@ -183,7 +187,9 @@ class Observer:
     async def _attribute(self, look: Look, *, insist: bool) -> None:
         # After the question: an environment may have come, and connected, while the server answered.
         self._attribution.meet(self._environments(), only_new=True)
-        strangers = self._attribution.place([row for row in look.rows if row.id not in look.own], insist=insist)
+        rows = [row for row in look.rows if row.id not in look.own]
+        relayed = self._relays.owner_of if self._relays is not None else lambda _client: None
+        strangers = self._attribution.place(rows, relayed=relayed, insist=insist)
         if not strangers:
             return
         candidates = {
@@ -197,7 +203,9 @@ class Observer:
             self._attribution.settle(await self._in_thread(find_holders, strangers, port, candidates))
 
     def _keep(self, look: Look) -> None:
-        self._sessions = join_sessions(look.rows, self._attribution.owners, self._attribution.facts, look.own)
+        self._sessions = join_sessions(
+            look.rows, self._attribution.owners, self._attribution.facts, look.own, self._timeouts(look)
+        )
         self._summary = summarize(
             self._sessions,
             max_connections=look.max_connections,
@@ -206,6 +214,27 @@ class Observer:
         )
         self._counts = Counter(session.environment for session in self._sessions if session.environment is not None)
         self._history.update(self._sessions, self._summary)
+
+    def _timeouts(self, look: Look) -> Timeouts:
+        if self._relays is None:
+            return Timeouts(look.wait_timeout, KEEPALIVE)
+        idle = {
+            f"{relayed.source[0]}:{relayed.source[1]}": relayed.idle_seconds
+            for relayed in self._relays.connections()
+            if relayed.source is not None
+        }
+        return Timeouts(look.wait_timeout, self._relays.keepalive, idle)
+
+    async def kill_zombies(self) -> list[Session]:
+        """Have the server end every session whose environment is gone; answers which.
+
+        Raises:
+            DatabaseError: the server cannot be asked, or the account may not end other sessions.
+        """
+        zombies = [session for session in await self.sample() if session.zombie]
+        if zombies:
+            await self._in_thread(self._process_list.kill, [session.id for session in zombies])
+        return zombies
 
     async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))

@@ -12,7 +12,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from emulator.database.accounts import Furnishings, check_name, describe, furnish, make_database
+from emulator.database.accounts import Furnishings, check_name, describe, furnish, make_database, refuse_system_database
 from emulator.database.base import DATABASE, FUNCTIONS_USER, Account, Connector, Endpoint, in_thread
 from emulator.errors import DatabaseError
 
@@ -75,6 +75,9 @@ class OwnServer:
 
     async def ensure_database(self, name: str) -> None:
         check_name(name)
+        if name.lower() == "information_schema":
+            return  # it is there, and everybody may look at what concerns them
+        refuse_system_database(name)
         try:
             await asyncio.to_thread(self._make_database, name)
         except pymysql.err.MySQLError as error:

@@ -23,20 +23,29 @@ __all__ = ["Look", "ProcessList", "was_restarted"]
 
 _DEADLINE = 2  # seconds; for connecting, and for each answer
 _STATEMENT_LENGTH = 1000
-_UNKNOWN_TABLE = 1109
+_NO_SUCH_THREAD, _UNKNOWN_TABLE, _NOT_ALLOWED = 1094, 1109, 1227
 
 # The limits come with every row, so that one question is all there is to a look. The observer's own session
 # is always a row.
 _QUERY = (
     "SELECT id, user, host, db, command, {seconds}, LEFT(info, {length}), "
-    "@@global.max_connections, @@global.wait_timeout FROM {table}"
+    "@@global.max_connections, @@global.wait_timeout, {locked} FROM {table}"
 )
-_MARIADB = _QUERY.format(seconds="time_ms / 1000", length=_STATEMENT_LENGTH, table="information_schema.processlist")
-_MYSQL = (
-    _QUERY.format(seconds="time", length=_STATEMENT_LENGTH, table="information_schema.processlist"),
-    # MySQL means to take that table away. Its successor is empty where the performance schema is off.
-    _QUERY.format(seconds="time", length=_STATEMENT_LENGTH, table="performance_schema.processlist"),
-)
+_TRANSACTIONS = " LEFT JOIN information_schema.innodb_trx ON trx_mysql_thread_id = id"
+
+
+def _queries(seconds: str, *tables: str) -> list[str]:
+    """Best first: with open transactions, which an account needs a privilege to see, and without."""
+    return [
+        _QUERY.format(seconds=seconds, length=_STATEMENT_LENGTH, locked=locked, table=table + joined)
+        for locked, joined in (("trx_rows_locked", _TRANSACTIONS), ("NULL", ""))
+        for table in tables
+    ]
+
+
+_MARIADB = _queries("time_ms / 1000", "information_schema.processlist")
+# MySQL means to take the first table away. Its successor is empty where the performance schema is off.
+_MYSQL = _queries("time", "information_schema.processlist", "performance_schema.processlist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class ProcessList:
     def __init__(self, server: DatabaseServer) -> None:
         self._server = server
         self._connection: Connection[Cursor] | None = None
-        self._queries = [_MARIADB] if "mariadb" in server.version.lower() else list(_MYSQL)
+        self._queries = list(_MARIADB if "mariadb" in server.version.lower() else _MYSQL)
         self._session = 0
         self._answered_at: float | None = None
         self._run = 0
@@ -90,6 +99,22 @@ class ProcessList:
                 cure="If it is your own server, start it again; else stop and start the emulator.",
             ) from error
 
+    def kill(self, threads: Sequence[int]) -> None:
+        """End these sessions; one that has ended by itself is fine.
+
+        Raises:
+            DatabaseError: the server does not answer, or the account may not do that.
+        """
+        self.look()  # opens the connection anew if it was lost
+        assert self._connection is not None
+        with self._connection.cursor() as cursor:
+            for thread in threads:
+                try:
+                    cursor.execute("KILL %s", (thread,))
+                except pymysql.err.MySQLError as error:
+                    if error.args[0] != _NO_SUCH_THREAD:
+                        raise DatabaseError(f"session {thread} cannot be ended: {describe(error)}") from error
+
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None and connection.open:
@@ -104,7 +129,14 @@ class ProcessList:
         return Look(
             [
                 ProcessRow(
-                    int(row[0]), _text(row[1]), _text(row[2]), row[3], _text(row[4]), float(row[5] or 0), row[6] or None
+                    int(row[0]),
+                    _text(row[1]),
+                    _text(row[2]),
+                    row[3],
+                    _text(row[4]),
+                    float(row[5] or 0),
+                    row[6] or None,
+                    int(row[9]) if row[9] is not None else None,
                 )
                 for row in rows
             ],
@@ -115,14 +147,15 @@ class ProcessList:
         )
 
     def _ask(self, cursor: Cursor) -> Sequence[Sequence[Any]]:
-        try:
-            cursor.execute(self._queries[0])
-        except pymysql.err.MySQLError as error:
-            if len(self._queries) == 1 or error.args[:1] != (_UNKNOWN_TABLE,):
-                raise
-            del self._queries[0]
-            cursor.execute(self._queries[0])
-        return cursor.fetchall()
+        while True:
+            try:
+                cursor.execute(self._queries[0])
+            except pymysql.err.MySQLError as error:
+                if len(self._queries) == 1 or error.args[0] not in (_UNKNOWN_TABLE, _NOT_ALLOWED):
+                    raise
+                del self._queries[0]
+            else:
+                return cursor.fetchall()
 
     def _open(self) -> Connection[Cursor]:
         connection = self._server.connect(connect_timeout=_DEADLINE, read_timeout=_DEADLINE, write_timeout=_DEADLINE)

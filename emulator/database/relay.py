@@ -21,18 +21,16 @@ from emulator.database.relay_connection import RelayConnection
 from emulator.database.relay_end import End
 from emulator.database.relay_records import (
     DIRECT,
-    KEEPALIVE,
     Address,
     ConnectionState,
     EventKind,
     PathProfile,
-    Reclaim,
     RelayedConnection,
     RelayEvent,
     RelayStatistics,
 )
 from emulator.errors import AddressInUseError
-from emulator.model import EnvironmentId, RequestId
+from emulator.model import KEEPALIVE, EnvironmentId, Reclaim, RequestId
 
 __all__ = ["Relay"]
 
@@ -46,7 +44,8 @@ class Relay:
         environment: whose connections these are.
         target: where the server listens; a name is looked up for every connection, as a client would do.
         clock: what idle times and keepalive are measured on, frozen or not.
-        listen: where the environment finds the relay; port 0 is the system's choice.
+        listen: where the environment finds the relay; port 0 is the system's choice. ``None`` where somebody else
+            listens for several environments and hands over what is for this one (:meth:`accept`).
         profile: what lies on the path and forgets idle connections.
         keepalive: seconds after which the server's kernel gives up a client that cannot be reached.
         source: the address to dial from, so that the server sees an address for each environment.
@@ -65,7 +64,7 @@ class Relay:
         *,
         clock: Clock,
         on_event: Callable[[RelayEvent], None],
-        listen: Address = ("127.0.0.1", 0),
+        listen: Address | None = ("127.0.0.1", 0),
         profile: PathProfile = DIRECT,
         keepalive: float = KEEPALIVE,
         source: str | None = None,
@@ -82,8 +81,8 @@ class Relay:
         self.is_reclaimed = False
         self._keepalive = keepalive
         self._on_event, self._on_ended = on_event, on_ended
-        self._listener = _listen(listen)
-        self.address: Address = self._listener.getsockname()[:2]
+        self._listener = _listen(listen) if listen is not None else None
+        self.address: Address = self._listener.getsockname()[:2] if self._listener is not None else ("", 0)
         self._server: asyncio.Server | None = None
         # Dictionaries for their order: what happens to all happens to the oldest first.
         self._connections: dict[RelayConnection, None] = {}
@@ -94,8 +93,9 @@ class Relay:
         self._opened = self._bytes_up = self._bytes_down = 0
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, sock=self._listener, backlog=_QUEUE)
+        if self._listener is not None:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(self.accept, sock=self._listener, backlog=_QUEUE)
         return self
 
     async def __aexit__(
@@ -212,7 +212,8 @@ class Relay:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _accept(self) -> End:
+    def accept(self) -> End:
+        """The protocol for one more connection of the environment."""
         return RelayConnection(self).client
 
     def _end_all(self, how: Reclaim) -> None:
@@ -252,7 +253,8 @@ class Relay:
     def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
 
     def _end_when_empty(self) -> None:
         if self._connections:

@@ -5,6 +5,9 @@ it again until it is acknowledged. A connection can also be *severed*: then noth
 two ends live on without knowing of each other, as on a network that has lost one of them. That is what a
 silent reclaim, a path that forgets and a server that closes during the freeze have in common; they differ in
 what the client is answered when it speaks again.
+
+The room is large because it holds one subject: whatever either end does, and whatever is done to the environment,
+has its meaning only together with the rest.
 """
 
 from __future__ import annotations
@@ -20,10 +23,9 @@ from emulator.database.relay_records import (
     ConnectionState,
     EventKind,
     PathProfile,
-    Reclaim,
     RelayedConnection,
 )
-from emulator.model import EnvironmentId, RequestId
+from emulator.model import EnvironmentId, Reclaim, RequestId
 
 __all__ = ["RelayConnection", "Way"]
 
@@ -296,16 +298,16 @@ class RelayConnection:
                 lambda: self.server, host, port, local_addr=(source, 0) if source is not None else None
             )
         except OSError as error:
-            self._way.tell(EventKind.FAILED, f"the server at {host}:{port} cannot be reached: {error}", self)
             # DIFFERS: a direct client would be refused. This one is connected to the relay already, and
             # learns of it by a reset in place of the server's first byte.
             self.client.reset()
+            self._way.tell(EventKind.FAILED, f"the server at {host}:{port} cannot be reached: {error}", self)
 
     def _dialled(self, task: asyncio.Task[None]) -> None:
         self._dialling = None
         self._leave_when_gone()
         if not task.cancelled():
-            task.result()
+            task.result()  # whatever else went wrong is ours, and is raised where the loop reports it
 
     def _stop_dialling(self) -> None:
         if self._dialling is not None:
@@ -328,11 +330,12 @@ class RelayConnection:
             self._way.waits(self)
 
     def _catch_up_with_client(self) -> None:
+        if self.client.is_gone:
+            self._client_was_reset()  # and a reset throws away what was on its way
+            return
         for data in self.client.take():
             self.said(self.client, data)
-        if self.client.is_gone:
-            self._client_was_reset()
-        elif self.client.has_finished:
+        if self.client.has_finished:
             self.finished(self.client)
 
     def _give_client_up(self) -> None:

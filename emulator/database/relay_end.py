@@ -110,8 +110,6 @@ class End(asyncio.Protocol):
 
     def keep(self, data: bytes) -> None:
         """Keep what the peer said for later."""
-        if self._drains:
-            return
         self._kept.append(data)
         self._kept_bytes += len(data)
         if self._kept_bytes >= _KEPT_BYTES and not self._full:
@@ -127,7 +125,7 @@ class End(asyncio.Protocol):
         return kept
 
     def drain(self) -> None:
-        """Keep nothing any more, and read to the end, for that is all that is still of interest."""
+        """Drop what was kept and read to the end, for that is all that is still of interest."""
         self._drains = True
         self._kept.clear()
         self._govern_reading()
@@ -140,6 +138,8 @@ class End(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        with contextlib.suppress(OSError):  # already gone
+            self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._conversation.connected(self)
 
     def data_received(self, data: bytes) -> None:

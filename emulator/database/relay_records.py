@@ -11,31 +11,17 @@ from emulator.model import EnvironmentId, RequestId
 __all__ = [
     "DIRECT",
     "FIREWALL",
-    "KEEPALIVE",
     "NAT",
     "Address",
     "ConnectionState",
     "EventKind",
     "PathProfile",
-    "Reclaim",
     "RelayEvent",
     "RelayStatistics",
     "RelayedConnection",
 ]
 
 Address = tuple[str, int]
-
-KEEPALIVE = 7200 + 9 * 75.0
-"""Seconds after which a kernel with Linux's defaults gives up a peer that does not answer its probes."""
-
-
-class Reclaim(StrEnum):
-    """How the connections of an environment end when the environment does."""
-
-    SILENT = "silent"  # nobody tells the server; one day it finds out by itself
-    FIN = "fin"  # the kernel closes the sockets of ended processes
-    RST = "rst"  # the kernel resets them
-    GRACEFUL = "graceful"  # the function closes them itself, while its processes are being ended
 
 
 class ConnectionState(StrEnum):

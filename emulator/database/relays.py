@@ -11,14 +11,13 @@ from emulator.clock import Clock
 from emulator.database.relay import Relay
 from emulator.database.relay_records import (
     DIRECT,
-    KEEPALIVE,
     Address,
     EventKind,
     PathProfile,
     RelayedConnection,
     RelayEvent,
 )
-from emulator.model import EnvironmentId, RequestId
+from emulator.model import KEEPALIVE, EnvironmentId, RequestId
 
 __all__ = ["Relays"]
 
@@ -46,7 +45,7 @@ class Relays:
         self._clock = clock
         self._on_event = on_event
         self._profile = profile
-        self._keepalive = keepalive
+        self.keepalive = keepalive
         self._remembered = remembered
         self._relays: dict[Relay, None] = {}
         self._by_source: dict[Address, RelayedConnection] = {}
@@ -65,7 +64,7 @@ class Relays:
         self,
         environment: EnvironmentId,
         *,
-        listen: Address = ("127.0.0.1", 0),
+        listen: Address | None = ("127.0.0.1", 0),
         source: str | None = None,
         request_id: Callable[[], RequestId | None] = lambda: None,
     ) -> Relay:
@@ -81,7 +80,7 @@ class Relays:
             on_event=self._note,
             listen=listen,
             profile=self._profile,
-            keepalive=self._keepalive,
+            keepalive=self.keepalive,
             source=source,
             request_id=request_id,
             on_ended=self._relays.pop,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emulator.model import ConnectionsSummary, EnvironmentId, RequestId, Session
 
-__all__ = ["EnvironmentFacts", "ProcessRow", "is_session", "join_sessions", "summarize"]
+__all__ = ["EnvironmentFacts", "ProcessRow", "Timeouts", "is_session", "join_sessions", "summarize"]
 
 # Threads of the server itself (users), and what they, or a client that has not logged in yet, are doing.
 _SYSTEM_USERS = frozenset({"system user", "event_scheduler", "unauthenticated user"})
@@ -22,6 +22,7 @@ class ProcessRow:
         id: the server's thread id.
         host: ``address:port`` of the client, or a name where the server has no port to tell.
         seconds: how long the thread has been doing what it does.
+        locked_rows: how many rows its open transaction locks; ``None`` where it has none, or it cannot be seen.
     """
 
     id: int
@@ -31,6 +32,28 @@ class ProcessRow:
     command: str
     seconds: float
     statement: str | None
+    locked_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """When a server gives sleeping sessions up, in seconds.
+
+    Attributes:
+        wait_timeout: of sleep.
+        keepalive: without an answer from the client's kernel; a zombie's has none.
+        idle: how long it has been silent on the emulator's clock, which may have been forwarded, by ``host``.
+    """
+
+    wait_timeout: float
+    keepalive: float
+    idle: Mapping[str, float] = field(default_factory=dict)
+
+    def drops_in(self, row: ProcessRow, *, zombie: bool) -> float | None:
+        if row.command != "Sleep":
+            return None
+        limit = min(self.wait_timeout, self.keepalive) if zombie else self.wait_timeout
+        return max(0.0, limit - max(row.seconds, self.idle.get(row.host, 0.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +82,7 @@ def join_sessions(
     owners: Mapping[int, EnvironmentId],
     environments: Mapping[EnvironmentId, EnvironmentFacts],
     own: Collection[int] = (),
+    timeouts: Timeouts | None = None,
 ) -> tuple[Session, ...]:
     """Every session but the emulator's own, by thread id, with the environment that opened it.
 
@@ -70,6 +94,7 @@ def join_sessions(
         owners: which environment opened which thread, as far as that is known.
         environments: the ones there are, and those there were.
         own: thread ids of the emulator's sessions.
+        timeouts: for how long the server will hold them.
     """
     joined = []
     for row in sorted(rows, key=lambda row: row.id):
@@ -77,6 +102,7 @@ def join_sessions(
             continue
         owner = owners.get(row.id)
         facts = environments.get(owner) if owner is not None else None
+        zombie = facts is not None and facts.gone
         joined.append(
             Session(
                 id=row.id,
@@ -90,7 +116,9 @@ def join_sessions(
                 seconds=row.seconds,
                 statement=row.statement,
                 client_address=row.host,
-                zombie=facts is not None and facts.gone,
+                zombie=zombie,
+                locked_rows=row.locked_rows,
+                drops_in=timeouts.drops_in(row, zombie=zombie) if timeouts is not None else None,
             )
         )
     return tuple(joined)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 from emulator.errors import SandboxError
 from emulator.model import EnvironmentId, FreezerReport, Function, SandboxView
 from emulator.sandbox.freezer import FakeFreezer, Freezer
+from emulator.sandbox.network import Cut, FakeCut
 
 __all__ = [
     "ExitStatus",
@@ -73,6 +74,16 @@ class Sandbox(Protocol):
         """There is one once the sandbox has started."""
         ...
 
+    @property
+    def cut(self) -> Cut:
+        """What takes it off its network; the Runtime API is not reached over that."""
+        ...
+
+    @property
+    def runtime_api_address(self) -> str:
+        """The address by which its connections to the Runtime API are known."""
+        ...
+
     async def start(self) -> None:
         """Make the surroundings and start the runtime.
 
@@ -95,6 +106,14 @@ class Sandbox(Protocol):
 
     def process_ids(self) -> Sequence[int]:
         """Every process inside, by the host's numbers; empty where they cannot be seen."""
+        ...
+
+    def hold_sockets(self) -> None:
+        """Keep the connections that its processes have open from being closed by their end."""
+        ...
+
+    async def terminate(self, patience: float) -> None:
+        """Ask every process to end, and wait for that at most ``patience`` seconds."""
         ...
 
     def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
@@ -154,12 +173,16 @@ class FakeSandbox:
     def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
         self.spec = spec
         self.freezer = FakeFreezer()
+        self.cut = FakeCut()
+        self.runtime_api_address = address
         self.view = SandboxView("fake", spec.environment_id, 0, address)
         self.started_at = time.time()
         self.started = self.stopped = self.is_initialized = False
         self.fail_start_with: SandboxError | None = None
         self.on_output, self.on_exit = on_output, on_exit
         self.pending_output = b""
+        self.calls: list[str] = []
+        """How its end was prepared, in order."""
 
     async def start(self) -> None:
         if self.fail_start_with is not None:
@@ -180,6 +203,12 @@ class FakeSandbox:
     def process_ids(self) -> Sequence[int]:
         return ()
 
+    def hold_sockets(self) -> None:
+        self.calls.append("hold sockets")
+
+    async def terminate(self, patience: float) -> None:
+        self.calls.append("terminate")
+
     def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
         return True
 
@@ -189,7 +218,7 @@ class FakeSandbox:
 
 @dataclass
 class FakeProvider:
-    """Makes :class:`FakeSandbox` objects and remembers them."""
+    """Makes :class:`FakeSandbox` objects, or those of a class derived from it, and remembers them."""
 
     kind: str = "fake"
     runtime_api_host: str = "127.0.0.1"
@@ -197,6 +226,7 @@ class FakeProvider:
     sandboxes: list[FakeSandbox] = field(default_factory=list)
     freezer_report: FreezerReport = field(default_factory=lambda: FreezerReport("fake", ()))
     fail_start_with: SandboxError | None = None
+    sandbox_class: type[FakeSandbox] = FakeSandbox
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,7 +238,7 @@ class FakeProvider:
 
     def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> FakeSandbox:
         number = len(self.sandboxes) + 2
-        sandbox = FakeSandbox(spec, f"127.0.{number // 256}.{number % 256}", on_output, on_exit)
+        sandbox = self.sandbox_class(spec, f"127.0.{number // 256}.{number % 256}", on_output, on_exit)
         sandbox.fail_start_with = self.fail_start_with
         self.sandboxes.append(sandbox)
         return sandbox

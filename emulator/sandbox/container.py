@@ -1,5 +1,8 @@
 """Environments as containers: one container an environment, with what Lambda gives a function and no more.
 
+Each has two networks: ``control``, to ask for events, and ``vpc`` for everything else, which is cut while it is
+frozen and before it is ended (:mod:`emulator.sandbox.container_network`).
+
 The code is mounted read-only at ``/var/task``, the root is read-only, only ``/tmp`` can be written; a user
 without rights or capabilities; memory, CPU and process limits as on Lambda.
 
@@ -11,22 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from emulator.errors import EngineError, FreezeError, SandboxError
-from emulator.model import FreezerReport, Function, RungReport, SandboxView
+from emulator.model import FreezerReport, Function, NetworkReport, RungReport, SandboxView
 from emulator.sandbox import probe
 from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec, Spawn
 from emulator.sandbox.cgroup import Group, Place, find_group
-from emulator.sandbox.engine import Engine, Network
+from emulator.sandbox.container_network import Addresses, ContainerNetwork
+from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
     CgroupV1Freezer,
@@ -38,7 +41,9 @@ from emulator.sandbox.freezer import (
 from emulator.sandbox.images import ChosenImage, choose_image
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import peak_of_processes
+from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.output import OutputPipe
+from emulator.sandbox.signals import terminate
 from emulator.sandbox.warden import Warden
 
 __all__ = ["ContainerProvider", "ContainerSandbox"]
@@ -59,28 +64,36 @@ class ContainerProvider:
         engine: already entered.
         spawn: for calls to the engine that nobody waits for.
         freezer: ``cgroup-v2``, ``cgroup-v1``, ``engine``, or ``auto`` for the best.
+        network: the means to cut the network with: ``netlink``, ``helper``, ``disconnect``, ``none``, or ``auto``.
     """
 
     kind = "container"
 
     def __init__(
-        self, instance: Instance, warden: Warden, engine: Engine, spawn: Spawn, *, freezer: str = "auto"
+        self,
+        instance: Instance,
+        warden: Warden,
+        engine: Engine,
+        spawn: Spawn,
+        *,
+        freezer: str = "auto",
+        network: str = "auto",
     ) -> None:
         self.instance = instance
         self.warden = warden
         self.engine = engine
         self.spawn = spawn
         self._freezer = freezer
-        self._network: Network | None = None
+        self.network = ContainerNetwork(instance, engine, spawn, wanted=network)
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
-        self._hosts = itertools.count(2)
         self._images: dict[tuple[str, str | None], ChosenImage] = {}
         self.notes: list[str] = []
+        self.hosts: Mapping[str, str] = {}
+        """Names that every container is to know, with their addresses."""
 
     async def __aenter__(self) -> Self:
-        self._network = await self.engine.create_network(f"lambda-freezer-{self.instance.id}")
-        self.engine.network = self._network
+        await self.network.__aenter__()
         return self
 
     async def __aexit__(
@@ -89,25 +102,22 @@ class ContainerProvider:
         if self._anchor is not None:
             self._anchor.close()
             self.warden.drop("anchor")
-        if self._network is not None:
-            with contextlib.suppress(EngineError):
-                await self.engine.remove_network(self._network)
-
-    @property
-    def network(self) -> Network:
-        assert self._network is not None, "the provider is used before it was entered"
-        return self._network
+        await self.network.__aexit__(kind, error, traceback)
 
     @property
     def runtime_api_host(self) -> str:
-        return self.network.gateway
+        return self.network.control.gateway
 
     @property
     def freezer_report(self) -> FreezerReport:
         return self._report
 
+    @property
+    def network_report(self) -> NetworkReport:
+        return self.network.report
+
     async def prepare(self, function: Function) -> None:
-        """Find the function's image; with the first one the freezer ladder is probed."""
+        """Find the function's image; with the first one the means to freeze it and its network are tried."""
         await self.image(function)
 
     async def image(self, function: Function) -> ChosenImage:
@@ -119,18 +129,11 @@ class ContainerProvider:
                 self.notes.append(chosen.note)
             if not self._report.rungs:
                 self._report = await self._probe(chosen)
+                await self.network.prove(chosen.name)
         return self._images[key]
 
     def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> ContainerSandbox:
-        return ContainerSandbox(self, spec, self._next_address(), on_output, on_exit)
-
-    def _next_address(self) -> str:
-        """Round the whole subnet before an address comes again: whoever remembers it must have forgotten."""
-        size = self.network.subnet.num_addresses
-        while True:
-            address = self.network.subnet[next(self._hosts) % (size - 2) + 1]
-            if str(address) != self.network.gateway and int(address) & 0xFF not in (0, 255):
-                return str(address)
+        return ContainerSandbox(self, spec, self.network.next_addresses(), on_output, on_exit)
 
     def make_freezer(self, container: str, group: Group) -> Freezer:
         match self._report.name, group.place:
@@ -148,7 +151,7 @@ class ContainerProvider:
         container = await self.engine.create(
             image.name,
             entrypoint=["/bin/sh", "-c", "while :; do :; done"],
-            offline=True,
+            network_mode="none",
             host={"nano_cpus": 500_000_000, "read_only": True},
         )
         try:
@@ -204,7 +207,7 @@ class ContainerSandbox:
         self,
         provider: ContainerProvider,
         spec: SandboxSpec,
-        address: str,
+        addresses: Addresses,
         on_output: OnOutput,
         on_exit: OnExit,
     ) -> None:
@@ -212,7 +215,9 @@ class ContainerSandbox:
         self._engine = provider.engine
         self._spec = spec
         self._on_output, self._on_exit = on_output, on_exit
-        self.view = SandboxView("container", "", 0, address)
+        self._addresses = addresses
+        self.view = SandboxView("container", "", 0, addresses.vpc)
+        self.cut: Cut = NoCut()
         self.started_at = 0.0
         self._container = ""
         self._group = Group(Place(), own=False)
@@ -246,6 +251,7 @@ class ContainerSandbox:
             await self.stop()
             raise
         self.started_at = details.started_at
+        self.cut = await self._provider.network.cut_for(self._container, details, self._addresses)
         self._group = find_group(details.pid)
         self._freezer = self._provider.make_freezer(self._container, self._group)
         self.view = SandboxView("container", details.id[:12], details.pid, self.view.address)
@@ -268,9 +274,19 @@ class ContainerSandbox:
     def process_ids(self) -> Sequence[int]:
         return self._group.process_ids()
 
+    @property
+    def runtime_api_address(self) -> str:
+        return self._addresses.control
+
+    def hold_sockets(self) -> None:
+        """The cut is all that is needed: the cable goes with the container."""
+
+    async def terminate(self, patience: float) -> None:
+        await terminate(self.process_ids(), patience)
+
     def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
         # Its address is its own, and without any capability it cannot take another's.
-        return peer[0] == self.view.address
+        return peer[0] == self._addresses.control
 
     async def stop(self) -> None:
         if self._container:
@@ -303,14 +319,16 @@ class ContainerSandbox:
             command=[function.handler],
             environment={
                 **self._spec.variables,
-                "AWS_LAMBDA_RUNTIME_API": f"{self._provider.network.gateway}:{self._spec.runtime_api_port}",
+                "AWS_LAMBDA_RUNTIME_API": f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}",
             },
             user=_USER,
             working_dir="/var/task",
-            network=self._provider.network,
-            address=self.view.address,
+            network=self._provider.network.control,
+            address=self._addresses.control,
+            hosts=self._provider.hosts,
             host=self._host_settings(function, output),
         )
+        await self._engine.connect(self._provider.network.vpc, self._container, self._addresses.vpc)
 
     def _host_settings(self, function: Function, output: Path) -> dict[str, Any]:
         return {

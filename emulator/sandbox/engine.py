@@ -63,7 +63,10 @@ class ImageDetails:
 
 @dataclass(frozen=True, slots=True)
 class ContainerDetails:
-    """The state of a container: the host's number of its first process, and when that began (epoch seconds)."""
+    """The state of a container: the host's number of its first process, and when that began (epoch seconds).
+
+    ``hardware_addresses`` tells the MAC address on each network, by the network's name.
+    """
 
     id: str
     pid: int
@@ -71,6 +74,7 @@ class ContainerDetails:
     running: bool
     exit_code: int
     out_of_memory: bool
+    hardware_addresses: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +199,10 @@ class Engine:
 
     # -- networks ----------------------------------------------------------------------------------------
 
-    async def create_network(self, name: str) -> Network:
+    async def create_network(self, name: str, *, internal: bool = False) -> Network:
         """A bridge network with a large subnet that nobody else here uses, so that addresses can be ours to give.
+
+        An ``internal`` one leads to this machine and no further, and never carries the default route.
 
         Raises:
             EngineError: no free subnet was found, or the engine refuses for another reason.
@@ -205,7 +211,9 @@ class Engine:
         for subnet in itertools.islice(subnets, _SUBNET_TRIES):
             gateway = str(subnet[1])
             try:
-                made = await self._call("create a network", functools.partial(self._make_network, name, subnet))
+                made = await self._call(
+                    "create a network", functools.partial(self._make_network, name, subnet, internal)
+                )
             except EngineError as error:
                 if "overlap" not in error.message:
                     raise
@@ -216,7 +224,9 @@ class Engine:
             cure="Remove networks that nobody uses: docker network prune.",
         )
 
-    def _make_network(self, name: str, subnet: ipaddress.IPv4Network, client: docker.APIClient) -> dict[str, Any]:
+    def _make_network(
+        self, name: str, subnet: ipaddress.IPv4Network, internal: bool, client: docker.APIClient
+    ) -> dict[str, Any]:
         pool = docker.types.IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))
         return client.create_network(
             name,
@@ -224,6 +234,7 @@ class Engine:
             ipam=docker.types.IPAMConfig(pool_configs=[pool]),
             labels=self._instance.labels,
             check_duplicate=True,
+            internal=internal,
         )
 
     async def remove_network(self, network: Network) -> None:
@@ -232,6 +243,20 @@ class Engine:
     async def _remove_network(self, network_id: str) -> None:
         with contextlib.suppress(_NotFoundError):
             await self._call("remove a network", lambda client: client.remove_network(network_id))
+
+    async def connect(self, network: Network, container: str, address: str) -> None:
+        """Plug a container in, under this address."""
+        await self._call(
+            "connect a container",
+            lambda client: client.connect_container_to_network(container, network.id, ipv4_address=address),
+        )
+
+    async def disconnect(self, network: Network, container: str) -> None:
+        """Pull the plug, at once and whatever the container does."""
+        await self._call(
+            "disconnect a container",
+            lambda client: client.disconnect_container_from_network(container, network.id, force=True),
+        )
 
     # -- containers --------------------------------------------------------------------------------------
 
@@ -246,13 +271,20 @@ class Engine:
         user: str | None = None,
         working_dir: str | None = None,
         network: Network | None = None,
-        offline: bool = False,
+        network_mode: str = "bridge",
+        keep_input: bool = False,
         address: str | None = None,
         aliases: Sequence[str] = (),
         ports: Sequence[int] = (),
+        hosts: Mapping[str, str] | None = None,
         host: Mapping[str, Any] | None = None,
     ) -> str:
-        """Make a container; its id. ``host`` is passed on as the engine's host configuration."""
+        """Make a container; its id.
+
+        Arguments:
+            hosts: names that it is to know, with their addresses.
+            host: passed on as the engine's host configuration.
+        """
 
         def make(client: docker.APIClient) -> dict[str, Any]:
             endpoint: Any = None
@@ -269,9 +301,11 @@ class Engine:
                 working_dir=working_dir,
                 labels=self._instance.labels,
                 ports=list(ports) or None,
+                stdin_open=keep_input,
                 networking_config=endpoint,
                 host_config=client.create_host_config(
-                    network_mode=network.name if network is not None else "none" if offline else "bridge",
+                    extra_hosts=dict(hosts or {}) or None,
+                    network_mode=network.name if network is not None else network_mode,
                     **dict(host or {}),
                 ),
                 name=name or self.new_name(),
@@ -291,6 +325,7 @@ class Engine:
     async def details(self, container: str) -> ContainerDetails:
         found = await self.inspect(container)
         state = found["State"]
+        networks = found["NetworkSettings"]["Networks"]
         return ContainerDetails(
             str(found["Id"]),
             int(state["Pid"]),
@@ -298,6 +333,7 @@ class Engine:
             bool(state["Running"]),
             int(state["ExitCode"]),
             bool(state["OOMKilled"]),
+            {name: str(endpoint.get("MacAddress", "")) for name, endpoint in networks.items()},
         )
 
     async def inspect(self, container: str) -> dict[str, Any]:
@@ -315,6 +351,20 @@ class Engine:
             "limit a container",
             lambda client: client.update_container(container, cpu_quota=quota, cpu_period=100_000),
         )
+
+    async def attach_input(self, container: str) -> socket.socket:
+        """A raw stream to a container's input and from its output, as the engine frames it."""
+
+        def attach(client: docker.APIClient) -> socket.socket:
+            stream = _Untyped(client).attach_socket(container, {"stdin": 1, "stdout": 1, "stream": 1})
+            # The package wraps the connection, and closes it with the wrapper: take a duplicate, and let both go.
+            connection = cast(socket.socket, stream._sock)
+            duplicate = connection.dup()
+            stream.close()
+            connection.close()
+            return duplicate
+
+        return await self._call("attach to a container", attach)
 
     async def memory_in_use(self, container: str) -> int:
         """Bytes; the highest the engine knows of."""

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,6 +121,8 @@ class _FileFreezer:
             if self.is_frozen():
                 done(None)
             elif loop.time() > deadline:
+                with contextlib.suppress(FreezeError):
+                    self.continue_all()  # what could not be frozen as a whole must run as a whole
                 done(FreezeError(f"{self.name}: the environment did not stop within {_CONFIRM_WITHIN} s"))
             else:
                 self._look_again(done, min(delay * 2, 0.05), deadline)
@@ -208,6 +210,7 @@ class SignalFreezer:
         try:
             self.stop_all()
         except FreezeError as error:
+            self.continue_all()
             done(error)
         else:
             done(None)
@@ -239,7 +242,7 @@ class SignalFreezer:
 
     def is_frozen(self) -> bool:
         """Stopped, or dead and not yet reaped: in neither state can a process run."""
-        return all(_state(pid) in "TtZX" for pid in [self._pid, *descendants(self._pid)])
+        return all(state in "TtZX" for pid in [self._pid, *descendants(self._pid)] for state in _states(pid))
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -270,12 +273,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _state(pid: int) -> str:
-    """The one-letter state of a process; ``X`` when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"
+def _states(pid: int) -> Iterator[str]:
+    """The one-letter states of the threads of a process; a stop reaches each of them on its own."""
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                yield Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -329,12 +332,18 @@ class EngineFreezer:
             except EngineError as error:
                 failure = FreezeError(f"engine: {error.message}", cure=error.cure)
                 failure.__cause__ = error
+                if paused:  # it may have taken effect all the same
+                    with contextlib.suppress(EngineError):
+                        await self._unpause()
             done(failure)
         self._running = False
 
 
 class FakeFreezer:
-    """Remembers what it was asked. With ``slow`` set, nothing is confirmed before :meth:`confirm`."""
+    """Remembers what it was asked. With ``slow`` set, nothing is confirmed before :meth:`confirm`.
+
+    What is not confirmed stands in ``waiting``, oldest first; a test may answer it in any other order itself.
+    """
 
     name = "fake"
 
@@ -343,7 +352,7 @@ class FakeFreezer:
         self.frozen = False
         self.calls: list[str] = []
         self.fail_with: FreezeError | None = None
-        self._waiting: list[Done] = []
+        self.waiting: list[Done] = []
 
     def freeze(self, done: Done) -> None:
         self.calls.append("freeze")
@@ -358,13 +367,13 @@ class FakeFreezer:
 
     def confirm(self) -> None:
         """Answer everything that waits, oldest first."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for done in waiting:
             done(self.fail_with)
 
     def _answer(self, frozen: bool, done: Done) -> None:
         self.frozen = frozen and self.fail_with is None
         if self.slow:
-            self._waiting.append(done)
+            self.waiting.append(done)
         else:
             done(self.fail_with)

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import sys
+import termios
 from collections.abc import Callable
 
 __all__ = ["OutputPipe"]
@@ -31,9 +33,10 @@ class OutputPipe:
         self._loop.add_reader(descriptor, self._readable)
 
     def drain(self) -> None:
-        """Read all there is now."""
-        while self._descriptor >= 0 and self._read():
-            pass
+        """Read all there is now. What is written meanwhile waits, or a function that never pauses would hold us."""
+        left = self._available() if self._descriptor >= 0 else 0
+        while left > 0 and (size := self._read()):
+            left -= size
 
     def close(self) -> None:
         """Read the rest and give the pipe back."""
@@ -47,13 +50,16 @@ class OutputPipe:
         # One piece a round: a function that writes without pause must not hold the loop for itself.
         self._read()
 
-    def _read(self) -> bool:
+    def _available(self) -> int:
+        return int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    def _read(self) -> int:
         try:
             piece = os.read(self._descriptor, _CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         if not piece:  # the last writer is gone; a descriptor at its end would be "readable" for ever
             self._loop.remove_reader(self._descriptor)
-            return False
+            return 0
         self._on_output(piece)
-        return True
+        return len(piece)

@@ -36,9 +36,12 @@ from emulator.sandbox.freezer import (
     SignalFreezer,
     descendants,
 )
+from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import peak_of_processes
+from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.output import OutputPipe
+from emulator.sandbox.signals import terminate
 from emulator.sandbox.sockets import holder_of_socket, inode_of_connection
 from emulator.sandbox.warden import Warden
 
@@ -54,6 +57,7 @@ class ProcessProvider:
     Arguments:
         instance: whose folder holds their temporary directories.
         warden: ends them if the emulator is killed.
+        held: keeps the connections of those that end silently.
         freezer: the rung to use (``cgroup-v2``, ``cgroup-v1``, ``signals``), or ``auto`` for the best.
     """
 
@@ -61,8 +65,9 @@ class ProcessProvider:
     # Every process gets an address of its own in 127.0.0.0/8, all of them served by one listener.
     runtime_api_host = "0.0.0.0"
 
-    def __init__(self, instance: Instance, warden: Warden, *, freezer: str = "auto") -> None:
+    def __init__(self, instance: Instance, warden: Warden, held: HeldSockets, *, freezer: str = "auto") -> None:
         self.instance = instance
+        self.held = held
         self.warden = warden
         self._freezer = freezer
         self._place = Place()
@@ -141,6 +146,7 @@ class ProcessSandbox:
         self._on_output, self._on_exit = on_output, on_exit
         self.view = SandboxView("process", "", 0, address)
         self.started_at = 0.0
+        self.cut: Cut = NoCut()
         self._process: subprocess.Popen[bytes] | None = None
         self._output: OutputPipe | None = None
         self._group: Group | None = None
@@ -181,6 +187,18 @@ class ProcessSandbox:
         if self._process is None or self._process.returncode is not None:
             return ()
         return [self._process.pid, *descendants(self._process.pid)]
+
+    @property
+    def runtime_api_address(self) -> str:
+        return self.view.address
+
+    def hold_sockets(self) -> None:
+        # Its connection to us, over which it asks for events, is not one that anybody outside should miss.
+        api = (self.view.address, self._spec.runtime_api_port)
+        self._provider.held.take(self.process_ids(), but_not_to=frozenset({api}))
+
+    async def terminate(self, patience: float) -> None:
+        await terminate(self.process_ids(), patience)
 
     def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
         # Any process of this machine can reach any loopback address, so the address alone proves nothing.

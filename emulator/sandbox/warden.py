@@ -72,5 +72,6 @@ class Warden:
             self._process.stdin.write(line)
         except BrokenPipeError:
             # Somebody killed the warden; a new one learns the whole list.
+            self._process.stdin.close()
             self._process.wait()
             self._start()

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from typer.main import get_command
 
 from emulator import cli, config
@@ -40,12 +41,13 @@ def test_lifecycle_diagram() -> None:
 def test_every_key_is_documented() -> None:
     """docs/configuration.md has a row for every key there is, and for no other."""
     text = (ROOT / "docs" / "configuration.md").read_text()
-    for heading, table in {
+    tables: dict[str, type[BaseModel]] = {
         "`[emulator]`": config.EmulatorSettings,
         "`[database]`": config.DatabaseSettings,
         "`[policy]`": config.PolicySettings,
         "`[functions.NAME]`": config.FunctionSettings,
-    }.items():
+    }
+    for heading, table in tables.items():
         section = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
         assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(table.model_fields), heading
 

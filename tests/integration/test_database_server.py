@@ -8,6 +8,7 @@ import itertools
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,17 +16,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pymysql
 import pytest
 
 from emulator.database.base import DatabaseServer
 from emulator.database.hosted import DockerServer
-from emulator.database.local import LocalServer
+from emulator.database.local import LocalServer, free_port
 from emulator.database.program import find_program
 from emulator.database.server import start_server
 from emulator.database.template import prepare_template
-from emulator.errors import ConfigurationError, DatabaseError
+from emulator.errors import ConfigurationError, DatabaseError, EngineError
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.instance import Instance
 from tests.needs import need_database, need_engine
@@ -173,6 +175,7 @@ async def test_ensure_database(instance: Instance, program: Path) -> None:
         ask(server, "CREATE DATABASE shopX1")
         with pytest.raises(pymysql.err.OperationalError, match="denied"):
             ask(server, "SELECT 1", as_function=True, database="shopX1")
+        await server.ensure_database("information_schema")
         for system in ("mysql", "sys"):
             with pytest.raises(ConfigurationError):
                 await server.ensure_database(system)
@@ -214,6 +217,28 @@ async def test_death_at_start_shows_the_log(instance: Instance, program: Path) -
     assert "no-such-option" in caught.value.message
     assert caught.value.cure
     assert [path.name for path in instance.folder.iterdir()] == ["owner"]
+
+
+@in_loop
+async def test_port_that_somebody_else_took(instance: Instance, program: Path) -> None:
+    """Between our look and the server's start: another one is chosen, but not for ever."""
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        choices = [port, port, free_port(["127.0.0.1", "127.0.0.2"])]
+        pids: list[int] = []
+        async with LocalServer(
+            program,
+            instance=instance,
+            bind=["127.0.0.2"],
+            choose_port=lambda _: choices.pop(0),
+            on_child=pids.append,
+        ) as server:
+            assert ask(server, "SELECT 1", as_function=True) == (1,)
+            assert server.variables(from_container=False)["DB_PORT"] != str(port)
+        assert len(pids) == 3
+        with pytest.raises(DatabaseError, match="took the port"):
+            async with LocalServer(program, instance=instance, bind=["127.0.0.2"], choose_port=lambda _: port):
+                pass
 
 
 @in_loop
@@ -296,10 +321,11 @@ async def test_server_in_a_container(instance: Instance) -> None:
             ask(server, "CREATE TABLE orders (id INT)", as_function=True, database="shop_1")
             with pytest.raises(pymysql.err.OperationalError, match="denied"):
                 ask(server, "CREATE DATABASE other", as_function=True)
-            variables = server.variables(from_container=True)
-            assert variables["DB_PORT"] == "3306"
-        with pytest.raises(pymysql.err.OperationalError):
-            connect_as_functions_do(variables)
+            assert server.variables(from_container=True)["DB_PORT"] == "3306"
+            container = await engine.details(engine.new_name().rpartition("-")[0] + "-1")
+            assert container.running
+        with pytest.raises(EngineError):
+            await engine.details(container.id)
 
 
 @pytest.mark.container
@@ -318,15 +344,14 @@ async def test_server_in_a_container_that_does_not_start(instance: Instance) -> 
 @contextlib.asynccontextmanager
 async def users_server(program: Path, instance: Instance) -> AsyncIterator[tuple[LocalServer, str]]:
     """A server that stands for the user's own, and the address of an account on it."""
-    password = secrets.token_hex(4) + "@/:"
+    password = secrets.token_hex(4) + "@/:é"
     async with LocalServer(program, instance=instance) as server:
         with server.connect() as administration, administration.cursor() as cursor:
             cursor.execute("CREATE USER me@'%%' IDENTIFIED BY %s", (password,))
             cursor.execute("CREATE DATABASE mine")
             cursor.execute("GRANT ALL ON mine.* TO me@'%'")
         port = server.variables(from_container=False)["DB_PORT"]
-        encoded = password.replace("@", "%40").replace("/", "%2F").replace(":", "%3A")
-        yield server, f"mysql://me:{encoded}@127.0.0.1:{port}"
+        yield server, f"mysql://me:{quote(password, safe='')}@127.0.0.1:{port}"
 
 
 @in_loop
@@ -339,8 +364,6 @@ async def test_users_own_server(instance: Instance, program: Path) -> None:
                 "me@%",
                 "mine",
             )
-            with connect_as_functions_do(server.variables(from_container=False)):
-                pass
             await server.ensure_database("mine")
             with pytest.raises(DatabaseError, match=r"the database other cannot be made: .*denied"):
                 await server.ensure_database("other")

@@ -20,18 +20,21 @@ import pytest
 
 from emulator.clock import FakeClock
 from emulator.database.base import DatabaseServer
+from emulator.database.hosted import DockerServer
 from emulator.database.local import LocalServer
 from emulator.database.observer import Observer
 from emulator.database.program import find_program
 from emulator.errors import DatabaseError
 from emulator.model import EnvironmentId, Function, RequestId, Session
+from emulator.sandbox.engine import Engine
 from emulator.sandbox.instance import Instance
 from emulator.timeline import Timeline
-from tests.needs import need_database
-from tests.support import in_loop
+from tests.needs import need_database, need_engine
+from tests.support import in_loop, require
 
 pytestmark = pytest.mark.database
 
+STAND_IN = "lambda-freezer/mysql:mariadb"
 ONE, TWO = EnvironmentId("one"), EnvironmentId("two")
 
 # Connects, says so with its thread id, and waits until its standard input ends.
@@ -164,6 +167,24 @@ def test_session_is_joined_to_the_environment_of_its_process(code: str, name_loo
                 assert (summary.max_connections, summary.wait_timeout) == (151, 28800)
 
     join()
+
+
+@pytest.mark.container
+@in_loop
+async def test_process_that_connects_to_a_server_in_a_container() -> None:
+    """Two namespaces, and still the socket is this machine's and leads to its process."""
+    need_engine()
+    clock = FakeClock()
+    environments: list[ProcessEnvironment] = []
+    with Instance() as instance:
+        async with Engine(instance) as engine:
+            require(await engine.has_image(STAND_IN), f"There is no image {STAND_IN}.", "Make it: docker/build-images.")
+            server = DockerServer(engine, image=STAND_IN)
+            async with server, Observer(server, lambda: environments, Timeline(clock), clock) as observer:
+                with Client(server.variables(from_container=False)) as client:
+                    environments.append(ProcessEnvironment(ONE, client))
+                    (session,) = await observer.sample()
+                    assert (session.id, session.environment) == (client.session, ONE)
 
 
 @in_loop

@@ -92,10 +92,16 @@ class PlayedRuntime:
 class Stage:
     """The surroundings of environments, made of the fakes that ship with the package."""
 
-    def __init__(self, *, before_end: BeforeEnd | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        before_end: BeforeEnd | None = None,
+        sandbox_class: type[FakeSandbox] = FakeSandbox,
+        quiet: float = 0.0,
+    ) -> None:
         self.clock = FakeClock()
         self.timeline = Timeline(self.clock)
-        self.provider = FakeProvider()
+        self.provider = FakeProvider(sandbox_class=sandbox_class)
         self.runtime_api = RuntimeApiServer("127.0.0.1")
         self.function = Function(name="orders", code=Path(), timeout=3)
         self.lines: list[str] = []
@@ -107,7 +113,7 @@ class Stage:
             clock=self.clock,
             spawn=self._spawn,
             region="us-east-1",
-            database={},
+            quiet=quiet,
             before_end=before_end,
             log_sink=lambda _function, _environment, line: self.lines.append(line.decode()),
         )
@@ -134,7 +140,7 @@ class Stage:
 
     def reason(self, kind: str) -> str:
         """The reason of the last event of this kind."""
-        return next(event.reason for event in reversed(self.events()) if event.kind == kind)
+        return [event.reason for event in self.events() if event.kind == kind][-1]
 
     async def settle(self) -> None:
         """Let everything happen that can; what failed in a task fails the test."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from emulator.config import PolicySettings, Settings, load_settings, make_policy
+from emulator.config import PolicySettings, Settings, load_settings, make_policy, parse_duration
 from emulator.errors import ConfigurationError
+from emulator.model import Reclaim
 from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime
 
 Write = Callable[[str], Path]
@@ -104,7 +105,7 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
     [
         ("[emulator]\nprot = 1\n", "[emulator] prot is not a setting; there are: account, concurrency, "),
         ("[emulater]\n", "[emulater] is not a setting; there are: database, emulator, functions, policy"),
-        ('[database]\nurl = "x"\n', "[database] url is not a setting; there are: max_connections, server"),
+        ('[database]\nurl = "x"\n', "[database] url is not a setting; there are: keepalive, max_connections, "),
         ("[policy]\nidle = 1\n", "[policy] idle is not a setting; there are: idle_timeout, max_invocations, "),
         ('[functions.a]\ncode="."\nhandle = "x"\n', "[functions.a] handle is not a setting; there are: code, "),
         (
@@ -188,6 +189,20 @@ def test_what_is_no_duration_is_refused(write: Write, written: str) -> None:
     assert "[policy] idle_timeout" in refusal(write(f"[policy]\nidle_timeout = {written}\n")).message
 
 
+@pytest.mark.parametrize(("written", "seconds"), [("7m", 420.0), ("1h30m", 5_400.0), ("90", 90.0), ("0.5", 0.5)])
+def test_a_duration_of_the_command_line_may_be_a_plain_number(written: str, seconds: float) -> None:
+    """Everything is a string there."""
+    assert parse_duration(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["", "-7", "7 minutes", "1.2.3", "nan", "inf", "²"])
+def test_a_duration_of_the_command_line_that_is_none_is_refused(written: str) -> None:
+    """With an example of what is one."""
+    with pytest.raises(ConfigurationError, match="is no span of time") as caught:
+        parse_duration(written)
+    assert repr(written) in caught.value.message
+
+
 def test_values_can_be_replaced_from_outside() -> None:
     """What the command line says wins over the file, and the rest of the file stays."""
     settings = Settings.model_validate({"emulator": {"port": 4001, "region": "eu-central-1"}})
@@ -230,11 +245,18 @@ def test_a_policy_is_its_preset_with_what_is_said_otherwise(
     assert policy.name == (overrides or {}).get("name", table.get("name", "aws"))
 
 
+def test_how_connections_end_is_part_of_the_policy() -> None:
+    """Silent by default, as on AWS at its worst; a function may have it otherwise."""
+    assert make_policy(PolicySettings()).reclaim is Reclaim.SILENT
+    assert make_policy(PolicySettings(), {"reclaim": "rst"}).reclaim is Reclaim.RST
+
+
 def test_a_function_that_refuses_its_values_names_itself(write: Write) -> None:
-    """Lambda's own limits are checked where functions are made."""
-    settings, base = load_settings(write('[functions.a]\ncode = "."\nmemory = 64\n'))
-    with pytest.raises(ConfigurationError, match="function a: memory is 64"):
-        settings.make_functions(base)
+    """Lambda's own limits are checked as well, and the file is named."""
+    path = write('[functions.a]\ncode = "."\nmemory = 64\n')
+    error = refusal(path)
+    assert error.message == f"{path}: function a: memory is 64"
+    assert "128 to 10,240" in error.cure
 
 
 @pytest.mark.parametrize("overrides", [{"idle": 1}, {"idle_timeout": "seven"}, {"name": "warm"}])

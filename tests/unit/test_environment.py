@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 
 from emulator.environment import Environment
 from emulator.errors import DatabaseError, FreezeError, SandboxError
-from emulator.model import Answer, EnvironmentId
-from emulator.sandbox.base import FakeSandbox
+from emulator.model import Answer, EnvironmentId, Reclaim
+from emulator.sandbox.base import FakeSandbox, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.freezer import Done, FakeFreezer
 from tests.support import in_loop, skip_time
 from tests.unit.stage import ARN, PlayedRuntime, Stage, Watched
 
@@ -269,17 +269,15 @@ async def test_the_late_word_of_an_old_freeze_is_not_taken_for_the_new_one() -> 
     play = Play()
     runtime = await play.idle()
     freezer = play.sandbox.freezer
-    old: list[Callable[[FreezeError | None], None]] = []
     freezer.slow = True
     play.environment.freeze()
-    old += freezer._waiting
-    freezer._waiting.clear()
+    old = freezer.waiting.pop()
     freezer.slow = False
     play.invoke()
     runtime.serve()
     freezer.slow = True
     play.environment.freeze()
-    old[0](None)
+    old(None)
     assert play.state == "freezing"
     freezer.confirm()
     assert play.state == "frozen"
@@ -334,6 +332,175 @@ async def test_the_view_follows_the_life() -> None:
     assert (view.state, view.idle_seconds, view.cold, view.frozen_since) == ("invoking", 0.0, False, None)
     runtime.serve()
     assert play.environment.idle_since == play.stage.clock.monotonic()
+
+
+# -- the network -----------------------------------------------------------------------------------------------
+
+
+class Diary(FakeSandbox):
+    """A sandbox in whose diary everything stands in one order: freezer, network, sockets, signals, the end."""
+
+    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
+        super().__init__(spec, address, on_output, on_exit)
+        self.freezer.calls = self.cut.calls = self.calls
+
+    async def stop(self) -> None:
+        self.calls.append("stop")
+        await super().stop()
+
+
+def keeping_a_diary(quiet: float = 0.0) -> Play:
+    return Play(Stage(sandbox_class=Diary, quiet=quiet))
+
+
+@in_loop
+async def test_the_network_goes_after_the_processes_and_comes_back_before_them() -> None:
+    """A packet that found no network would be lost for a second."""
+    play = keeping_a_diary()
+    runtime = await play.frozen()
+    await play.stage.settle()
+    assert play.sandbox.calls == ["freeze", "off"]
+    play.invoke()
+    assert play.sandbox.calls == ["freeze", "off", "on", "thaw"]
+    assert len(runtime.events) == 2
+
+
+@in_loop
+async def test_the_network_is_cut_after_a_span_of_quiet_and_not_at_all_if_it_is_needed_before() -> None:
+    """The last acknowledgements get out; an environment in constant use never loses its network."""
+    play = keeping_a_diary(quiet=0.05)
+    runtime = await play.frozen()
+    await play.stage.settle()
+    play.invoke()
+    runtime.serve()
+    play.environment.freeze()
+    assert play.sandbox.calls == ["freeze", "thaw", "freeze"]
+    skip_time(0.06)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["freeze", "thaw", "freeze", "off"]
+
+
+@in_loop
+async def test_no_process_goes_on_before_its_network_is_back() -> None:
+    """A slow switch holds the thaw back."""
+    play = keeping_a_diary()
+    runtime = await play.frozen()
+    await play.stage.settle()
+    play.sandbox.cut.slow = True
+    play.invoke()
+    assert play.state == "thawing"
+    assert play.sandbox.calls[-1] == "on"
+    play.sandbox.cut.confirm()
+    assert play.state == "invoking"
+    assert len(runtime.events) == 2
+
+
+@in_loop
+async def test_a_network_that_does_not_come_back_ends_the_environment() -> None:
+    """Its function would wait for its database until the timeout."""
+    play = keeping_a_diary()
+    await play.frozen()
+    await play.stage.settle()
+    play.sandbox.cut.fail_with = SandboxError("the bridge is gone", cure="restart the engine")
+    watched = play.invoke()
+    await play.stage.settle()
+    assert watched.heard == ["failure"]
+    assert watched.outcome.failure is not None
+    assert watched.outcome.failure.message == "the bridge is gone"
+    assert play.state == "gone"
+
+
+@in_loop
+async def test_a_network_that_cannot_be_cut_is_told_and_the_environment_goes_on() -> None:
+    """It is less silent than it should be, and serves."""
+    play = keeping_a_diary()
+    play.sandbox.cut.fail_with = SandboxError("no rights")
+    runtime = await play.frozen()
+    await play.stage.settle()
+    assert play.stage.reason("environment.trouble") == "its network could not be cut: no rights"
+    watched = play.invoke()
+    runtime.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+
+
+class RefusingFreezer(FakeFreezer):
+    """One that raises inside the call, as writing to a file can."""
+
+    def freeze(self, done: Done) -> None:
+        assert self.fail_with is not None
+        raise self.fail_with
+
+
+@pytest.mark.parametrize("how", ["told", "raised"])
+def test_a_freeze_that_fails_leaves_the_network_alone(how: str) -> None:
+    """The environment runs and counts as idle: nobody would give the network back before its next event."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play()
+        runtime = await play.idle()
+        if how == "raised":
+            play.sandbox.freezer = RefusingFreezer()
+        play.sandbox.freezer.fail_with = FreezeError("the kernel said no")
+        play.environment.freeze()
+        assert play.state == "idle"
+        await play.stage.settle()
+        assert play.sandbox.cut.calls == []
+        watched = play.invoke()
+        runtime.serve(b"2")
+        assert watched.outcome.answer == Answer(b"2")
+
+    play_it()
+
+
+@pytest.mark.parametrize(
+    ("how", "calls"),
+    [
+        (Reclaim.SILENT, ["freeze", "hold sockets", "stop"]),
+        (Reclaim.FIN, ["on", "stop"]),
+        (Reclaim.RST, ["on", "stop"]),
+        (Reclaim.GRACEFUL, ["on", "thaw", "terminate", "stop"]),
+    ],
+)
+def test_what_becomes_of_the_connections_is_settled_before_the_processes_end(how: Reclaim, calls: list[str]) -> None:
+    """Silent: nothing of it is heard any more. Graceful: it may still speak. Otherwise the kernel speaks."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = keeping_a_diary()
+        await play.frozen()
+        await play.stage.settle()
+        assert play.sandbox.calls == ["freeze", "off"]
+        play.environment.end("recycled by hand", how)
+        await play.stage.settle()
+        assert play.state == "gone"
+        assert play.sandbox.calls[2:] == calls
+
+    play_it()
+
+
+@in_loop
+async def test_a_silent_end_keeps_the_span_of_quiet_too() -> None:
+    """Stopped first, cut when the last acknowledgements are out, ended then."""
+    play = keeping_a_diary(quiet=0.05)
+    await play.idle()
+    play.environment.end("recycled by hand", Reclaim.SILENT)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["freeze"]
+    skip_time(0.06)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["freeze", "off", "hold sockets", "stop"]
+    assert play.state == "gone"
+
+
+@in_loop
+async def test_after_a_failure_the_kernel_closes_what_was_open() -> None:
+    """A crash is heard at once; nothing is frozen, cut or held."""
+    play = keeping_a_diary()
+    runtime, _ = await play.invoking()
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["stop"]
 
 
 # -- failures --------------------------------------------------------------------------------------------------
@@ -518,6 +685,19 @@ async def test_a_runtime_that_dies_in_init_is_answered_like_any_exit() -> None:
 
 
 @in_loop
+async def test_an_exit_right_behind_the_first_next_is_not_lost() -> None:
+    """The runtime parks and dies in one round of the loop; nobody waits for the timeout of its event."""
+    play = Play()
+    runtime, watched = await play.start()
+    runtime.park()
+    runtime.die(1)
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.error_type == "Runtime.ExitError"
+    assert play.state == "gone"
+
+
+@in_loop
 async def test_a_sandbox_that_cannot_start_fails_the_invocation_with_its_cure() -> None:
     """The client hears why, and nothing is left registered."""
     stage = Stage()
@@ -570,6 +750,30 @@ async def test_an_environment_that_is_ended_while_it_serves_fails_its_invocation
     assert play.state == "gone"
 
 
+@pytest.mark.parametrize("slow", ["freezer", "network"])
+def test_the_late_word_of_a_thaw_is_not_heard_after_the_end(slow: str) -> None:
+    """The end has overtaken it: no event is handed out to what is gone."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play()
+        runtime = await play.frozen()
+        await play.stage.settle()
+        part = play.sandbox.freezer if slow == "freezer" else play.sandbox.cut
+        part.slow = True
+        watched = play.invoke()
+        assert play.state == "thawing"
+        play.environment.end("the emulator stops")
+        await play.stage.settle()
+        part.confirm()
+        await play.stage.settle()
+        assert play.state == "gone"
+        assert watched.heard == ["failure"]
+        assert len(runtime.events) == 1
+
+    play_it()
+
+
 @in_loop
 async def test_an_environment_can_be_ended_in_init() -> None:
     """What was starting it stops, without a trace but its failure."""
@@ -598,28 +802,10 @@ async def test_an_end_that_meets_the_end_of_init_wins() -> None:
 class SlowSandbox(FakeSandbox):
     """A sandbox whose start takes until it is let through."""
 
-    gate: asyncio.Event
-
     async def start(self) -> None:
         self.gate = asyncio.Event()
         await self.gate.wait()
         await super().start()
-
-
-class SlowStage(Stage):
-    """A stage whose sandboxes are slow to start."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        provider = self.provider
-        made = provider.create
-
-        def create(*arguments: object, **named: object) -> FakeSandbox:
-            sandbox = made(*arguments, **named)  # type: ignore[arg-type]
-            sandbox.__class__ = SlowSandbox
-            return sandbox
-
-        provider.create = create  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("let_through", [False, True], ids=["while it starts", "when it has just started"])
@@ -628,7 +814,7 @@ def test_an_environment_can_be_ended_before_its_sandbox_runs(let_through: bool) 
 
     @in_loop
     async def play_it() -> None:
-        play = Play(SlowStage())
+        play = Play(Stage(sandbox_class=SlowSandbox))
         watched = play.stage.invocation()
         play.environment.start(watched.invocation)
         await play.stage.settle()
@@ -686,11 +872,10 @@ class StubbornSandbox(FakeSandbox):
 @in_loop
 async def test_a_sandbox_that_cannot_be_removed_is_told_and_the_environment_gone() -> None:
     """The fault is on the timeline; the owner does not wait for ever."""
-    play = Play()
+    play = Play(Stage(sandbox_class=StubbornSandbox))
     await play.frozen()
-    play.sandbox.__class__ = StubbornSandbox
     play.environment.end("recycled by hand")
     await play.stage.settle()
     assert play.state == "gone"
-    assert play.stage.reason("environment.error") == "its sandbox could not be removed: it is still busy"
+    assert play.stage.reason("environment.trouble") == "its sandbox could not be removed: it is still busy"
     assert play.owner.told == ["parked", "gone"]

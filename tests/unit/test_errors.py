@@ -16,10 +16,14 @@ from emulator.errors import (
     InvalidRequestContentError,
     RequestError,
     RequestTooLargeError,
+    SandboxError,
     ServiceError,
     ThrottledError,
     ValidationError,
+    one_error,
 )
+
+CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
 
 
 def drawn_tree() -> dict[str, str | None]:
@@ -36,7 +40,7 @@ def drawn_tree() -> dict[str, str | None]:
 
 def test_the_docstring_draws_the_tree_as_it_is() -> None:
     """The drawing names every class of the module once, below the class it is derived from."""
-    classes = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
+    classes = {value.__name__: value for value in CLASSES}
     assert drawn_tree() == {
         name: None if value is EmulatorError else value.__bases__[0].__name__ for name, value in classes.items()
     }
@@ -44,7 +48,7 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 
 def test_every_error_is_below_one_root() -> None:
     """Whoever catches EmulatorError has caught every error that the emulator raises on purpose."""
-    assert all(issubclass(getattr(errors, name), EmulatorError) for name in errors.__all__)
+    assert all(issubclass(value, EmulatorError) for value in CLASSES)
 
 
 def test_an_error_prints_its_cure_below_its_message() -> None:
@@ -102,5 +106,37 @@ def test_a_request_error_has_the_recorded_status_code_and_body(
 def test_every_request_error_is_in_the_table() -> None:
     """A new request error cannot come without its recorded wire form."""
     listed = {type(row[0]) for row in WIRE}
-    defined = {getattr(errors, name) for name in errors.__all__}
-    assert listed == {kind for kind in defined if issubclass(kind, RequestError) and kind is not RequestError}
+    assert listed == {kind for kind in CLASSES if issubclass(kind, RequestError) and kind is not RequestError}
+
+
+def grouped(*inner: Exception) -> ExceptionGroup:
+    return ExceptionGroup("tasks", list(inner))
+
+
+def test_an_error_that_is_alone_in_its_groups_comes_out_as_itself() -> None:
+    """However deep task groups have wrapped it, with the cause it had."""
+    error, cause = SandboxError("no interpreter"), OSError("missing")
+    error.__cause__ = cause
+    with pytest.raises(SandboxError) as caught, one_error():
+        raise grouped(grouped(error))
+    assert caught.value is error
+    assert caught.value.__cause__ is cause
+
+
+@pytest.mark.parametrize(
+    "group",
+    [grouped(SandboxError("a"), SandboxError("b")), grouped(ValueError("not ours")), grouped(grouped(ValueError()))],
+)
+def test_several_errors_and_those_of_others_stay_in_their_group(group: ExceptionGroup) -> None:
+    """Nothing is hidden to look simpler than it is."""
+    with pytest.raises(ExceptionGroup) as caught, one_error():
+        raise group
+    assert caught.value is group
+
+
+def test_an_error_outside_any_group_is_passed_on() -> None:
+    """As is everything else that is raised, or not."""
+    with pytest.raises(SandboxError, match="plain"), one_error():
+        raise SandboxError("plain")
+    with one_error():
+        assert True

@@ -97,8 +97,8 @@ def test_the_presets_are_what_the_documentation_says() -> None:
 @pytest.mark.parametrize(
     ("given_seconds", "words"),
     [
-        (0.0, "0 s"),
-        (0.25, "0.25 s"),
+        (0.0, "0.0 s"),
+        (0.26, "0.3 s"),
         (59.0, "59 s"),
         (60.0, "1 min"),
         (61.9, "1 min 1 s"),

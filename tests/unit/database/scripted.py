@@ -72,7 +72,7 @@ class _ScriptedCursor:
                 raise pymysql.err.OperationalError(1109, f"Unknown table '{table}'")
         own = row(self._thread, "localhost", user="root", command="Query")
         self._answer = [
-            (r.id, r.user, r.host, r.database, r.command, r.seconds, r.statement, 152, 28800)
+            (r.id, r.user, r.host, r.database, r.command, r.seconds, r.statement, 152, 28800, r.locked_rows)
             for r in (own, *self._server.rows)
         ]
 

@@ -8,7 +8,7 @@ import threading
 import pymysql
 import pytest
 
-from emulator.database.accounts import check_name, describe, server_limit
+from emulator.database.accounts import check_name, describe, refuse_system_database, server_limit
 from emulator.database.base import Account, Endpoint, in_thread
 from emulator.errors import ConfigurationError
 from tests.support import in_loop
@@ -37,14 +37,20 @@ def test_name_that_a_database_can_have(name: str) -> None:
     check_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["", " ", "a.b", "a/b", "a\\b", "a ", "x" * 65, "nul\0", "mysql", "SYS", "information_schema"]
-)
+@pytest.mark.parametrize("name", ["", " ", "a.b", "a/b", "a\\b", "a ", "x" * 65, "nul\0"])
 def test_name_that_is_refused(name: str) -> None:
-    """No database can have it, or the server's own has it."""
+    """No database can have it."""
     with pytest.raises(ConfigurationError) as caught:
         check_name(name)
     assert caught.value.cure
+
+
+@pytest.mark.parametrize("name", ["mysql", "SYS", "performance_schema"])
+def test_database_of_the_server_itself(name: str) -> None:
+    """It has a name like any other, but functions get no rights on it."""
+    check_name(name)
+    with pytest.raises(ConfigurationError, match="belongs to the server"):
+        refuse_system_database(name)
 
 
 def test_describe() -> None:

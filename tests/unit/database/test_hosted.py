@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emulator.database.hosted import DockerServer
-from emulator.errors import DatabaseError
+from emulator.errors import DatabaseError, EngineError
 from tests.support import in_loop
 
 
@@ -32,9 +32,16 @@ class FakeEngine:
     container: FakeContainer = field(default_factory=FakeContainer)
     run: dict[str, Any] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
+    pulled: list[str] = field(default_factory=list)
+    fail_pull_with: EngineError | None = None
 
     async def has_image(self, name: str, /) -> bool:
         return name in self.images
+
+    async def pull(self, name: str, /) -> None:
+        self.pulled.append(name)
+        if self.fail_pull_with is not None:
+            raise self.fail_pull_with
 
     async def run_server(
         self, image: str, *, command: Sequence[str], environment: Mapping[str, str], alias: str, port: int
@@ -53,16 +60,16 @@ MYSQL, STAND_IN = "mysql:8.4", "lambda-freezer/mysql:mariadb"
 
 
 @pytest.mark.parametrize(
-    ("images", "wanted", "chosen"),
+    ("images", "wanted", "chosen", "pulled"),
     [
-        ({MYSQL, STAND_IN}, None, MYSQL),
-        ({STAND_IN}, None, STAND_IN),
-        (set(), None, MYSQL),
-        ({MYSQL}, "mariadb:11", "mariadb:11"),
+        ({MYSQL, STAND_IN}, None, MYSQL, []),
+        ({STAND_IN}, None, STAND_IN, []),
+        (set(), None, MYSQL, [MYSQL]),
+        ({MYSQL, STAND_IN}, "mariadb:11", "mariadb:11", ["mariadb:11"]),
     ],
     ids=["both", "stand-in", "neither", "named"],
 )
-def test_image(images: set[str], wanted: str | None, chosen: str) -> None:
+def test_image(images: set[str], wanted: str | None, chosen: str, pulled: list[str]) -> None:
     """MySQL's own, unless only the stand-in is here; what is nowhere here the engine fetches."""
 
     @in_loop
@@ -74,8 +81,21 @@ def test_image(images: set[str], wanted: str | None, chosen: str) -> None:
         assert engine.run["image"] == chosen
         assert chosen in str(caught.value)
         assert engine.removed == ["container"]
+        assert engine.pulled == pulled
 
     start()
+
+
+@in_loop
+async def test_image_that_is_nowhere() -> None:
+    """What the engine says of it, and what else there is."""
+    engine = FakeEngine(fail_pull_with=EngineError("the engine could not pull mysql:8.4: no route to host"))
+    with pytest.raises(DatabaseError, match=r"cannot be fetched: .*no route to host") as caught:
+        async with DockerServer(engine):
+            pass
+    assert "docker/build-images" in caught.value.cure
+    assert caught.value.__cause__ is engine.fail_pull_with
+    assert engine.run == {}
 
 
 @in_loop

@@ -1,0 +1,186 @@
+"""Putting an emulator's parts together, from the ground up; what is entered last is left first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from emulator.clock import Clock
+from emulator.config import Settings
+from emulator.database.attribution import ObservedEnvironment
+from emulator.database.doors import ContainerDoor, Door, ProcessDoor
+from emulator.database.observer import Observer
+from emulator.database.relay_records import DIRECT, FIREWALL, NAT, RelayEvent
+from emulator.database.relays import Relays
+from emulator.database.server import DatabaseServer, start_server
+from emulator.model import NetworkReport
+from emulator.proof import prove_process_network
+from emulator.runtime_api.server import RuntimeApiServer
+from emulator.sandbox.base import SandboxProvider, Spawn
+from emulator.sandbox.container import ContainerProvider
+from emulator.sandbox.engine import Engine, engine_answers
+from emulator.sandbox.held import HeldSockets
+from emulator.sandbox.instance import Instance, sweep_folders
+from emulator.sandbox.process import ProcessProvider
+from emulator.sandbox.warden import Warden
+from emulator.timeline import Timeline
+
+__all__ = ["Parts", "assemble"]
+
+_PATHS = {profile.name: profile for profile in (DIRECT, NAT, FIREWALL)}
+
+
+@dataclass
+class Parts:
+    """What one emulator is made of. Without a database the last four are not there.
+
+    ``swept`` counts what killed emulators had left and was removed.
+    """
+
+    provider: SandboxProvider
+    runtime_api: RuntimeApiServer
+    network_report: Callable[[], NetworkReport]
+    instance_id: str
+    swept: int
+    server: DatabaseServer | None = None
+    observer: Observer | None = None
+    relays: Relays | None = None
+    door: Door | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+async def assemble(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    *,
+    clock: Clock,
+    timeline: Timeline,
+    spawn: Spawn,
+    environments: Callable[[], Iterable[ObservedEnvironment]],
+) -> Parts:
+    """Start everything that environments need.
+
+    Arguments:
+        stack: ends it all.
+        spawn: for work that nobody waits for; used only when environments run.
+        environments: those there are, for the observer.
+
+    Raises:
+        EmulatorError: something cannot be had here, with the cure; the stack ends what was started.
+    """
+    swept = len(await asyncio.to_thread(sweep_folders))
+    instance = stack.enter_context(Instance())
+    warden = stack.enter_context(Warden())
+    warden.keep("folder", folders=[instance.folder])
+    kind = await _sandbox_kind(settings.emulator.sandbox)
+    engine = None
+    if kind == "container" or settings.database.server == "docker":
+        engine = await stack.enter_async_context(Engine(instance))
+        swept += await engine.sweep()
+    provider: SandboxProvider
+    if kind == "container":
+        assert engine is not None, "containers come with an engine"
+        container = ContainerProvider(
+            instance, warden, engine, spawn, freezer=settings.emulator.freezer, network=settings.emulator.network
+        )
+        provider = await stack.enter_async_context(container)
+    else:
+        container = None
+        held = HeldSockets(clock, settings.database.keepalive)
+        stack.callback(held.close)
+        process = ProcessProvider(instance, warden, held, freezer=settings.emulator.freezer)
+        provider = await stack.enter_async_context(process)
+    runtime_api = await stack.enter_async_context(RuntimeApiServer(provider.runtime_api_host))
+    parts = Parts(provider, runtime_api, await _network_report(settings, container), instance.id, swept)
+    if settings.database.server != "none":
+        await _add_database(stack, parts, settings, instance, warden, engine)
+        await _add_relays(stack, parts, settings, clock, timeline, container)
+        await _add_observer(stack, parts, clock, timeline, environments)
+    return parts
+
+
+async def _network_report(settings: Settings, container: ContainerProvider | None) -> Callable[[], NetworkReport]:
+    if container is not None:
+        return lambda: container.network_report  # proved with the first function's image
+    report = await prove_process_network(with_relay=settings.database.server != "none")
+    return lambda: report
+
+
+async def _sandbox_kind(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    return "container" if await asyncio.to_thread(engine_answers) is None else "process"
+
+
+async def _add_database(
+    stack: contextlib.AsyncExitStack,
+    parts: Parts,
+    settings: Settings,
+    instance: Instance,
+    warden: Warden,
+    engine: Engine | None,
+) -> None:
+    server = start_server(
+        settings.database.server,
+        instance=instance,
+        engine=engine,
+        max_connections=settings.database.max_connections,
+        on_child=lambda pid: warden.keep("database", pid=pid),
+    )
+    stack.callback(warden.drop, "database")
+    parts.server = await stack.enter_async_context(server)
+    parts.notes += server.warnings
+
+
+async def _add_relays(
+    stack: contextlib.AsyncExitStack,
+    parts: Parts,
+    settings: Settings,
+    clock: Clock,
+    timeline: Timeline,
+    container: ContainerProvider | None,
+) -> None:
+    assert parts.server is not None, "relays lead to a server"
+    # A server in a container is dialled at its own address: behind a published port it would not see who calls.
+    coordinates = parts.server.variables(from_container=parts.server.kind == "docker")
+
+    def note(event: RelayEvent) -> None:
+        connection = event.connection
+        timeline.record(
+            event.kind,
+            event.reason,
+            environment=connection.environment,
+            request_id=connection.request_id,
+            detail={"client": connection.client, "source": connection.source},
+        )
+
+    parts.relays = await stack.enter_async_context(
+        Relays(
+            (coordinates["DB_HOST"], int(coordinates["DB_PORT"])),
+            clock=clock,
+            on_event=note,
+            profile=_PATHS[settings.database.path],
+            keepalive=settings.database.keepalive,
+        )
+    )
+    if container is None:
+        parts.door = ProcessDoor(parts.relays, coordinates)
+    else:
+        door = await stack.enter_async_context(ContainerDoor(parts.relays, coordinates, container.network.vpc.gateway))
+        container.hosts = door.hosts
+        parts.door = door
+
+
+async def _add_observer(
+    stack: contextlib.AsyncExitStack,
+    parts: Parts,
+    clock: Clock,
+    timeline: Timeline,
+    environments: Callable[[], Iterable[ObservedEnvironment]],
+) -> None:
+    assert parts.server is not None, "an observer looks at a server"
+    parts.observer = await stack.enter_async_context(
+        Observer(parts.server, environments, timeline, clock, relays=parts.relays)
+    )

@@ -1,0 +1,324 @@
+"""Pool and environments when things happen in any order: what must hold, holds after every single step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from emulator.environment import Environment
+from emulator.errors import FreezeError, SandboxError, ThrottledError
+from emulator.lifecycle import TABLE, State
+from emulator.model import Reclaim
+from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
+from emulator.pool import Concurrency, Pool
+from emulator.runtime_api.runtime import InvocationEvent
+from tests.support import SkippingLoop, skip_time
+from tests.unit.stage import PlayedRuntime, Stage, Watched
+
+AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
+SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING)
+RULES = (IdleTimeout(60.0), MaxLifetime(300.0), MaxInvocations(3))
+NUMBER = st.integers(0, 7)
+
+
+class Runtime(PlayedRuntime):
+    """A runtime that notices when it is given a second event before it answered the first."""
+
+    open: str | None = None
+    dead = False
+    given_two = False
+
+    def _receive(self, event: InvocationEvent) -> None:
+        self.given_two |= self.open not in (None, event.request_id)
+        self.open = event.request_id
+        super()._receive(event)
+
+
+class StandingLoop(SkippingLoop):
+    """A loop on which no time passes but what is skipped, so that every run goes as the one before it."""
+
+    def time(self) -> float:
+        return self.skipped
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Clients, runtimes, freezers, clocks and people, each doing what they can at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = StandingLoop()
+        self.runtimes: dict[int, Runtime] = {}
+        self.environments: dict[str, Environment] = {}
+        self.accepted: list[Watched] = []
+        self.recycled: set[str] = set()
+        self.slow = False
+
+    @initialize(
+        limit=st.integers(1, 3),
+        rules=st.sets(st.sampled_from(RULES)),
+        reclaim=st.sampled_from(Reclaim),
+        slow=st.booleans(),
+        quiet=st.sampled_from([0.0, 1.0]),
+    )
+    def begin(self, limit: int, rules: set[Rule], reclaim: Reclaim, slow: bool, quiet: float) -> None:
+        self.stage = Stage(quiet=quiet)
+        self.concurrency = Concurrency(limit)
+        policy = Policy("test", tuple(rules), reclaim)
+        self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency)
+        self.slow = slow
+
+    # -- what can happen ---------------------------------------------------------------------------------------
+
+    @rule(asynchronous=st.booleans())
+    def a_client_invokes(self, asynchronous: bool) -> None:
+        watched = self.stage.invocation(asynchronous=asynchronous)
+        full = self.concurrency.in_use >= self.concurrency.limit
+
+        def submit() -> None:
+            try:
+                self.pool.submit(watched.invocation)
+            except ThrottledError:
+                assert full, "throttled though a slot was free"
+                assert not asynchronous, "an asynchronous event waits"
+            else:
+                self.accepted.append(watched)
+
+        self._do(submit)
+
+    @precondition(lambda self: self.concurrency.in_use < self.concurrency.limit)
+    @rule()
+    def an_event_goes_all_the_way(self) -> None:
+        watched = self.stage.invocation()
+        self._do(lambda: self.pool.submit(watched.invocation))
+        self.accepted.append(watched)
+        for _ in range(5):
+            self._do(lambda: self._do_duty(watched.outcome.environment_id))
+        assert watched.heard
+
+    @precondition(lambda self: self._living())
+    @rule(number=NUMBER)
+    def a_runtime_parks(self, number: int) -> None:
+        runtime = self._runtime(number)
+        self._do(runtime.park)
+
+    @precondition(lambda self: self._busy())
+    @rule(number=NUMBER, error=st.booleans(), parks=st.booleans())
+    def a_runtime_answers(self, number: int, error: bool, parks: bool) -> None:
+        busy = self._busy()
+        runtime = busy[number % len(busy)]
+
+        def answer() -> None:
+            reply = runtime.report_error(b"{}", "Function.Wrong") if error else runtime.respond()
+            if reply.status == 202:
+                runtime.open = None
+            if parks:
+                runtime.park()
+
+        self._do(answer)
+
+    @precondition(lambda self: self._living())
+    @rule(number=NUMBER)
+    def a_runtime_fails_its_init(self, number: int) -> None:
+        runtime = self._runtime(number)
+        self._do(lambda: runtime.session.init_error(b"{}", "Runtime.ImportModuleError"))
+
+    @precondition(lambda self: self._living())
+    @rule(number=NUMBER, code=st.sampled_from([0, 1]), also_parks=st.booleans())
+    def a_runtime_dies(self, number: int, code: int, also_parks: bool) -> None:
+        runtime = self._runtime(number)
+        runtime.dead = True
+
+        def die() -> None:
+            if also_parks:
+                runtime.park()
+            runtime.die(code)
+
+        self._do(die)
+
+    @precondition(lambda self: self._unconfirmed())
+    @rule(number=NUMBER, fails=st.booleans())
+    def a_freezer_confirms_whatever_waits_in_any_order(self, number: int, fails: bool) -> None:
+        waiting = [(sandbox.freezer, index) for sandbox in self.stage.provider.sandboxes
+                   for index in range(len(sandbox.freezer.waiting))]  # fmt: skip
+        freezer, index = waiting[number % len(waiting)]
+        self._do(lambda: freezer.waiting.pop(index)(FreezeError("the kernel said no") if fails else None))
+
+    @precondition(lambda self: self.stage.provider.sandboxes)
+    @rule(number=NUMBER)
+    def a_network_confirms(self, number: int) -> None:
+        sandboxes = self.stage.provider.sandboxes
+        self._do(sandboxes[number % len(sandboxes)].cut.confirm)
+
+    @precondition(lambda self: self.stage.provider.sandboxes)
+    @rule(number=NUMBER, slow=st.booleans(), fails=st.booleans())
+    def a_network_changes_its_mood(self, number: int, slow: bool, fails: bool) -> None:
+        sandboxes = self.stage.provider.sandboxes
+        cut = sandboxes[number % len(sandboxes)].cut
+        cut.slow = slow
+        cut.fail_with = SandboxError("the bridge is gone") if fails else None
+
+    @precondition(lambda self: self.stage.provider.sandboxes)
+    @rule(number=NUMBER, slow=st.booleans(), fails=st.booleans())
+    def a_freezer_changes_its_mood(self, number: int, slow: bool, fails: bool) -> None:
+        sandboxes = self.stage.provider.sandboxes
+        freezer = sandboxes[number % len(sandboxes)].freezer
+        freezer.slow = slow
+        freezer.fail_with = FreezeError("the kernel said no") if fails else None
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 10.0]))
+    def real_time_passes(self, seconds: float) -> None:
+        self._do(lambda: skip_time(seconds))
+
+    @rule(seconds=st.sampled_from([1.0, 59.5, 60.0, 299.9, 28_800.0]))
+    def somebody_fast_forwards(self, seconds: float) -> None:
+        self._do(lambda: self.stage.clock.fast_forward(seconds))
+
+    @rule()
+    def somebody_recycles_all(self) -> None:
+        def recycle() -> None:
+            now, later = self.pool.recycle("by hand")
+            self.recycled |= {environment.id for environment in [*now, *later]}
+
+        self._do(recycle)
+
+    @precondition(lambda self: self.pool.environments)
+    @rule(number=NUMBER)
+    def somebody_recycles_one(self, number: int) -> None:
+        environments = {environment.id: environment for environment in self.pool.environments}
+        listed = [s.spec.environment_id for s in self.stage.provider.sandboxes if s.spec.environment_id in environments]
+        environment = environments[listed[number % len(listed)]]
+        self.recycled.add(environment.id)
+        self._do(lambda: self.pool.recycle_one(environment, "by hand"))
+
+    @rule()
+    def somebody_deploys_again(self) -> None:
+        self.recycled |= {environment.id for environment in self.pool.environments}
+        self._do(lambda: self.pool.update(self.stage.function, "deployed again"))
+
+    # -- what must hold ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_environment_is_given_two_events(self) -> None:
+        assert not any(runtime.given_two for runtime in self.runtimes.values())
+
+    @invariant()
+    def no_more_serve_than_the_limit_and_every_slot_is_accounted_for(self) -> None:
+        serving = [environment for environment in self.pool.environments if environment.state in SERVING]
+        assert self.concurrency.in_use == len(serving) <= self.concurrency.limit
+
+    @invariant()
+    def events_wait_only_while_there_is_no_slot(self) -> None:
+        assert not self.pool.queued or self.concurrency.in_use == self.concurrency.limit
+
+    @invariant()
+    def nothing_at_rest_should_have_gone(self) -> None:
+        now = self.stage.clock.monotonic()
+        for environment in self.pool.environments:
+            if environment.state in AT_REST:
+                assert self.pool.policy.verdict(environment, now) is None
+                assert environment.id not in self.recycled
+
+    @invariant()
+    def no_environment_serves_more_than_its_share(self) -> None:
+        if RULES[2] in self.pool.policy.rules:
+            assert all(environment.invocations <= 3 for environment in self.environments.values())
+
+    @invariant()
+    def every_client_hears_one_thing_and_every_report_is_behind_it(self) -> None:
+        for watched in self.accepted:
+            assert watched.heard in ([], ["answer"], ["answer", "report"], ["failure"])
+
+    @invariant()
+    def what_is_not_listed_is_gone_and_what_is_gone_left_nothing(self) -> None:
+        listed = {environment.id for environment in self.pool.environments}
+        for key, environment in self.environments.items():
+            assert (key in listed) != environment.gone.is_set()
+        for sandbox in self.stage.provider.sandboxes:
+            assert sandbox.stopped != (sandbox.spec.environment_id in listed)
+            served = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+            assert served is None or not sandbox.stopped
+
+    def teardown(self) -> None:
+        """Everybody does their duty; then nothing accepted is unanswered, and closing leaves nothing."""
+        try:
+            if hasattr(self, "pool"):
+                self._end_in_order()
+        finally:
+            self.loop.close()
+
+    def _end_in_order(self) -> None:
+        for _ in range(100):
+            self._do(self._do_duty)
+            if not self.pool.queued and all(e.state in AT_REST for e in self.pool.environments):
+                break
+        assert not [watched for watched in self.accepted if not watched.heard]
+        self.loop.run_until_complete(self.pool.close("the emulator stops"))
+        self._do(lambda: None)
+        assert self.pool.environments == []
+        assert self.concurrency.in_use == 0
+        self.what_is_not_listed_is_gone_and_what_is_gone_left_nothing()
+        self._every_life_was_a_legal_one()
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _do_duty(self, environment_id: str | None = None) -> None:
+        """What a healthy machine and a healthy function do, for one environment or for all."""
+        skip_time(1.0)
+        for runtime in self.runtimes.values():
+            sandbox = runtime.sandbox
+            if environment_id not in (None, sandbox.spec.environment_id):
+                continue
+            sandbox.freezer.slow = sandbox.cut.slow = False
+            sandbox.freezer.fail_with = sandbox.cut.fail_with = None
+            sandbox.cut.confirm()
+            sandbox.freezer.confirm()
+            if not runtime.dead and not sandbox.stopped:
+                if runtime.open is not None:
+                    runtime.respond()
+                    runtime.open = None
+                runtime.park()
+
+    def _every_life_was_a_legal_one(self) -> None:
+        for key in self.environments:
+            words = [kind.partition(".")[2] for kind in self.stage.kinds(key) if kind.startswith("environment.")]
+            lived = [State(word) for word in words if word != "trouble"]
+            assert lived[0] is State.STARTING
+            assert lived[-1] is State.GONE
+            for before, after in itertools.pairwise(lived):
+                assert after in TABLE[before].values()
+
+    def _do(self, action: Callable[[], object]) -> None:
+        """One thing happens, and then everything that comes of it."""
+
+        async def act() -> None:
+            action()
+            await self.stage.settle()
+
+        self.loop.run_until_complete(act())
+        for environment in self.pool.environments:
+            self.environments[environment.id] = environment
+        for number, sandbox in enumerate(self.stage.provider.sandboxes):
+            if number not in self.runtimes and not sandbox.stopped:
+                self.runtimes[number] = Runtime(self.stage.runtime(number).session, sandbox)
+                sandbox.freezer.slow = self.slow
+
+    def _living(self) -> list[Runtime]:
+        return [r for r in self.runtimes.values() if not r.dead and not r.sandbox.stopped]
+
+    def _busy(self) -> list[Runtime]:
+        return [runtime for runtime in self._living() if runtime.open is not None]
+
+    def _unconfirmed(self) -> list[object]:
+        return [done for sandbox in self.stage.provider.sandboxes for done in sandbox.freezer.waiting]
+
+    def _runtime(self, number: int) -> Runtime:
+        living = self._living()
+        return living[number % len(living)]
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -41,7 +41,7 @@ def _duration(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+_Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 """Seconds, as a number or as ``"7m"``."""
 
 
@@ -60,7 +60,7 @@ class EmulatorSettings(_Table):
     freezer: Literal["auto", "cgroup-v2", "cgroup-v1", "signals", "engine"] = "auto"
     concurrency: int = Field(default=1000, ge=0)
     network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
-    quiet: Duration = 0.05
+    quiet: _Duration = 0.05
 
 
 class DatabaseSettings(_Table):
@@ -69,15 +69,15 @@ class DatabaseSettings(_Table):
     server: str = Field(default="auto", pattern=r"^(auto|local|docker|none|mysql://.+)$")
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
     path: Literal["direct", "nat", "firewall"] = "direct"
-    keepalive: Duration = KEEPALIVE
+    keepalive: _Duration = KEEPALIVE
 
 
 class PolicySettings(_Table):
     """The ``[policy]`` table; a key that is left out is the preset's."""
 
     name: Literal["aws", "always-cold", "keep-warm"] = "aws"
-    idle_timeout: Duration | None = None
-    max_lifetime: Duration | None = None
+    idle_timeout: _Duration | None = None
+    max_lifetime: _Duration | None = None
     max_invocations: int | None = Field(default=None, ge=0)
     reclaim: Reclaim = Reclaim.SILENT
 

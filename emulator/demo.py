@@ -184,7 +184,7 @@ def _tell(console: Console, emulator: Emulator) -> None:
         story.tell(
             f"{len(zombies)} zombies hold their slots until the server gives them up, the first in ",
             (in_words(min(zombie.drops_in or 0.0 for zombie in zombies)), "bold"),
-            ": by then Lambda may have opened hundreds more",
+            "; every cold start until then adds to them",
         )
 
 

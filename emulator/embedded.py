@@ -232,12 +232,15 @@ class Emulator:
     def status(self) -> Status:
         return self._do(self._service.status)
 
-    def connect(self, *, as_function: bool = False) -> pymysql.connections.Connection[Any]:
-        """A connection of your own to the emulator's database: as its administrator, or as the functions' user."""
+    def connect(self, *, as_function: bool = False, **options: Any) -> pymysql.connections.Connection[Any]:
+        """A connection of your own to the emulator's database: as its administrator, or as the functions' user.
+
+        ``options`` are PyMySQL's own.
+        """
         server = self._service.database
         if server is None:
             raise DatabaseError("this emulator runs without a database")
-        return server.connect(as_function=as_function)
+        return server.connect(as_function=as_function, **options)
 
     # -- the thread --------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from emulator.variables import lambda_variables
 
 __all__ = ["BeforeEnd", "Environment", "Owner", "Surroundings"]
 
-INIT_LIMIT = 10.0  # seconds [D]
+_INIT_LIMIT = 10.0  # seconds [D]
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
 _GRACE = 0.5  # seconds that a graceful end lets processes take
 
@@ -166,7 +166,7 @@ class Environment:
         self._fire(Event.SANDBOX_STARTED, "the sandbox runs, the runtime starts")
         self._logs.platform(text.init_start_line(self.function.runtime))
         try:
-            async with asyncio.timeout(INIT_LIMIT):
+            async with asyncio.timeout(_INIT_LIMIT):
                 await self._init_done.wait()
             failure = self._init_failure
         except TimeoutError:
@@ -184,10 +184,10 @@ class Environment:
     def _init_timeout(self) -> _InitFailure:
         request_id = self.last_request_id or ""
         return _InitFailure(
-            Answer(text.timeout_body(request_id, INIT_LIMIT), "Unhandled", "Sandbox.Timedout"),
+            Answer(text.timeout_body(request_id, _INIT_LIMIT), "Unhandled", "Sandbox.Timedout"),
             "timeout",
             None,
-            f"init took longer than {INIT_LIMIT:.0f} s",
+            f"init took longer than {_INIT_LIMIT:.0f} s",
         )
 
     def _init_failed(self, failure: _InitFailure) -> None:

@@ -30,6 +30,8 @@ __all__ = ["TABLE", "Event", "State", "advance", "mermaid"]
 
 
 class State(StrEnum):
+    """Where in its life an environment is."""
+
     STARTING = "starting"
     INIT = "init"
     IDLE = "idle"
@@ -42,6 +44,8 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
+    """What can happen to an environment."""
+
     SANDBOX_STARTED = "sandbox-started"
     PARKED = "parked"  # the runtime (and, one day, every extension) waits at "next"
     FREEZE = "freeze"

@@ -52,6 +52,7 @@ def state_text(state: str | None) -> Text:
 
 
 def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One line an environment, or how to get the first one."""
     if not environments:
         return Text("No execution environments. The first invocation of a function starts one.", "dim")
     table = plain_table("ENVIRONMENT", "FUNCTION", "STATE", "SANDBOX", "INVOCATIONS", "IDLE", "SESSIONS", "MEMORY")
@@ -75,6 +76,7 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
 def connections_table(
     connections: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], none: str = "No sessions of functions."
 ) -> RenderableType:
+    """One line a session, the zombies marked, and the summary below."""
     counts = connections_summary(summary)
     if not connections:
         return Group(Text(none, "dim"), counts)
@@ -122,6 +124,7 @@ def environment_of(session: Mapping[str, Any]) -> Text:
 
 
 def freezer_table(freezer: Mapping[str, Any]) -> RenderableType:
+    """The freezer in force, and the ladder it was chosen from."""
     table = plain_table("FREEZER", "", "FREEZE", "THAW", "")
     table.columns[2].justify = table.columns[3].justify = "right"
     for rung in freezer["rungs"]:
@@ -196,6 +199,7 @@ def log_line(function: str, environment: str, line: bytes) -> Text:
 
 
 def print_error(console: Console, error: EmulatorError) -> None:
+    """What happened, and the cure below it."""
     console.print(Text.assemble(("✗ ", "bold red"), error.message))
     if error.cure:
         console.print(Padding(Text.assemble(("→ ", "bold yellow"), error.cure), (0, 0, 0, 2)))

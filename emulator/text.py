@@ -16,6 +16,7 @@ from typing import Any
 from emulator.model import MAX_RESPONSE_BYTES, Report
 
 __all__ = [
+    "VERSION",
     "billed_milliseconds",
     "end_line",
     "error_body",
@@ -52,6 +53,7 @@ def to_json(value: Any) -> bytes:
 
 
 def new_request_id() -> str:
+    """A UUID, as AWS's are."""
     return str(uuid.uuid4())
 
 
@@ -66,6 +68,7 @@ def log_stream_name(now: float, environment_id: str) -> str:
 
 
 def function_arn(region: str, account: str, name: str, qualifier: str | None = None) -> str:
+    """With the qualifier only where there is one."""
     arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
     return f"{arn}:{qualifier}" if qualifier else arn
 
@@ -79,15 +82,18 @@ def init_start_line(runtime: str) -> str:
 
 
 def init_report_line(init_ms: float, phase: str, status: str, error_type: str | None) -> str:
+    """Of an init that failed; a timeout names no error type."""
     line = f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: {phase}\tStatus: {status}"
     return f"{line}\tError Type: {error_type}\n" if error_type else f"{line}\n"
 
 
 def start_line(request_id: str) -> str:
+    """The first line of an invocation."""
     return f"START RequestId: {request_id} Version: {VERSION}\n"
 
 
 def end_line(request_id: str) -> str:
+    """The last line but one."""
     return f"END RequestId: {request_id}\n"
 
 
@@ -123,6 +129,7 @@ def error_body(error_type: str, message: str) -> bytes:
 
 
 def timeout_body(request_id: str, timeout: float) -> bytes:
+    """What the client of an invocation that took too long gets; ``timeout`` is seconds."""
     return error_body("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds")
 
 
@@ -138,6 +145,7 @@ def exit_message(request_id: str, code: int | None, signal: int | None) -> str:
 
 
 def response_too_large_body() -> bytes:
+    """What the client of a function that answered too much gets: the message stands first."""
     return to_json(
         {
             "errorMessage": "Response payload size exceeded maximum allowed payload size "

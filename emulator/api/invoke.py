@@ -36,7 +36,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+_Headers = list[tuple[bytes, bytes]]
 
 _PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
 # [R] as recorded in AWS's own validation message
@@ -163,7 +163,7 @@ class InvokeRoute:
         await _send(send, 200, headers, answer.payload)
 
 
-def _headers(invocation: Invocation) -> Headers:
+def _headers(invocation: Invocation) -> _Headers:
     root = invocation.trace_id.partition(";")[0].removeprefix("Root=")
     return [
         (b"x-amzn-requestid", invocation.request_id.encode()),
@@ -202,7 +202,7 @@ def _check_choice(member: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _check_json(payload: bytes) -> None:
     try:
-        pydantic_core.from_json(payload, cache_strings="none")
+        pydantic_core.from_json(payload, allow_inf_nan=False, cache_strings="none")
     except ValueError:
         raise InvalidRequestContentError(
             f"Could not parse request body into json: Could not parse payload into json: {_where(payload)}"
@@ -224,7 +224,10 @@ def _where(payload: bytes) -> str:
             f"Unexpected character ('{found}' (code {ord(found)})): expected a valid value (JSON String, Number, "
             f"Array, Object or token 'null', 'true' or 'false')\n at {at}"
         )
-    return f"Invalid UTF-8\n at {source.format(1, 1)}"
+    except RecursionError:
+        return f"Document nested too deeply\n at {source.format(1, 1)}"
+    problem = "Not a JSON value that is taken here" if decoded.encode() == payload else "Invalid UTF-8"
+    return f"{problem}\n at {source.format(1, 1)}"
 
 
 def _client_context(header: str | None) -> str | None:
@@ -242,7 +245,7 @@ def _client_context(header: str | None) -> str | None:
 
 
 async def _send_error(send: Send, error: RequestError) -> None:
-    headers: Headers = [
+    headers: _Headers = [
         (b"content-type", b"application/json"),
         (b"x-amzn-errortype", error.code.encode()),
         (b"x-amzn-requestid", text.new_request_id().encode()),
@@ -250,7 +253,7 @@ async def _send_error(send: Send, error: RequestError) -> None:
     await _send(send, error.status, headers, text.to_json(error.body()))
 
 
-async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+async def _send(send: Send, status: int, headers: _Headers, body: bytes) -> None:
     if status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

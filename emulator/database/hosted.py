@@ -17,9 +17,9 @@ from emulator.errors import DatabaseError, EngineError
 
 __all__ = ["ContainerEngine", "ContainerState", "DockerServer", "ServerContainer"]
 
-IMAGE = "mysql:8.4"
-STAND_IN = "lambda-freezer/mysql:mariadb"  # what `docker/build-images` makes where no image can be fetched
-ALIAS = "mysql"
+_IMAGE = "mysql:8.4"
+_STAND_IN = "lambda-freezer/mysql:mariadb"  # what `docker/build-images` makes where no image can be fetched
+_ALIAS = "mysql"
 _PORT = 3306
 # An image of MySQL makes its data directory at the first start: 10 to 30 seconds on a small machine.
 _START_DEADLINE = 120.0
@@ -39,6 +39,8 @@ class ServerContainer(Protocol):
 
 
 class ContainerState(Protocol):
+    """Whether a container runs, and how it ended."""
+
     @property
     def running(self) -> bool: ...
     @property
@@ -92,7 +94,7 @@ class DockerServer(OwnServer):
     @property
     def description(self) -> str:
         if self._connector is None:
-            return f"container of {self._image or IMAGE}, not started"
+            return f"container of {self._image or _IMAGE}, not started"
         service = self._connector.service
         return f"{self.product}, in a container of {self._image}, on {service.host}:{service.port}"
 
@@ -115,17 +117,17 @@ class DockerServer(OwnServer):
                 *self._options,
             ],
             environment={"MYSQL_ROOT_PASSWORD": self._administrator.password, "MYSQL_DATABASE": DATABASE},
-            alias=ALIAS,
+            alias=_ALIAS,
             port=_PORT,
         )
         return await self._first_answer(self._container)
 
     async def _choose_image(self) -> str:
-        image = self._image or IMAGE
+        image = self._image or _IMAGE
         if await self._engine.has_image(image):
             return image
-        if self._image is None and await self._engine.has_image(STAND_IN):
-            return STAND_IN
+        if self._image is None and await self._engine.has_image(_STAND_IN):
+            return _STAND_IN
         try:
             await self._engine.pull(image)
         except EngineError as error:

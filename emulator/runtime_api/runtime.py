@@ -16,7 +16,7 @@ from typing import Protocol
 from emulator import text
 from emulator.model import MAX_RESPONSE_BYTES, Answer, RequestId
 
-__all__ = ["InvocationEvent", "Reply", "RuntimeEvents", "RuntimeSession", "State"]
+__all__ = ["TRUNCATED", "InvocationEvent", "Reply", "RuntimeEvents", "RuntimeSession", "State"]
 
 
 class State(StrEnum):
@@ -71,13 +71,13 @@ def _reply_error(status: int, error_type: str, message: str) -> Reply:
     return Reply(status, text.to_json({"errorMessage": message, "errorType": error_type}) + b"\n")
 
 
-ACCEPTED = Reply(202, b'{"status":"OK"}\n')
-INVALID_REQUEST_ID = _reply_error(400, "InvalidRequestID", "Invalid request ID")
-TOO_LARGE = _reply_error(
+_ACCEPTED = Reply(202, b'{"status":"OK"}\n')
+_INVALID_REQUEST_ID = _reply_error(400, "InvalidRequestID", "Invalid request ID")
+_TOO_LARGE = _reply_error(
     413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
 )
 TRUNCATED = _reply_error(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
-INVALID_MODE = _reply_error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+_INVALID_MODE = _reply_error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
 
 
 def _forbidden(state: str, target: str) -> Reply:
@@ -158,13 +158,13 @@ class RuntimeSession:
                 text.error_body("Runtime.InvalidResponseModeHeader", "Invalid function response mode"),
                 "Runtime.InvalidResponseModeHeader",
             )
-            return INVALID_MODE
+            return _INVALID_MODE
         if body is None:
             self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
-            return TOO_LARGE
+            return _TOO_LARGE
         self.state = State.RESPONSE_SENT
         self._events.runtime_answered(Answer(body))
-        return ACCEPTED
+        return _ACCEPTED
 
     def error(self, request_id: str, body: bytes | None, error_type: str | None) -> Reply:
         """``POST .../error``: an error that the function or its runtime reports itself."""
@@ -172,9 +172,9 @@ class RuntimeSession:
             return refused
         if body is None:
             self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
-            return TOO_LARGE
+            return _TOO_LARGE
         self._finish(body or _unknown_error(error_type), text.filter_error_type(error_type))
-        return ACCEPTED
+        return _ACCEPTED
 
     def init_error(self, body: bytes | None, error_type: str | None) -> Reply:
         """``POST /runtime/init/error``: only before the first ``next``."""
@@ -182,11 +182,11 @@ class RuntimeSession:
             return _forbidden(self.state, State.INIT_ERROR)
         self.state = State.INIT_ERROR
         self._events.runtime_failed_init(body or _unknown_error(error_type), text.filter_error_type(error_type))
-        return ACCEPTED
+        return _ACCEPTED
 
     def _check_turn(self, request_id: str, target: str) -> Reply | None:
         if self._current is None or self._current.request_id != request_id:
-            return INVALID_REQUEST_ID
+            return _INVALID_REQUEST_ID
         if self.state is not State.RUNNING:
             return _forbidden(self.state, target)
         return None

@@ -19,6 +19,8 @@ __all__ = [
     "ExitStatus",
     "FakeProvider",
     "FakeSandbox",
+    "OnExit",
+    "OnOutput",
     "Sandbox",
     "SandboxProvider",
     "SandboxSpec",

@@ -1,4 +1,4 @@
-"""Measure this machine: each freezer, cold start and warm invocation of each kind of sandbox.
+"""Measure this machine: freezers, cold starts and warm invocations, network cuts, the relay, reclaims.
 
 Prints a table and writes the same figures as JSON to bench-results/. Medians, with the span between minimum and
 maximum as a sign of how noisy the machine was.
@@ -7,13 +7,13 @@ maximum as a sign of how noisy the machine was.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
-import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -24,46 +24,51 @@ from emulator import Emulator, Function
 from emulator.errors import EmulatorError
 from emulator.version import VERSION
 from tests.bench.client import RawClient, busy_pause
+from tests.bench.figures import Figure
+from tests.bench.network import measure_cuts, measure_queries, measure_reclaim
 
 ROOT = Path(__file__).parent.parent.parent
-COUNTER = ROOT / "sample_functions" / "counter"
+SAMPLES = ROOT / "sample_functions"
+COUNTER = SAMPLES / "counter"
 PAUSE = 0.001  # seconds between invocations, in which the environment is frozen for certain
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured thing, in microseconds."""
-
-    name: str
-    median: float
-    p99: float
-    minimum: float
-    maximum: float
-    count: int
-
-    @classmethod
-    def of(cls, name: str, seconds: Sequence[float]) -> Figure:
-        ordered = sorted(value * 1e6 for value in seconds)
-        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-        return cls(name, statistics.median(ordered), p99, ordered[0], ordered[-1], len(ordered))
 
 
 def main() -> int:
     """Measure and tell."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: under half a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: under a minute")
     quick = parser.parse_args().quick
     console = Console(highlight=False)
     figures: list[Figure] = []
     rungs: dict[str, list[dict[str, object]]] = {}
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("measuring", total=2)
-        for sandbox in ("process", "container"):
-            progress.update(task, description=f"{sandbox} sandboxes")
+        parts: list[tuple[str, Callable[[], list[Figure]]]] = [
+            (
+                "process sandboxes",
+                lambda: measure("process", rungs, cold=5 if quick else 20, warm=200 if quick else 2000),
+            ),
+            (
+                "container sandboxes",
+                lambda: measure("container", rungs, cold=5 if quick else 20, warm=200 if quick else 2000),
+            ),
+            ("network cuts", lambda: measure_cuts(20 if quick else 200)),
+            ("queries", lambda: measure_queries(200 if quick else 2000)),
+            ("reclaim of processes", lambda: measure_reclaim("process", "auto", 3 if quick else 10)),
+            *(
+                (
+                    f"reclaim of containers by {means}",
+                    functools.partial(measure_reclaim, "container", means, 3 if quick else 10),
+                )
+                for means in ("netlink", "helper", "disconnect")
+            ),
+        ]
+        task = progress.add_task("measuring", total=len(parts))
+        for name, part in parts:
+            progress.update(task, description=name)
             try:
-                figures += measure(sandbox, rungs, cold=5 if quick else 20, warm=200 if quick else 2000)
+                figures += part()
             except EmulatorError as error:
-                console.print(f"{sandbox} sandboxes were not measured: {error}")
+                console.print(f"{name}: not measured: {error}")
             progress.advance(task)
     show(console, figures, rungs)
     save(console, figures, rungs)

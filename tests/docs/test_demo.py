@@ -32,5 +32,7 @@ def test_demo(sandbox: str) -> None:
     told = " ".join(done.stdout.split())
     assert "is ❄ frozen; in the last 1.2 s it used 0.0 ms of CPU time" in told
     assert "the same connection as before" in told
+    assert "3 environments are gone, and the server has not heard of it" in told
+    assert "6 zombies hold their slots" in told
     assert "curl -d '{}' http://127.0.0.1:" in told
     assert "aws lambda invoke --endpoint-url http://127.0.0.1:" in told

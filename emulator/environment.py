@@ -19,31 +19,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emulator import text
-from emulator.clock import Clock
 from emulator.connectivity import Connectivity
-from emulator.database.doors import Door
 from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
 from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
-from emulator.logs import LogSink, LogStream
+from emulator.logs import LogStream
 from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Reclaim, Report, RequestId
 from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
-from emulator.runtime_api.server import RuntimeApiServer
-from emulator.sandbox.base import ExitStatus, SandboxProvider, SandboxSpec, Spawn
-from emulator.timeline import Timeline
+from emulator.sandbox.base import ExitStatus, SandboxSpec
+from emulator.surroundings import Surroundings
 from emulator.variables import lambda_variables
 
-__all__ = ["BeforeEnd", "Environment", "Owner", "Surroundings"]
+__all__ = ["Environment", "Owner"]
 
 _INIT_LIMIT = 10.0  # seconds [D]
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
 _GRACE = 0.5  # seconds that a graceful end lets processes take
-
-
-class BeforeEnd(Protocol):
-    """Called before an environment's processes are ended, while they can still be looked at."""
-
-    async def __call__(self, environment_id: EnvironmentId) -> None: ...
 
 
 class Owner(Protocol):
@@ -52,22 +43,6 @@ class Owner(Protocol):
     def environment_parked(self, environment: Environment) -> None: ...
 
     def environment_gone(self, environment: Environment) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all environments of an emulator share."""
-
-    provider: SandboxProvider
-    runtime_api: RuntimeApiServer
-    timeline: Timeline
-    clock: Clock
-    spawn: Spawn
-    region: str
-    quiet: float
-    door: Door | None = None
-    before_end: BeforeEnd | None = None
-    log_sink: LogSink | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from collections import deque
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
-from emulator.environment import Environment, Surroundings
+from emulator.environment import Environment
 from emulator.errors import ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
 from emulator.model import EnvironmentId, Function, Reclaim
 from emulator.policy import Policy
+from emulator.surroundings import Surroundings
 
 __all__ = ["Concurrency", "Pool"]
 

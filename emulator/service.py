@@ -17,7 +17,7 @@ from emulator.clock import SystemClock
 from emulator.config import Settings, make_policy
 from emulator.database.server import DatabaseServer
 from emulator.deployment import CodeWatcher, check_code
-from emulator.environment import Environment, Surroundings
+from emulator.environment import Environment
 from emulator.errors import (
     DatabaseError,
     EmulatorError,
@@ -40,6 +40,7 @@ from emulator.model import (
     Session,
 )
 from emulator.pool import Concurrency, Pool
+from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 from emulator.version import VERSION
 

@@ -20,7 +20,8 @@ from typing import Self
 from emulator.errors import ConfigurationError, EngineError, SandboxError
 from emulator.model import NetworkReport, NetworkRung
 from emulator.sandbox.base import Spawn
-from emulator.sandbox.engine import ContainerDetails, Engine, Network
+from emulator.sandbox.engine import Engine
+from emulator.sandbox.engine_records import ContainerDetails, Network
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.network import (
     BridgePort,

@@ -12,34 +12,24 @@ import datetime
 import functools
 import ipaddress
 import itertools
-import random
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import docker.errors
 import docker.types
-import psutil
 import requests.exceptions
 
 import docker
 from emulator.errors import EngineError
+from emulator.sandbox.engine_records import ContainerDetails, ImageDetails, Network, ServerContainer, free_subnets
 from emulator.sandbox.instance import LABEL, Instance, is_abandoned
 
-__all__ = [
-    "ContainerDetails",
-    "Engine",
-    "ImageDetails",
-    "Network",
-    "ServerContainer",
-    "engine_answers",
-    "free_subnets",
-]
+__all__ = ["Engine", "engine_answers"]
 
 T = TypeVar("T")
 
@@ -49,70 +39,6 @@ _NO_DEADLINE: Any = None  # the stream of events may be silent for hours
 _Untyped = cast(Callable[[docker.APIClient], Any], lambda client: client)  # where the package's stubs are wrong
 _SUBNET_TRIES = 20
 _CURE = 'Start the engine (on Debian: apt-get install docker.io, then dockerd), or use sandbox = "process".'
-
-
-@dataclass(frozen=True, slots=True)
-class ImageDetails:
-    """What we need to know of an image."""
-
-    id: str
-    entrypoint: tuple[str, ...]
-    command: tuple[str, ...]
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerDetails:
-    """The state of a container: the host's number of its first process, and when that began (epoch seconds).
-
-    ``hardware_addresses`` tells the MAC address on each network, by the network's name.
-    """
-
-    id: str
-    pid: int
-    started_at: float
-    running: bool
-    exit_code: int
-    out_of_memory: bool
-    hardware_addresses: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A bridge network; ``gateway`` is this machine's own address on it."""
-
-    id: str
-    name: str
-    gateway: str
-    subnet: ipaddress.IPv4Network
-
-
-@dataclass(frozen=True, slots=True)
-class ServerContainer:
-    """A server that runs in a container; reachable at both addresses."""
-
-    id: str
-    address: str
-    host_port: int
-
-
-def free_subnets() -> Iterator[ipaddress.IPv4Network]:
-    """Private /16 networks that none of this machine's interfaces is in, in a random order.
-
-    Random, because two emulators that start together would otherwise ask for the same ones in turn.
-    """
-    taken = [
-        ipaddress.IPv4Network(f"{address.address}/{address.netmask}", strict=False)
-        for addresses in psutil.net_if_addrs().values()
-        for address in addresses
-        if address.family == socket.AF_INET and address.netmask
-    ]
-    numbers = list(range(64, 256))
-    random.SystemRandom().shuffle(numbers)
-    for number in numbers:
-        subnet = ipaddress.IPv4Network(f"10.{number}.0.0/16")
-        if not any(subnet.overlaps(other) for other in taken):
-            yield subnet
 
 
 def engine_answers(timeout: int = 3) -> str | None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from emulator.errors import EngineError, ImageNotFoundError
 from emulator.model import Function
-from emulator.sandbox.engine import Engine, ImageDetails
+from emulator.sandbox.engine import Engine
+from emulator.sandbox.engine_records import ImageDetails
 
 __all__ = ["ChosenImage", "choose_image"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from emulator.clock import FakeClock
-from emulator.environment import BeforeEnd, Surroundings
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
 from emulator.runtime_api.runtime import InvocationEvent, Reply, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox
+from emulator.surroundings import BeforeEnd, Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 
 __all__ = ["PlayedRuntime", "Stage", "Watched", "settle"]

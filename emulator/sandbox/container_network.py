@@ -39,6 +39,7 @@ __all__ = ["Addresses", "ContainerNetwork"]
 
 _HELPER_IMAGE = "lambda-freezer/nethelper:1"
 _ECHO = "exec 3<>/dev/tcp/{}/{}; while read -r line <&3; do echo $line >&3; done"
+_INTERFACES = "for i in /sys/class/net/*; do read a <$i/address; read n <$i/iflink; echo $a $n; done"
 _SILENCE = 0.06  # seconds in which a living kernel would have acknowledged
 _PATIENCE = 5.0
 _FIRST_HOST = 256  # the engine hands out addresses from the beginning, to servers that run beside the functions
@@ -57,10 +58,15 @@ class ContainerNetwork:
 
     Arguments:
         wanted: the means to cut with (``netlink``, ``helper``, ``disconnect``, ``none``), or ``auto`` for the best.
+        look_inside: whether to look into containers' namespaces from here, which needs to be root on the engine's
+            machine; where it cannot be, they are asked through the engine.
     """
 
-    def __init__(self, instance: Instance, engine: Engine, spawn: Spawn, *, wanted: str = "auto") -> None:
+    def __init__(
+        self, instance: Instance, engine: Engine, spawn: Spawn, *, wanted: str = "auto", look_inside: bool = True
+    ) -> None:
         self._instance, self._engine, self._spawn, self._wanted = instance, engine, spawn, wanted
+        self._look_inside = look_inside
         self._control: Network | None = None
         self._vpc: Network | None = None
         self._hosts = itertools.count(_FIRST_HOST)
@@ -157,8 +163,8 @@ class ContainerNetwork:
                     self._netlink = self._netlink or Netlink()
                     return NetlinkCut(self._netlink, port)
             case "helper":
-                if (port := self._port(details)) is not None and (helper := await self._start_helper()) is not None:
-                    return HelperCut(helper, port.name)
+                if (helper := await self._start_helper()) is not None:
+                    return HelperCut(helper, await self._port_name(container, details, helper))
             case "disconnect":
                 return DisconnectCut(
                     lambda: self._engine.disconnect(self.vpc, container),
@@ -168,7 +174,28 @@ class ContainerNetwork:
         return NoCut()
 
     def _port(self, details: ContainerDetails) -> BridgePort | None:
+        if not self._look_inside:
+            return None
         return find_bridge_port(details.pid, details.hardware_addresses.get(self.vpc.name, ""))
+
+    async def _port_name(self, container: str, details: ContainerDetails, helper: Helper) -> str:
+        """The name of our end of a container's cable, or of a variable of the helper's shell that holds it."""
+        if (port := self._port(details)) is not None:
+            return port.name
+        listing = await self._engine.run_inside(container, ["/bin/sh", "-c", _INTERFACES])
+        mac = details.hardware_addresses.get(self.vpc.name, "")
+        number = next((line.split()[1] for line in listing.splitlines() if line.startswith(f"{mac} ")), None)
+        if number is None or not number.isdigit():
+            raise SandboxError(f"a container did not tell its interfaces: {listing.strip() or 'it has no shell'}")
+        found: asyncio.Future[SandboxError | None] = asyncio.get_running_loop().create_future()
+        variable = f"port{number}"
+        helper.run(
+            f'{variable}=$(grep -lx {number} /sys/class/net/*/ifindex | cut -d/ -f5); test -n "${variable}"',
+            found.set_result,
+        )
+        if (error := await found) is not None:
+            raise error
+        return f"${variable}"
 
     async def _start_helper(self) -> Helper | None:
         if self._helper is None and await self._engine.has_image(_HELPER_IMAGE):
@@ -299,5 +326,5 @@ async def _timed(switch: Callable[[Callable[[SandboxError | None], None]], None]
 
 def _missing(name: str) -> str:
     if name == "helper":
-        return f"its image {_HELPER_IMAGE} is not here (docker/build-images), or containers cannot be looked into"
+        return f"its image {_HELPER_IMAGE} is not here: build it with docker/build-images"
     return "the container's namespaces cannot be looked into from here"

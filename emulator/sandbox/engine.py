@@ -278,6 +278,15 @@ class Engine:
             lambda client: client.update_container(container, cpu_quota=quota, cpu_period=100_000),
         )
 
+    async def run_inside(self, container: str, command: Sequence[str]) -> str:
+        """Run a command in a running container; what it printed."""
+
+        def run(client: docker.APIClient) -> str:
+            made = client.exec_create(container, list(command), user="root")
+            return bytes(client.exec_start(made["Id"])).decode("utf-8", "replace")
+
+        return await self._call("run a command in a container", run)
+
     async def attach_input(self, container: str) -> socket.socket:
         """A raw stream to a container's input and from its output, as the engine frames it."""
 

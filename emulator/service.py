@@ -328,12 +328,14 @@ class Service:
         """
         if not 0 <= seconds < float("inf"):
             raise InvalidParameterValueError(f"time goes forward, by a number of seconds: {seconds}")
+        await self.look_at_sessions()  # what the server has done by now is not caused by this
         before = self.timeline.last_seq
         timers = self.clock.fast_forward(seconds)
         if self._parts.observer is not None and self._parts.relays is not None:
             with contextlib.suppress(DatabaseError):
                 _, summary = await self._parts.observer.connections()
                 self._parts.relays.close_idle_as_server(summary.wait_timeout)
+                await self.look_at_sessions()  # by the end of which they are closed, and told
         caused = [event for event in self.timeline.since(before) if event.reason]
         return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import subprocess
 
 from emulator.database.program import find_program
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["need_database", "need_engine"]
+__all__ = ["need_compose", "need_database", "need_engine"]
 
 
 @functools.cache
@@ -29,3 +31,20 @@ def need_database() -> None:
         "There is no MySQL or MariaDB server program.",
         "Run ./dev setup, or install mariadb-server-core.",
     )
+
+
+@functools.cache
+def _compose() -> tuple[str, ...]:
+    for command in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, timeout=30, check=False)
+            if asked.returncode == 0:
+                return command
+    return ()
+
+
+def need_compose() -> tuple[str, ...]:
+    """Compose; answers its command, the engine's plugin or else the program of its own."""
+    command = _compose()
+    require(command, "There is no Compose.", "Run ./dev setup, or install docker-compose.")
+    return command

@@ -165,6 +165,7 @@ class RelayConnection:
                 else:
                     self.client.reset()
             self._way.tell(EventKind.CLOSED, self._end_reason, self)
+            self._abandon_client()
         self._leave_when_gone()
 
     def _client_said(self, data: bytes) -> None:
@@ -245,6 +246,8 @@ class RelayConnection:
             self.server.reset()
         self._severed = _Answer.SILENCE
         self._give_client_up()
+        if self.server.is_gone or not self.server.was_connected:
+            self._abandon_client()
         self._leave_when_gone()
 
     def lose_server(self, reason: str = "", *, reset: bool = False) -> None:
@@ -342,6 +345,11 @@ class RelayConnection:
         self.client.drain()
         if self.client.has_finished:
             self.client.close()
+
+    def _abandon_client(self) -> None:
+        """Of an environment that is gone: its end may never be heard of, for its network was cut."""
+        if self._way.is_reclaimed:
+            self.client.abort()
 
     def _is_forgotten(self) -> bool:
         idle = self._way.profile.idle

@@ -7,6 +7,7 @@ tree that has none. Freezing is a core feature of v2 and works in all trees; mem
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Group", "Place", "find_group", "make_group", "place_for_new_groups"]
+__all__ = ["Group", "Place", "find_group", "folder_of", "make_group", "place_for_new_groups"]
 
 _UNLIMITED = 1 << 62
 
@@ -227,10 +228,8 @@ def _place_of(pid: int) -> Place:
         number, controllers, path = line.split(":", 2)
         for tree in ["unified"] if number == "0" else controllers.split(","):
             if tree in mounts:
-                mount, root = mounts[tree]
-                relative = path.removeprefix(root) if root != "/" else path
-                folder = mount / relative.lstrip("/")
-                if folder.is_dir():
+                folder = folder_of(*mounts[tree], path)
+                if folder is not None and folder.is_dir():
                     found[tree] = folder
     unified = found.get("unified")
     return Place(
@@ -240,6 +239,28 @@ def _place_of(pid: int) -> Place:
         memory=found.get("memory"),
         cpu=found.get("cpu"),
     )
+
+
+def folder_of(mount: Path, root: str, path: str) -> Path | None:
+    """Where a group is to be found.
+
+    Arguments:
+        mount: the folder where its tree is mounted.
+        root: which part of the tree that is, as ``mountinfo`` tells it.
+        path: the group's, as ``/proc/PID/cgroup`` tells it.
+    """
+    if not root.startswith("/.."):
+        return mount / path.removeprefix(root if root != "/" else "").lstrip("/")
+    # In a control group namespace of our own, as engines give to containers, paths begin at the group that we were
+    # born in. A tree mounted from outside begins above it: how far above is told, but not what the way down is called.
+    ours = _folder_with_us(mount, root.count("/.."))
+    return Path(os.path.normpath(ours / path.lstrip("/"))) if ours is not None else None
+
+
+@functools.cache  # hundreds of files on a large machine, and we do not move
+def _folder_with_us(mount: Path, depth: int) -> Path | None:
+    lists = mount.glob("*/" * depth + "cgroup.procs")
+    return next((pids.parent for pids in lists if str(os.getpid()) in _text(pids).split()), None)
 
 
 def _mounts() -> dict[str, tuple[Path, str]]:

@@ -15,7 +15,7 @@ import socket
 import struct
 from collections.abc import Iterable
 
-from emulator.clock import Clock
+from emulator.clock import Clock, Timer
 
 __all__ = ["HeldSockets"]
 
@@ -33,7 +33,7 @@ class HeldSockets:
 
     def __init__(self, clock: Clock, keepalive: float) -> None:
         self._clock, self._keepalive = clock, keepalive
-        self._held: dict[int, socket.socket] = {}
+        self._held: dict[socket.socket, Timer] = {}
 
     def take(self, pids: Iterable[int], *, but_not_to: frozenset[tuple[str, int]] = frozenset()) -> int:
         """Hold every TCP connection of these processes, but those to some places; answers how many.
@@ -51,7 +51,7 @@ class HeldSockets:
 
     def close(self) -> None:
         """Let everything go."""
-        for held in list(self._held.values()):
+        for held in list(self._held):
             self._let_go(held)
 
     def __len__(self) -> int:
@@ -59,9 +59,9 @@ class HeldSockets:
 
     def _keep(self, held: socket.socket) -> None:
         held.setblocking(False)
-        self._held[held.fileno()] = held
+        due = self._clock.monotonic() + self._keepalive
+        self._held[held] = self._clock.call_at(due, lambda: self._give_up(held))
         asyncio.get_running_loop().add_reader(held.fileno(), self._readable, held)
-        self._clock.call_at(self._clock.monotonic() + self._keepalive, lambda: self._give_up(held))
 
     def _readable(self, held: socket.socket) -> None:
         """Bytes are thrown away: nobody will read them. An end, or a reset, is the end."""
@@ -75,14 +75,13 @@ class HeldSockets:
         self._let_go(held)
 
     def _give_up(self, held: socket.socket) -> None:
-        if held.fileno() >= 0:
-            with contextlib.suppress(OSError):
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._let_go(held)
+        with contextlib.suppress(OSError):
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._let_go(held)
 
     def _let_go(self, held: socket.socket) -> None:
         asyncio.get_running_loop().remove_reader(held.fileno())
-        self._held.pop(held.fileno(), None)
+        self._held.pop(held).cancel()
         held.close()
 
 

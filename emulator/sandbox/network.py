@@ -137,11 +137,15 @@ class Helper:
         self._waiting: deque[tuple[str, OnSwitched]] = deque()
         self._pending = b""
         self._text = b""
+        self._gone = ""
         asyncio.get_running_loop().add_reader(stream, self._readable)
         self._spawn = spawn
 
     def run(self, command: str, done: OnSwitched) -> None:
         """Have a command run; ``done`` is called in the order of the commands."""
+        if self._gone:
+            done(SandboxError(self._gone))
+            return
         self._waiting.append((command, done))
         self._spawn(self._send(command.encode() + b"\n"))
 
@@ -180,6 +184,7 @@ class Helper:
             done(SandboxError(f"the network helper failed with {status}: {command}") if status else None)
 
     def _fail_all(self, reason: str) -> None:
+        self._gone = reason
         while self._waiting:
             self._waiting.popleft()[1](SandboxError(reason))
 
@@ -278,6 +283,8 @@ def find_bridge_port(pid: int, mac: str) -> BridgePort | None:
     Looked up by address and not by name: engines number and reorder the names as they like. ``None`` where the
     container's namespaces cannot be looked into from here.
     """
+    if not mac:  # a tunnel in there would have such an address
+        return None
     with contextlib.suppress(OSError):
         for interface in Path(f"/proc/{pid}/root/sys/class/net").iterdir():
             if (interface / "address").read_text().strip() == mac.lower():

@@ -12,7 +12,7 @@ connection = pymysql.connect(
     user=os.environ["DB_USER"],
     password=os.environ["DB_PASSWORD"],
     database=os.environ["DB_NAME"],
-    read_timeout=5,
+    read_timeout=float(os.environ.get("READ_TIMEOUT", "5")),
 )
 background = {}
 

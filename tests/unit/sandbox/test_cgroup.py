@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.sandbox.cgroup import Group, Place, find_group, make_group, place_for_new_groups
+from emulator.sandbox.cgroup import Group, Place, find_group, folder_of, make_group, place_for_new_groups
 from tests.support import eventually, require
 from tests.unit.sandbox.busy import is_alive, own_group
 
@@ -231,6 +231,30 @@ def test_killing_a_group_leaves_nobody_in_it(tree_name: str) -> None:
         assert group.process_ids() == []
         group.remove()
         assert not any(folder.exists() for folder in group.folders())
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "folder"),
+    [
+        ("/", "/docker/c1", "docker/c1"),
+        ("/", "/", "."),
+        ("/docker/us", "/docker/us/inner", "inner"),
+    ],
+)
+def test_a_group_is_found_below_its_mount(tmp_path: Path, root: str, path: str, folder: str) -> None:
+    """The part of the tree that is mounted is left out of the path."""
+    assert folder_of(tmp_path, root, path) == tmp_path / folder
+
+
+def test_a_group_is_found_from_within_a_namespace_of_control_groups(tmp_path: Path) -> None:
+    """The names above our own group are not told there: they are those of the folder that has us in it."""
+    for name in ("a.slice/them.scope", "b.slice/us.scope", "b.slice/them.scope"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "cgroup.procs").write_text(f"1\n{os.getpid()}\n" if "us" in name else "1\n")
+    assert folder_of(tmp_path, "/../..", "/../them.scope") == tmp_path / "b.slice" / "them.scope"
+    assert folder_of(tmp_path, "/../..", "/../../a.slice/them.scope") == tmp_path / "a.slice" / "them.scope"
+    assert folder_of(tmp_path, "/../..", "/") == tmp_path / "b.slice" / "us.scope"
+    assert folder_of(tmp_path, "/..", "/../b.slice") is None
 
 
 def test_a_process_that_is_gone_is_in_no_group() -> None:

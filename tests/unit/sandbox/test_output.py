@@ -47,7 +47,7 @@ async def test_a_drain_has_everything_that_was_written_before_it(ends: tuple[int
     seen = bytearray()
     pipe = OutputPipe(ends[0], seen.extend)
     written = bytes(range(256)) * 1_000
-    writer = threading.Thread(target=os.write, args=(ends[1], written))
+    writer = threading.Thread(target=os.write, args=(ends[1], written), daemon=True)
     writer.start()
     writer.join(5)
     assert not writer.is_alive(), "the pipe took less than a chatty function writes"

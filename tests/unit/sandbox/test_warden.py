@@ -60,13 +60,16 @@ class Parent:
 def emulating(*, groups: list[Path] | None = None, folders: list[Path] | None = None) -> Iterator[Parent]:
     kept = json.dumps([[str(path) for path in paths or ()] for paths in (groups, folders)])
     with subprocess.Popen(
-        [sys.executable, "-c", _EMULATOR, kept], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-P", "-c", _EMULATOR, kept], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
+        assert process.stdout is not None
+        parent = Parent(process, *json.loads(process.stdout.readline()))
         try:
-            assert process.stdout is not None
-            yield Parent(process, *json.loads(process.stdout.readline()))
+            yield parent
         finally:
             process.kill()
+            with contextlib.suppress(ProcessLookupError):  # as it should be; a warden that failed left it
+                os.killpg(parent.child, signal.SIGKILL)
 
 
 @pytest.fixture

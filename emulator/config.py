@@ -53,12 +53,12 @@ class EmulatorSettings(_Table):
     """The ``[emulator]`` table."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=3001, ge=0, le=65_535)
+    port: int = Field(default=3001, ge=0, le=65_535, strict=True)
     account: str = Field(default="123456789012", pattern=r"^\d{12}$")
     region: str = Field(default="us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     sandbox: Literal["auto", "container", "process"] = "auto"
     freezer: Literal["auto", "cgroup-v2", "cgroup-v1", "signals", "engine"] = "auto"
-    concurrency: int = Field(default=1000, ge=0)
+    concurrency: int = Field(default=1000, ge=0, strict=True)
     network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
     quiet: _Duration = 0.05
 
@@ -67,7 +67,7 @@ class DatabaseSettings(_Table):
     """The ``[database]`` table."""
 
     server: str = Field(default="auto", pattern=r"^(auto|local|docker|none|mysql://.+)$")
-    max_connections: int | None = Field(default=None, ge=1, le=100_000)
+    max_connections: int | None = Field(default=None, ge=1, le=100_000, strict=True)
     path: Literal["direct", "nat", "firewall"] = "direct"
     keepalive: _Duration = KEEPALIVE
 
@@ -78,7 +78,7 @@ class PolicySettings(_Table):
     name: Literal["aws", "always-cold", "keep-warm"] = "aws"
     idle_timeout: _Duration | None = None
     max_lifetime: _Duration | None = None
-    max_invocations: int | None = Field(default=None, ge=0)
+    max_invocations: int | None = Field(default=None, ge=0, strict=True)
     reclaim: Reclaim = Reclaim.SILENT
 
 
@@ -88,9 +88,9 @@ class FunctionSettings(_Table):
     code: Path
     handler: str = "app.handler"
     runtime: str | None = None
-    memory: int = 128
-    timeout: int = 3
-    ephemeral_storage: int = 512
+    memory: Annotated[int, Field(strict=True)] = 128
+    timeout: Annotated[int, Field(strict=True)] = 3
+    ephemeral_storage: Annotated[int, Field(strict=True)] = 512
     environment: dict[str, str] = Field(default_factory=dict)
     image: str | None = None
     policy: PolicySettings = Field(default_factory=PolicySettings)

@@ -79,6 +79,7 @@ class RelayConnection:
         self._severed: _Answer | None = None
         self._path_forgot = False
         self._end_reason = ""
+        self._died_silently = False
         self._dialling: asyncio.Task[None] | None = None
 
     # -- what can be seen --------------------------------------------------------------------------------
@@ -165,7 +166,8 @@ class RelayConnection:
                 else:
                     self.client.reset()
             self._way.tell(EventKind.CLOSED, self._end_reason, self)
-            self._abandon_client()
+            if self._died_silently:
+                self.client.abort()
         self._leave_when_gone()
 
     def _client_said(self, data: bytes) -> None:
@@ -246,8 +248,10 @@ class RelayConnection:
             self.server.reset()
         self._severed = _Answer.SILENCE
         self._give_client_up()
-        if self.server.is_gone or not self.server.was_connected:
-            self._abandon_client()
+        # The network was cut: of the client's own end nothing will ever be heard.
+        self._died_silently = how is Reclaim.SILENT
+        if self._died_silently and (self.server.is_gone or not self.server.was_connected):
+            self.client.abort()
         self._leave_when_gone()
 
     def lose_server(self, reason: str = "", *, reset: bool = False) -> None:
@@ -345,11 +349,6 @@ class RelayConnection:
         self.client.drain()
         if self.client.has_finished:
             self.client.close()
-
-    def _abandon_client(self) -> None:
-        """Of an environment that is gone: its end may never be heard of, for its network was cut."""
-        if self._way.is_reclaimed:
-            self.client.abort()
 
     def _is_forgotten(self) -> bool:
         idle = self._way.profile.idle

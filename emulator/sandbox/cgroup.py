@@ -58,7 +58,9 @@ class Group:
         for folder in (self.place.unified, self.place.freezer, self.place.memory):
             if folder is not None:
                 try:
-                    return [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
+                    pids = [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
+                    # One that our own process namespace does not have shows as 0, which to kill() means ourselves.
+                    return [pid for pid in pids if pid]
                 except OSError:
                     return []
         return []

@@ -53,6 +53,7 @@ _PROTINFO_NESTED = 12 | 0x8000  # IFLA_PROTINFO
 _PORT_STATE = 1  # IFLA_BRPORT_STATE
 _DISABLED, _FORWARDING = 0, 3
 _DEADLINE = 2.0  # seconds
+_HELPER_DEADLINE = 10.0
 
 OnSwitched = Callable[[SandboxError | None], None]
 
@@ -137,6 +138,7 @@ class Helper:
         self._waiting: deque[tuple[str, OnSwitched]] = deque()
         self._pending = b""
         self._text = b""
+        self._asked = self._answered = 0
         self._gone = ""
         asyncio.get_running_loop().add_reader(stream, self._readable)
         self._spawn = spawn
@@ -148,6 +150,12 @@ class Helper:
             return
         self._waiting.append((command, done))
         self._spawn(self._send(command.encode() + b"\n"))
+        self._asked += 1
+        asyncio.get_running_loop().call_later(_HELPER_DEADLINE, self._expect_answer_to, self._asked)
+
+    def _expect_answer_to(self, number: int) -> None:
+        if self._answered < number and self._waiting:
+            self._fail_all(f"the network helper did not answer within {_HELPER_DEADLINE:.0f} s")
 
     def close(self) -> None:
         with contextlib.suppress(ValueError):
@@ -181,6 +189,7 @@ class Helper:
             line, _, self._text = self._text.partition(b"\n")
             command, done = self._waiting.popleft()
             status = int(line)
+            self._answered += 1
             done(SandboxError(f"the network helper failed with {status}: {command}") if status else None)
 
     def _fail_all(self, reason: str) -> None:

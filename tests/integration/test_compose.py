@@ -145,9 +145,15 @@ def images() -> None:
 
 
 @pytest.fixture(scope="module")
-def composed(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+def command() -> tuple[str, ...]:
+    """Compose, asked for before anything is built for it."""
+    need_engine()
+    return need_compose()
+
+
+@pytest.fixture(scope="module")
+def composed(command: tuple[str, ...], images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     """Both services, up and answering, on a port, a subnet and under a name that nobody else uses."""
-    command = need_compose()
     folder = tmp_path_factory.mktemp("compose")
     with contextlib.closing(docker.from_env()) as client:
         port = free_port()
@@ -161,12 +167,14 @@ def composed(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         )
         try:
             composed.compose("up", "-d")
-            eventually(composed.answers, "the emulator answers", deadline=60)
             composed.owner = f"/{composed.emulator_state()['Pid']}/"
+            eventually(composed.answers, "the emulator answers", deadline=60)
             yield composed
         finally:
-            composed.compose("down", "--volumes")
-            composed.remove_leftovers()
+            try:
+                composed.compose("down", "--volumes")
+            finally:
+                composed.remove_leftovers()
 
 
 def project(folder: Path) -> Path:

@@ -168,7 +168,7 @@ def recycle(
     is_environment = any(entry["id"].startswith(name) for entry in environments)
     is_function = any(entry["function"] == name for entry in environments)
     kind = "environments" if is_environment and not is_function else "functions"
-    found = client.post(f"/_emulator/api/{kind}/{name}/recycle", {"reclaim": reclaim} if reclaim else {})
+    found = client.post(f"/_emulator/api/{kind}/{name}/recycle", {"reclaim": reclaim})
 
     def told() -> Text:
         parts = [f"{len(found['recycled'])} recycled"]

@@ -39,7 +39,8 @@ async def prove_process_network(*, with_relay: bool) -> NetworkReport:
     note = "for the declared database; other connections are answered while frozen" + (
         " and end silently" if held.available else " and closed at the end"
     )
-    return NetworkReport(fidelity, "relay" if relay.available else held.name, note, tuple(rungs))
+    mechanism = next((rung.name for rung in rungs if rung.available), "none")
+    return NetworkReport(fidelity, mechanism, note, tuple(rungs))
 
 
 async def _try(name: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> NetworkRung:

@@ -11,6 +11,7 @@ from typing import Self
 
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from emulator.api.inspect import inspection_routes
@@ -33,6 +34,7 @@ def create_app(service: Service) -> InvokeRoute:
     )
     app.include_router(inspection_routes(service))
     app.add_exception_handler(EmulatorError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_api_route(
         "/{path:path}",
         _not_implemented,
@@ -46,6 +48,13 @@ async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EmulatorError), "it is registered for these only"
     status = error.status if isinstance(error, RequestError) else 503 if isinstance(error, DatabaseError) else 500
     return JSONResponse({"error": error.message, "cure": error.cure}, status_code=status)
+
+
+async def _refuse_body(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError), "it is registered for these only"
+    # Without what was found, as the framework would have it: for a number like NaN JSON has no word.
+    detail = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
+    return JSONResponse({"detail": detail}, status_code=422)
 
 
 async def _not_implemented(path: str, request: Request) -> JSONResponse:

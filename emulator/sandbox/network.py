@@ -185,7 +185,7 @@ class Helper:
         while len(self._pending) >= 8 and len(self._pending) >= 8 + (length := _length(self._pending)):
             self._text += self._pending[8 : 8 + length]
             self._pending = self._pending[8 + length :]
-        while b"\n" in self._text:
+        while b"\n" in self._text and self._waiting:  # nobody waits for what comes too late
             line, _, self._text = self._text.partition(b"\n")
             command, done = self._waiting.popleft()
             status = int(line)

@@ -10,6 +10,7 @@ from emulator.errors import DatabaseError
 from tests.unit.database.scripted import ScriptedServer, row
 
 LOST = pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+DENIED = pymysql.err.OperationalError(1227, "Access denied; you need (at least one of) the PROCESS privilege(s)")
 REFUSED = pymysql.err.OperationalError(2003, "Can't connect to MySQL server")
 
 
@@ -47,6 +48,37 @@ def test_question_in_the_server_s_dialect(version: str, missing: set[str], table
     process_list.look()
     assert len(server.questions) == asked + 1
     assert table in server.questions[-1]
+
+
+@pytest.mark.parametrize(
+    ("version", "refusals"), [("10.11.19-MariaDB", 1), ("8.4.3", 2)], ids=["MariaDB", "MySQL, by both of its tables"]
+)
+def test_account_that_may_not_see_transactions_asks_without_them(version: str, refusals: int) -> None:
+    """Found out once, on the connection that there is; whose rows are locked is then not known."""
+    server = ScriptedServer(version)
+    process_list = ProcessList(server)
+    process_list.look()
+    assert "innodb_trx" in server.questions[-1]
+    server.failures = [DENIED] * refusals
+    process_list.look()
+    asked = len(server.questions)
+    process_list.look()
+    assert len(server.questions) == asked + 1
+    assert "innodb_trx" not in server.questions[-1]
+    assert server.logins == 1
+
+
+def test_account_that_may_not_see_anything_is_an_error_with_its_reason() -> None:
+    """There is no question left; the last one stays, for privileges can be given while one runs."""
+    server = ScriptedServer()
+    process_list = ProcessList(server)
+    process_list.look()
+    server.failures = [DENIED] * 2
+    server.refuse_logins = DENIED
+    with pytest.raises(DatabaseError, match="PROCESS privilege"):
+        process_list.look()
+    server.refuse_logins = None
+    process_list.look()
 
 
 def test_lost_connection_is_opened_anew_at_once() -> None:

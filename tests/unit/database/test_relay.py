@@ -554,6 +554,34 @@ async def test_silent_reclaim_leaves_a_zombie() -> None:
 
 
 @on_both_loops
+async def test_zombie_whose_client_is_never_heard_of_again() -> None:
+    """Its network was cut, so its own end does not come: the relay's end of it ends with the server's."""
+    async with stage() as on:
+        _client, server = await on.pair()
+        on.relay.freeze()
+        on.relay.reclaim(Reclaim.SILENT)
+        await server.hears_nothing()
+        assert on.only().state is ConnectionState.ZOMBIE
+        server.closes()
+        await on.is_told(EventKind.CLOSED)
+        await eventually(lambda: not on.relay.connections(), "the end of the zombie")
+
+
+@on_both_loops
+async def test_silent_reclaim_of_what_the_server_had_closed_leaves_nothing() -> None:
+    """The server gave it up during the freeze, and of its client nothing will ever be heard."""
+    async with stage() as on:
+        _client, server = await on.pair()
+        on.relay.freeze()
+        server.closes()
+        await on.is_told(EventKind.CLOSED)
+        assert on.only().state is ConnectionState.STALE
+        on.relay.reclaim(Reclaim.SILENT)
+        await eventually(lambda: not on.relay.connections(), "the end of the connection")
+        assert EventKind.ZOMBIE not in on.kinds()
+
+
+@on_both_loops
 async def test_client_that_died_before_a_silent_reclaim() -> None:
     """Killed while frozen and reclaimed then: the server does not hear of that death either."""
     async with stage() as on:

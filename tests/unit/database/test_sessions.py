@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.database.sessions import EnvironmentFacts, ProcessRow, is_session, join_sessions, summarize
+from emulator.database.sessions import (
+    EnvironmentFacts,
+    ProcessRow,
+    Timeouts,
+    is_session,
+    join_sessions,
+    summarize,
+)
 from emulator.model import ConnectionsSummary, EnvironmentId, RequestId, Session
 from tests.unit.database.scripted import row
 
@@ -127,3 +136,69 @@ def test_nothing_is_lost_or_counted_twice(
     assert summary.connected == len(sessions) == summary.active + summary.sleeping
     assert summary.zombies == sum(owners.get(one.id) == GONE.id for one in sessions)
     assert all(one.environment == GONE.id for one in sessions if one.zombie)
+
+
+# -- when the server drops them --------------------------------------------------------------------------
+
+DEFAULTS = Timeouts(wait_timeout=28_800.0, keepalive=7_875.0)
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "zombie", "seconds", "left"),
+    [
+        (DEFAULTS, False, 800.0, 28_000.0),
+        (DEFAULTS, True, 875.0, 7_000.0),
+        (Timeouts(600.0, 7_875.0), True, 100.0, 500.0),
+        (Timeouts(600.0, 7_875.0), False, 100.0, 500.0),
+        (Timeouts(600.0, 7_875.0), False, 601.0, 0.0),
+    ],
+    ids=["asleep", "zombie: keepalive", "zombie: wait_timeout", "asleep: wait_timeout", "overdue"],
+)
+def test_a_sleeping_session_is_dropped_when_its_limit_is_reached(
+    timeouts: Timeouts, zombie: bool, seconds: float, left: float
+) -> None:
+    """By the first limit that applies: only whoever is gone answers no keepalive."""
+    assert timeouts.drops_in(row(7, seconds=seconds), zombie=zombie) == left
+
+
+@pytest.mark.parametrize("command", ["Query", "Execute", "Killed", "Binlog Dump"])
+def test_a_session_at_work_is_not_about_to_be_dropped(command: str) -> None:
+    """The limit is on sleep, whoever's session it is."""
+    for zombie in (False, True):
+        assert DEFAULTS.drops_in(row(7, command=command, seconds=1e6), zombie=zombie) is None
+
+
+@pytest.mark.parametrize(
+    ("idle", "left"),
+    [({"127.0.0.1:40000": 28_000.0}, 800.0), ({"127.0.0.1:40000": 5.0}, 28_700.0), ({"127.0.0.1:9": 9e9}, 28_700.0)],
+    ids=["skipped time counts", "the server knows better", "somebody else's"],
+)
+def test_silence_on_the_emulator_s_clock_counts_where_it_is_longer(idle: dict[str, float], left: float) -> None:
+    """The server knows nothing of skipped time, and the emulator nothing of what it did not relay."""
+    timeouts = Timeouts(28_800.0, 7_875.0, idle)
+    assert timeouts.drops_in(row(7, "127.0.0.1:40000", seconds=100.0), zombie=False) == left
+
+
+@given(st.floats(1, 1e6), st.floats(1, 1e6), st.floats(0, 1e7), st.floats(0, 1e7), st.sampled_from(["Sleep", "Query"]))
+def test_zombies_are_dropped_no_later_than_others(
+    wait_timeout: float, keepalive: float, seconds: float, idle: float, command: str
+) -> None:
+    """Within both limits, and never in the past."""
+    timeouts = Timeouts(wait_timeout, keepalive, {"127.0.0.1:40000": idle})
+    one = row(7, "127.0.0.1:40000", seconds=seconds, command=command)
+    dead, alive = timeouts.drops_in(one, zombie=True), timeouts.drops_in(one, zombie=False)
+    if dead is None or alive is None:
+        assert dead is alive is None
+    else:
+        assert 0 <= dead <= alive <= wait_timeout
+        assert dead <= keepalive
+
+
+def test_sessions_tell_their_locks_and_when_they_are_dropped() -> None:
+    """A zombie by its own limit; where no limits are known nothing is said."""
+    rows = [replace(row(7, seconds=75.0), locked_rows=3), row(8, seconds=800.0)]
+    owners = {7: GONE.id, 8: FROZEN.id}
+    zombie, asleep = join_sessions(rows, owners, ENVIRONMENTS, timeouts=DEFAULTS)
+    assert (zombie.locked_rows, zombie.drops_in) == (3, 7_800.0)
+    assert (asleep.locked_rows, asleep.drops_in) == (None, 28_000.0)
+    assert [session.drops_in for session in join_sessions(rows, owners, ENVIRONMENTS)] == [None, None]

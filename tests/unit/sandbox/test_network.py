@@ -35,7 +35,7 @@ from emulator.sandbox.network import (
     NoCut,
     find_bridge_port,
 )
-from tests.support import eventually, in_loop, require, run
+from tests.support import eventually, in_loop, require, run, skip_time
 
 DEADLINE = 5.0
 SILENCE = 0.05  # seconds in which a cable between two living kernels would have brought whatever there is
@@ -449,6 +449,38 @@ def test_a_helper_that_is_gone_fails_whatever_waits_and_whatever_comes(
             assert all(message and "the network helper is gone" in message for message in scene.heard.messages)
 
     run(play(), loop)
+
+
+@in_loop
+async def test_a_helper_that_does_not_answer_is_given_up_and_not_listened_to_any_more() -> None:
+    """Nobody can tell which command a late answer is for; it is nobody's."""
+    async with attached() as scene:
+        for command in ("one", "two"):
+            scene.helper.run(command, scene.heard)
+        await scene.commands(2)
+        skip_time(60)
+        await scene.answers(2)
+        scene.helper.run("three", scene.heard)
+        await scene.answers(3)
+        assert all(message and "did not answer" in message for message in scene.heard.messages)
+        scene.engine.send(frame(b"0\n1\n"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(scene.heard) == 3
+
+
+@in_loop
+async def test_a_helper_that_answers_in_time_has_all_its_time_for_the_next_command() -> None:
+    """The deadline of one is not the deadline of another."""
+    async with attached() as scene:
+        for number in range(1, 4):
+            scene.helper.run("true", scene.heard)
+            skip_time(7)
+            scene.engine.send(frame(b"0\n"))
+            await scene.answers(number)
+        skip_time(60)
+        await asyncio.sleep(0)
+        assert scene.heard == [None] * 3
 
 
 @pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

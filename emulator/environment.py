@@ -4,8 +4,11 @@ It is the only caller of :func:`emulator.lifecycle.advance`, and every transitio
 with its reason. What happens on the warm path (thaw, hand out, answer, park, freeze) happens in plain calls
 from the connection of the runtime or of the client: no task, no future.
 
-DIFFERS from AWS for now: an environment whose runtime timed out, crashed or failed its init is recycled instead
-of being reset, and a failed init is not tried a second time inside the invocation.
+After a timeout, a crash or a failed init it is reset: its processes and their memory go, its surroundings (``/tmp``,
+the log stream, the address) stay, and init runs again inside the next invocation, on that invocation's time. A cold
+start whose init fails tries it a second time inside its first invocation, so module-level code runs twice.
+
+The room is long because it is one subject: what happens to an environment, in the order in which it happens.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from emulator import text
 from emulator.connectivity import Connectivity
@@ -34,6 +38,7 @@ __all__ = ["Environment", "Owner"]
 
 _INIT_LIMIT = 10.0  # seconds [D]
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
+_TIMED_OUT = "Sandbox.Timedout"
 _GRACE = 0.5  # seconds that a graceful end lets processes take
 
 
@@ -46,7 +51,9 @@ class Owner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _InitFailure:
+class _Failure:
+    """Why an init or an invocation came to nothing: for the client, for the log, and in words for the timeline."""
+
     answer: Answer
     status: str
     error_type: str | None
@@ -78,11 +85,12 @@ class Environment:
         self._handed_out_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._init_done = asyncio.Event()
-        self._init_failure: _InitFailure | None = None
+        self._init_failure: _Failure | None = None
         self._init_ms: float | None = None
+        self._needs_init = False
         self._frozen_since: float | None = None
         self._epoch = 0
-        self._start_task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
         door = surroundings.door
         self._relay = door.open(environment_id, lambda: self.last_request_id) if door is not None else None
@@ -109,19 +117,24 @@ class Environment:
         """Begin life with this invocation to serve; returns at once."""
         self._take(invocation)
         self._record(f"cold start for request {invocation.request_id}: no idle environment")
-        self._start_task = self._around.spawn(self._start_guarded())
+        self._begin(self._start)
 
-    async def _start_guarded(self) -> None:
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._task = self._around.spawn(self._guarded(work))
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await self._start()
+            if not self._is_ending():  # in the very round of the loop in which this was begun
+                await work()
         except asyncio.CancelledError:
             if self.state not in (State.SHUTTING_DOWN, State.GONE):
                 raise  # it is not our own end() that cancelled us
         except SandboxError as error:
             self._fail_invocation(ServiceError(error.message, cure=error.cure))
-            self.end(f"the sandbox could not be started: {error.message}")
+            self.end(f"its sandbox failed: {error.message}")
         finally:
-            self._start_task = None
+            if self._task is asyncio.current_task():  # or this one has ended by beginning the next
+                self._task = None
 
     async def _start(self) -> None:
         sandbox, door = self._sandbox, self._around.door
@@ -140,40 +153,95 @@ class Environment:
             return  # in the very round of the loop in which it came up
         self._fire(Event.SANDBOX_STARTED, "the sandbox runs, the runtime starts")
         self._logs.platform(text.init_start_line(self.function.runtime))
-        try:
-            async with asyncio.timeout(_INIT_LIMIT):
-                await self._init_done.wait()
-            failure = self._init_failure
-        except TimeoutError:
-            failure = self._init_timeout()
+        failure = await self._init(_INIT_LIMIT)
         if self._is_ending():
             return
-        self._init_ms = (time.time() - self._sandbox.started_at) * 1000
-        if failure is not None:
-            self._init_failed(failure)
+        if failure is None:
+            self._init_ms = self._init_took()
+            self._sandbox.initialized()
+            self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
+            self._deliver()
             return
         self._sandbox.initialized()
-        self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
-        self._deliver()
+        self._log_init_failure("init", failure)
+        await self._reset(failure.reason)
+        if not self._is_ending():
+            await self._init_again()
 
-    def _init_timeout(self) -> _InitFailure:
-        request_id = self.last_request_id or ""
-        return _InitFailure(
-            Answer(text.timeout_body(request_id, _INIT_LIMIT), "Unhandled", "Sandbox.Timedout"),
-            "timeout",
-            None,
-            f"init took longer than {_INIT_LIMIT:.0f} s",
-        )
+    async def _init(self, limit: float) -> _Failure | None:
+        """Wait until the runtime asks for its first event; why it does not, if it does not."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._init_done.wait()
+        except TimeoutError:
+            return _Failure(
+                Answer(text.timeout_body(self.last_request_id or "", self.function.timeout), "Unhandled", _TIMED_OUT),
+                "timeout",
+                None,
+                f"init took longer than {limit:.3g} s",
+            )
+        return self._init_failure
 
-    def _init_failed(self, failure: _InitFailure) -> None:
+    def _init_took(self) -> float:
+        return (time.time() - self._sandbox.started_at) * 1000
+
+    def _log_init_failure(self, phase: str, failure: _Failure) -> None:
         self._sandbox.drain_output()
-        self._logs.platform(text.init_report_line(self._init_ms or 0.0, "init", failure.status, failure.error_type))
-        self._handed_out_at = time.perf_counter()
+        self._logs.platform(text.init_report_line(self._init_took(), phase, failure.status, failure.error_type))
+
+    async def _init_again(self) -> None:
+        """Init inside the invocation that waits, on its time; then serve it, if that works."""
+        begin = self._handed_out_at = time.perf_counter()
+        self._fire(Event.INIT_AGAIN, "there is no runtime since the last reset")
+        self._init_done.clear()
+        self._init_failure = None
+        self._session = RuntimeSession(self)
+        address = self._sandbox.runtime_api_address
+        self._around.runtime_api.register(address, self._session, self._sandbox.owns_connection)
+        self._sandbox.start_runtime()
+        failure = await self._init(self.function.timeout)
+        if self._is_ending():
+            return
+        self._needs_init = False
+        if failure is None:
+            self._fire(Event.PARKED, f"init took {self._init_took():.1f} ms of the invocation")
+            self._deliver(spent=time.perf_counter() - begin)
+            return
+        self._log_init_failure("invoke", failure)
         if self._invocation is not None:
+            self.invocations += 1
             self._logs.platform(text.start_line(self._invocation.request_id))
             self._invocation.answer(failure.answer)
         self._finish_invocation(failure.status, failure.error_type)
-        self.end(failure.reason)
+        await self._reset_and_park(failure.reason)
+
+    # -- reset -------------------------------------------------------------------------------------------
+
+    def _fail(self, failure: _Failure) -> None:
+        """The running invocation ends here, and the environment is reset."""
+        if self._invocation is not None:
+            self._invocation.answer(failure.answer)
+        self._finish_invocation(failure.status, failure.error_type)
+        self._fire(Event.RESET, failure.reason)
+        self._begin(functools.partial(self._reset_and_park, failure.reason))
+
+    async def _reset_and_park(self, reason: str) -> None:
+        await self._reset(reason)
+        if not self._is_ending():
+            self.idle_since = self._around.clock.monotonic()
+            self._owner.environment_parked(self)
+
+    async def _reset(self, reason: str) -> None:
+        """End processes, and with them their memory and their connections: the kernel lives, so servers hear of it."""
+        if self.state is not State.RESETTING:
+            self._fire(Event.RESET, reason)
+        self._needs_init = True
+        self._around.runtime_api.unregister(self._sandbox.runtime_api_address)
+        if self._relay is not None:
+            self._relay.reset()
+        await self._sandbox.reset()
+        if not self._is_ending():
+            self._fire(Event.RESET_DONE, "processes and memory are gone, /tmp is as it was")
 
     # -- invoke ------------------------------------------------------------------------------------------
 
@@ -181,7 +249,7 @@ class Environment:
         """Serve one more event; only for an environment that its owner holds to be free."""
         self._take(invocation)
         if self.state is State.IDLE:
-            self._deliver()
+            self._serve()
             return
         self._fire(Event.THAW, "an event came")
         epoch = self._next_epoch()
@@ -214,16 +282,23 @@ class Environment:
             return
         self._frozen_since = None
         self._fire(Event.THAW_CONFIRMED)
-        self._deliver()
+        self._serve()
 
-    def _deliver(self) -> None:
+    def _serve(self) -> None:
+        if self._needs_init:
+            self._begin(self._init_again)
+        else:
+            self._deliver()
+
+    def _deliver(self, spent: float = 0.0) -> None:
+        """Hand the event out; ``spent`` seconds of its time have gone into an init."""
         invocation = self._invocation
         assert invocation is not None, "an environment is made or thawed for an invocation"
         self._fire(Event.INVOKE)
         self.invocations += 1
         self._logs.platform(text.start_line(invocation.request_id))
-        timeout = self.function.timeout
-        self._handed_out_at = time.perf_counter()
+        timeout = max(0.0, self.function.timeout - spent)
+        self._handed_out_at = time.perf_counter() - spent
         self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
         event = InvocationEvent(
             invocation.request_id,
@@ -255,43 +330,38 @@ class Environment:
 
     def runtime_failed_init(self, body: bytes, error_type: str) -> None:
         self._settle_init(
-            _InitFailure(Answer(body, "Unhandled", error_type), "error", error_type, f"init failed: {error_type}")
+            _Failure(Answer(body, "Unhandled", error_type), "error", error_type, f"init failed: {error_type}")
         )
 
-    def _settle_init(self, failure: _InitFailure | None) -> None:
+    def _settle_init(self, failure: _Failure | None) -> None:
         # The first failure counts; an exit may come right behind the first "next", before anybody has looked.
         self._init_failure = self._init_failure or failure
         self._init_done.set()
 
     def _timed_out(self) -> None:
         self._deadline = None
-        invocation = self._invocation
-        if invocation is None:
-            return
-        invocation.answer(
-            Answer(
-                text.timeout_body(invocation.request_id, self.function.timeout),
-                "Unhandled",
-                "Sandbox.Timedout",
-            )
-        )
-        self._finish_invocation("timeout", None)
-        self.end(f"the invocation took longer than {self.function.timeout} s")
+        if self._invocation is not None:
+            body = text.timeout_body(self._invocation.request_id, self.function.timeout)
+            reason = f"the invocation took longer than {self.function.timeout} s"
+            self._fail(_Failure(Answer(body, "Unhandled", _TIMED_OUT), "timeout", None, reason))
 
     def _exited(self, status: ExitStatus) -> None:
-        if self.state in (State.SHUTTING_DOWN, State.GONE):
+        if self._is_ending() or self.state is State.RESETTING:
             return
         message = text.exit_message(self.last_request_id or "", status.code, status.signal)
         error_type = _OUT_OF_MEMORY if status.out_of_memory else "Runtime.ExitError"
-        answer = Answer(text.error_body(error_type, message), "Unhandled", error_type)
         reason = "out of memory" if status.out_of_memory else message.partition("Error: ")[2]
+        answer = Answer(text.error_body(error_type, message), "Unhandled", error_type)
+        failure = _Failure(answer, "error", error_type, reason)
         if self.state in (State.STARTING, State.INIT):
-            self._settle_init(_InitFailure(answer, "error", error_type, reason))
-            return
-        if self._invocation is not None:
-            self._invocation.answer(answer)
-            self._finish_invocation("error", error_type)
-        self.end(reason)
+            self._settle_init(failure)
+        elif self.state is State.INVOKING:
+            self._fail(failure)
+        elif not self._needs_init:
+            if self._invocation is not None:  # it was just being thawed for it
+                self._invocation.answer(answer)
+                self._finish_invocation("error", error_type)
+            self.end(reason)
 
     def _finish_invocation(self, status: str | None, error_type: str | None) -> None:
         """Everybody is parked, or the environment has failed: END, REPORT, and whoever waits for them."""
@@ -388,10 +458,10 @@ class Environment:
         return self.state in (State.SHUTTING_DOWN, State.GONE)
 
     async def _tear_down(self, how: Reclaim) -> None:
-        start_task = self._start_task
-        if start_task is not None and start_task is not asyncio.current_task():
-            start_task.cancel()
-            await asyncio.wait([start_task])
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         if self._around.before_end is not None:
             with contextlib.suppress(EmulatorError):  # a database that is away must not keep environments alive
                 await self._around.before_end(self.id)

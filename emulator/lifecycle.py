@@ -14,6 +14,7 @@ What the states mean (AWS's phases: Init, Invoke, Shutdown; sources in docs/fide
 ``frozen``          no process of the environment runs
 ``thawing``         a thaw was asked for and is not confirmed
 ``invoking``        one event is being served
+``resetting``       after a failure: processes and memory go, the surroundings stay; the next event runs init again
 ``shutting-down``   the environment is being ended
 ``gone``            nothing is left of it
 """
@@ -39,6 +40,7 @@ class State(StrEnum):
     FROZEN = "frozen"
     THAWING = "thawing"
     INVOKING = "invoking"
+    RESETTING = "resetting"
     SHUTTING_DOWN = "shutting-down"
     GONE = "gone"
 
@@ -54,6 +56,9 @@ class Event(StrEnum):
     THAW = "thaw"
     THAW_CONFIRMED = "thaw-confirmed"
     INVOKE = "invoke"
+    RESET = "reset"
+    RESET_DONE = "reset-done"
+    INIT_AGAIN = "init-again"
     END = "end"
     ENDED = "ended"
 
@@ -62,13 +67,15 @@ _S, _E = State, Event
 
 _LIVE: dict[State, dict[Event, State]] = {
     _S.STARTING: {_E.SANDBOX_STARTED: _S.INIT},
-    _S.INIT: {_E.PARKED: _S.IDLE},
-    _S.IDLE: {_E.INVOKE: _S.INVOKING, _E.FREEZE: _S.FREEZING},
+    _S.INIT: {_E.PARKED: _S.IDLE, _E.RESET: _S.RESETTING},
+    # After a reset there is no runtime; init runs inside the next invocation.
+    _S.IDLE: {_E.INVOKE: _S.INVOKING, _E.FREEZE: _S.FREEZING, _E.INIT_AGAIN: _S.INIT},
     # A thaw may overtake a freeze that is still on its way; the freeze then gives up.
     _S.FREEZING: {_E.FREEZE_CONFIRMED: _S.FROZEN, _E.FREEZE_FAILED: _S.IDLE, _E.THAW: _S.THAWING},
     _S.FROZEN: {_E.THAW: _S.THAWING},
     _S.THAWING: {_E.THAW_CONFIRMED: _S.IDLE},
-    _S.INVOKING: {_E.PARKED: _S.IDLE},
+    _S.INVOKING: {_E.PARKED: _S.IDLE, _E.RESET: _S.RESETTING},
+    _S.RESETTING: {_E.RESET_DONE: _S.IDLE},
 }
 
 TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(

@@ -38,6 +38,7 @@ _STATES = {
     "frozen": ("❄", "bold blue"),
     "thawing": ("◍", "yellow"),
     "invoking": ("●", "bold green"),
+    "resetting": ("↻", "bold yellow"),
     "shutting-down": ("◐", "magenta"),
     "gone": ("✝", "dim"),
 }

@@ -235,11 +235,16 @@ class Service:
         environment = self._find(environment_id)
         if environment is None or environment.state in (State.FROZEN, State.GONE):
             return
-        rest = (f"environment.{State.FROZEN}", f"environment.{State.GONE}")
+        states = {f"environment.{state}": state for state in State}
+        last: State = environment.state
 
         def rested(event: TimelineEvent) -> bool:
-            freeze_failed = event.kind == f"environment.{State.IDLE}" and event.reason != ""
-            return event.environment == environment_id and (event.kind in rest or freeze_failed)
+            nonlocal last
+            if event.environment != environment_id or event.kind not in states:
+                return False
+            before, last = last, states[event.kind]
+            freeze_failed = before is State.FREEZING and last is State.IDLE
+            return last in (State.FROZEN, State.GONE) or freeze_failed
 
         await self.wait_for(
             rested, since=self.timeline.last_seq, timeout=30, what=f"environment {environment_id} comes to rest"

@@ -87,10 +87,26 @@ class Sandbox(Protocol):
         ...
 
     async def start(self) -> None:
-        """Make the surroundings and start the runtime.
+        """Make the surroundings and start the runtime in them.
 
         Raises:
             SandboxError: it could not be started; nothing is left of it.
+        """
+        ...
+
+    async def reset(self) -> None:
+        """End every process without a signal it could catch; the surroundings and what is in them stay.
+
+        Raises:
+            SandboxError: that cannot be done; the sandbox is of no use any more.
+        """
+        ...
+
+    def start_runtime(self) -> None:
+        """Start the runtime anew, after a reset.
+
+        Raises:
+            SandboxError: it could not be started.
         """
         ...
 
@@ -180,6 +196,7 @@ class FakeSandbox:
         self.view = SandboxView("fake", spec.environment_id, 0, address)
         self.started_at = time.time()
         self.started = self.stopped = self.is_initialized = False
+        self.resets = self.runtime_starts = 0
         self.fail_start_with: SandboxError | None = None
         self.on_output, self.on_exit = on_output, on_exit
         self.pending_output = b""
@@ -190,6 +207,13 @@ class FakeSandbox:
         if self.fail_start_with is not None:
             raise self.fail_start_with
         self.started = True
+
+    async def reset(self) -> None:
+        self.resets += 1
+
+    def start_runtime(self) -> None:
+        self.runtime_starts += 1
+        self.started_at = time.time()
 
     def initialized(self) -> None:
         self.is_initialized = True

@@ -47,6 +47,8 @@ class Group:
     place: Place
     own: bool
     _peak: int = field(default=0, init=False)
+    _kills_before: int = field(default=0, init=False)
+    _begun_anew: bool = field(default=False, init=False)
 
     def add(self, pid: int) -> None:
         """Move a process in; what it starts from then on is born inside."""
@@ -101,7 +103,9 @@ class Group:
             self._peak = max(self._peak, _number(self.place.memory / "memory.max_usage_in_bytes"))
         elif self.place.unified is not None and self.place.unified_memory:
             # memory.peak came with Linux 5.19; before, the highest of our own readings must do.
-            reading = _number(self.place.unified / "memory.peak") or self.memory_in_use()
+            # It goes on after forget(): only the newest kernels can set it back.
+            counted = 0 if self._begun_anew else _number(self.place.unified / "memory.peak")
+            reading = counted or self.memory_in_use()
             self._peak = max(self._peak, reading)
         return self._peak
 
@@ -112,12 +116,21 @@ class Group:
             return _number(self.place.unified / "memory.current")
         return 0
 
-    def out_of_memory_kills(self) -> int:
-        """How often the kernel ended a process of this group for want of memory."""
+    def forget(self) -> None:
+        """Begin the account of memory anew."""
+        self._peak = 0
+        self._begun_anew = True
+        self._kills_before += self.out_of_memory_kills()
         if self.place.memory is not None:
-            return _named_number(self.place.memory / "memory.oom_control", "oom_kill")
+            with contextlib.suppress(OSError):
+                (self.place.memory / "memory.max_usage_in_bytes").write_text("0")
+
+    def out_of_memory_kills(self) -> int:
+        """How often the kernel ended a process of this group for want of memory, since it was last forgotten."""
+        if self.place.memory is not None:
+            return _named_number(self.place.memory / "memory.oom_control", "oom_kill") - self._kills_before
         if self.place.unified is not None and self.place.unified_memory:
-            return _named_number(self.place.unified / "memory.events", "oom_kill")
+            return _named_number(self.place.unified / "memory.events", "oom_kill") - self._kills_before
         return 0
 
     def kill(self) -> None:

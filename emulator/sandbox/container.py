@@ -6,8 +6,11 @@ frozen and before it is ended (:mod:`emulator.sandbox.container_network`).
 The code is mounted read-only at ``/var/task``, the root is read-only, only ``/tmp`` can be written; a user
 without rights or capabilities; memory, CPU and process limits as on Lambda.
 
-The output of the container does not take the engine's way, which lags by milliseconds, but a named pipe that is
-mounted into it: what a function printed before it answered is here before its answer is.
+The first process of a container is a shell that starts the runtime when it is told to and tells how it ended. So the
+container outlives its runtime, as an environment on Lambda does: after a reset `/tmp` is as it was. (A first process
+is also deaf to its own signals, which the runtime on Lambda is not.) Commands, ends and output go through named pipes
+that are mounted into it; the engine's way lags by milliseconds, while what a function printed before it answered is
+here before its answer is.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -42,7 +46,7 @@ from emulator.sandbox.images import ChosenImage, choose_image
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import peak_of_processes
 from emulator.sandbox.network import Cut, NoCut
-from emulator.sandbox.output import OutputPipe
+from emulator.sandbox.pipes import Pipes
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.warden import Warden
 
@@ -51,10 +55,14 @@ __all__ = ["ContainerProvider", "ContainerSandbox"]
 _MIB = 2**20
 _USER = "993:990"  # [X] sbx_user1051
 _MEMORY_OF_ONE_CPU = 1769  # MiB [D]
+_PATIENCE = 10.0  # seconds
 _PROCESSES = 1024  # [D] gettingstarted-limits
-_OUTPUT = "/run/lambda-freezer-output"
-# Not exec: the first process of a container is deaf to its own signals, which the runtime on Lambda is not.
-_REDIRECT = f'"$@" >{_OUTPUT} 2>&1; exit $?'
+_PIPES = "/run/lambda-freezer"
+_SCRIPT = (
+    # In a shell of its own: what the first one has to say of a killed runtime is not the function's output.
+    f"exec 2>/dev/null 3<{_PIPES}/start 4>{_PIPES}/ended; "
+    f'while read -r _ <&3; do (exec "$@" >{_PIPES}/output 2>&1 3<&- 4>&-); echo $? >&4; done'
+)
 
 
 class ContainerProvider:
@@ -222,9 +230,11 @@ class ContainerSandbox:
         self._container = ""
         self._group = Group(Place(), own=False)
         self._freezer: Freezer | None = None
-        self._output: OutputPipe | None = None
+        self._pipes: Pipes | None = None
+        self._runtime_ended = asyncio.Event()
+        self._is_reset = False
+        self._has_ended = False
         self._folder: Path | None = None
-        self._background: list[asyncio.Task[None]] = []
         self._peak = 0
 
     @property
@@ -237,11 +247,12 @@ class ContainerSandbox:
             image = await self._provider.image(self._spec.function)
             folder = self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             self._provider.warden.keep(self._spec.environment_id, folders=[folder])
-            self._open_output(folder / "output")
+            pipes = self._pipes = Pipes(folder / "pipes", on_output=self._on_output, on_ended=self._ended)
             # Known by its name before it exists, so that a cancelled start leaves nothing behind.
             self._container = self._engine.new_name()
-            await self._create(image, folder / "output")
+            await self._create(image, pipes.folder)
             self._engine.on_exit(self._container, self._exited)
+            pipes.start()  # it waits in the pipe for the shell to come
             await self._engine.start(self._container)
             details = await self._engine.details(self._container)
         except OSError as error:
@@ -256,6 +267,44 @@ class ContainerSandbox:
         self._freezer = self._provider.make_freezer(self._container, self._group)
         self.view = SandboxView("container", details.id[:12], details.pid, self.view.address)
 
+    async def reset(self) -> None:
+        self._check_it_lives()
+        self._is_reset = True
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._kill_runtime()
+        except TimeoutError as error:
+            raise SandboxError("the processes of a container do not end") from error
+        finally:
+            self._is_reset = False
+        self._peak = 0
+        self._group.forget()
+
+    def start_runtime(self) -> None:
+        assert self._pipes is not None, "a runtime is started in a container that runs"
+        self._check_it_lives()
+        self._runtime_ended.clear()
+        self.started_at = time.time()
+        self._pipes.start()
+
+    def _check_it_lives(self) -> None:
+        if self._has_ended:
+            raise SandboxError("the container has ended")
+
+    async def _kill_runtime(self) -> None:
+        """SIGKILL for everything but the shell; once more for what was being born meanwhile."""
+        while True:
+            pids = [pid for pid in self.process_ids() if pid != self.view.pid]
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if not self._group.folders():
+                # They cannot be seen from here. From inside, -1 is everything but the first process and oneself.
+                await self._engine.run_inside(self._container, ["/bin/sh", "-c", "kill -KILL -1"], user=_USER)
+            if self._runtime_ended.is_set() and not pids:
+                return
+            await asyncio.sleep(0.002)  # the kernel gives no sign when the last of them has gone
+
     def initialized(self) -> None:
         self.peak_memory()  # a container that crashes takes its figures along
         # [X] Init has more CPU than the memory setting gives; the share applies to invocations.
@@ -264,8 +313,8 @@ class ContainerSandbox:
             self._provider.spawn(self._limit_cpu_by_engine(share))
 
     def drain_output(self) -> None:
-        if self._output is not None:
-            self._output.drain()
+        if self._pipes is not None:
+            self._pipes.output.drain()
 
     def peak_memory(self) -> int:
         self._peak = max(self._peak, self._group.peak_memory(), peak_of_processes(self.process_ids()))
@@ -298,24 +347,18 @@ class ContainerSandbox:
             await self._engine.remove(self._container)
         if self._freezer is not None:
             self._freezer.close()
-        if self._output is not None:
-            self._output.close()
+        if self._pipes is not None:
+            self._pipes.close()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         self._provider.warden.drop(self._spec.environment_id)
 
-    def _open_output(self, path: Path) -> None:
-        os.mkfifo(path)
-        path.chmod(0o622)  # the container's user has no rights of ours
-        # Non-blocking, or opening would wait for a writer that comes with the container.
-        self._output = OutputPipe(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), self._on_output)
-
-    async def _create(self, image: ChosenImage, output: Path) -> None:
+    async def _create(self, image: ChosenImage, pipes: Path) -> None:
         function = self._spec.function
         await self._engine.create(
             image.name,
             name=self._container,
-            entrypoint=["/bin/sh", "-c", _REDIRECT, "lambda", *image.details.entrypoint],
+            entrypoint=["/bin/sh", "-c", _SCRIPT, "lambda", *image.details.entrypoint],
             command=[function.handler],
             environment={
                 **self._spec.variables,
@@ -326,15 +369,15 @@ class ContainerSandbox:
             network=self._provider.network.control,
             address=self._addresses.control,
             hosts=self._provider.hosts,
-            host=self._host_settings(function, output),
+            host=self._host_settings(function, pipes),
         )
         await self._engine.connect(self._provider.network.vpc, self._container, self._addresses.vpc)
 
-    def _host_settings(self, function: Function, output: Path) -> dict[str, Any]:
+    def _host_settings(self, function: Function, pipes: Path) -> dict[str, Any]:
         return {
             "binds": {
                 str(function.code): {"bind": "/var/task", "mode": "ro"},
-                str(output): {"bind": _OUTPUT, "mode": "rw"},
+                str(pipes): {"bind": _PIPES, "mode": "rw"},
             },
             # DIFFERS: on AWS /tmp is a disk; here its content counts as memory of the function.
             "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={function.ephemeral_storage}m"},  # noqa: S108
@@ -353,14 +396,24 @@ class ContainerSandbox:
         with contextlib.suppress(EngineError):
             await self._engine.limit_cpu(self._container, share)
 
+    def _ended(self, code: int) -> None:
+        """The runtime has ended, and the shell says how."""
+        self.drain_output()
+        self._runtime_ended.set()
+        if not self._is_reset:
+            out_of_memory = self._group.out_of_memory_kills() > 0
+            self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
+
     def _exited(self, code: int) -> None:
+        """The whole container has ended, which nobody here has asked for."""
+        self._has_ended = True
+        self._runtime_ended.set()
         self._provider.spawn(self._report_exit(code))
 
     async def _report_exit(self, code: int) -> None:
-        out_of_memory = self._group.out_of_memory_kills() > 0
-        if not out_of_memory:
-            with contextlib.suppress(EngineError):
-                out_of_memory = (await self._engine.details(self._container)).out_of_memory
+        out_of_memory = False
+        with contextlib.suppress(EngineError):
+            out_of_memory = (await self._engine.details(self._container)).out_of_memory
         self.drain_output()
         self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
 

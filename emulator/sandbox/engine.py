@@ -278,11 +278,11 @@ class Engine:
             lambda client: client.update_container(container, cpu_quota=quota, cpu_period=100_000),
         )
 
-    async def run_inside(self, container: str, command: Sequence[str]) -> str:
+    async def run_inside(self, container: str, command: Sequence[str], *, user: str = "root") -> str:
         """Run a command in a running container; what it printed."""
 
         def run(client: docker.APIClient) -> str:
-            made = client.exec_create(container, list(command), user="root")
+            made = client.exec_create(container, list(command), user=user)
             return bytes(client.exec_start(made["Id"])).decode("utf-8", "replace")
 
         return await self._call("run a command in a container", run)

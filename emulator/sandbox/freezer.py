@@ -238,15 +238,18 @@ class SignalFreezer:
         self._signal_group(signal.SIGCONT)
 
     def close(self) -> None:
+        """From now on it signals nobody: the number of a process that has ended may be another's one day."""
         self._stopped.clear()
+        self._pid = 0
 
     def is_frozen(self) -> bool:
         """Stopped, or dead and not yet reaped: in neither state can a process run."""
         return all(state in "TtZX" for pid in [self._pid, *descendants(self._pid)] for state in _states(pid))
 
     def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._pid, number)
+        if self._pid:  # or it is closed, and 0 would be ourselves
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pid, number)
 
     def _others(self) -> set[int]:
         """Descendants outside the process group of the environment."""

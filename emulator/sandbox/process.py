@@ -164,9 +164,29 @@ class ProcessSandbox:
     async def start(self) -> None:
         try:
             self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
-            self._start_process(self._folder)
+            (self._folder / "tmp").mkdir()
+            self._group = self._provider.make_group(self._spec.environment_id)
+            if self._group is not None:
+                self._group.limit_memory(self._spec.function.memory * _MIB)
+            self.start_runtime()
         except OSError as error:
             await self.stop()
+            raise SandboxError(f"the process could not be prepared: {error}") from error
+
+    async def reset(self) -> None:
+        await self._end_processes()
+        if isinstance(self._freezer, SignalFreezer):  # it knows its processes by number
+            self._freezer.close()
+        self._keep_with_warden(pid=0)
+        self._memory_peak = 0
+        if self._group is not None:
+            self._group.forget()
+
+    def start_runtime(self) -> None:
+        assert self._folder is not None, "a runtime is started in surroundings that were made"
+        try:
+            self._start_process(self._folder)
+        except OSError as error:
             raise SandboxError(f"the runtime's process could not be started: {error}") from error
 
     def initialized(self) -> None:
@@ -206,14 +226,9 @@ class ProcessSandbox:
         return inode is not None and holder_of_socket(inode, self.process_ids()) is not None
 
     async def stop(self) -> None:
-        if self._process is not None:
-            self._kill()
-            async with asyncio.timeout(10):
-                await self._ended.wait()
-            if self._freezer is not None:
-                self._freezer.close()
-        if self._output is not None:
-            self._output.close()
+        await self._end_processes()
+        if self._freezer is not None:
+            self._freezer.close()
         if self._group is not None:
             await asyncio.to_thread(self._group.remove)
             self._group = None
@@ -221,20 +236,28 @@ class ProcessSandbox:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         self._provider.warden.drop(self._spec.environment_id)
 
+    async def _end_processes(self) -> None:
+        if self._process is not None:
+            self._kill()
+            try:
+                async with asyncio.timeout(10):
+                    await self._ended.wait()
+            except TimeoutError as error:
+                raise SandboxError(f"process {self._process.pid} does not end") from error
+            self._process = None  # its number may be another's by the time of the next end
+        if self._output is not None:
+            self._output.close()
+
     def _start_process(self, folder: Path) -> None:
-        temporary = folder / "tmp"
-        temporary.mkdir()
-        self._group = self._provider.make_group(self._spec.environment_id)
-        if self._group is not None:
-            self._group.limit_memory(self._spec.function.memory * _MIB)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         self._output = OutputPipe(reading, self._on_output)
         self.started_at = time.time()
+        self._ended.clear()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "awslambdaric", self._spec.function.handler],
                 cwd=self._spec.function.code,
-                env=self._variables(temporary),
+                env=self._variables(folder / "tmp"),
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
@@ -247,14 +270,18 @@ class ProcessSandbox:
         asyncio.get_running_loop().add_reader(self._pidfd, self._exited)
         if self._group is not None:
             self._group.add(pid)
+        self._keep_with_warden(pid)
+        if self._freezer is None or isinstance(self._freezer, SignalFreezer):
+            self._freezer = self._provider.make_freezer(pid, self._group)
+        self.view = SandboxView("process", str(pid), pid, self.view.address)
+
+    def _keep_with_warden(self, pid: int) -> None:
         self._provider.warden.keep(
             self._spec.environment_id,
             pid=pid,
             groups=self._group.folders() if self._group is not None else (),
-            folders=[folder],
+            folders=[self._folder] if self._folder is not None else (),
         )
-        self._freezer = self._provider.make_freezer(pid, self._group)
-        self.view = SandboxView("process", str(pid), pid, self.view.address)
 
     def _variables(self, temporary: Path) -> dict[str, str]:
         code = str(self._spec.function.code)

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from emulator.clock import FakeClock
+from emulator.errors import SandboxError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
 from emulator.runtime_api.runtime import InvocationEvent, Reply, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
-from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox
+from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, OnExit, OnOutput, SandboxSpec
 from emulator.surroundings import BeforeEnd, Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 
-__all__ = ["PlayedRuntime", "Stage", "Watched", "settle"]
+__all__ = ["Broken", "PlayedRuntime", "SlowReset", "Stage", "Watched", "settle"]
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 
@@ -26,6 +27,35 @@ async def settle() -> None:
     """As many rounds of the loop as anything needs that waits for nothing outside."""
     for _ in range(12):
         await asyncio.sleep(0)
+
+
+class SlowReset(FakeSandbox):
+    """A sandbox whose reset takes until it is let through."""
+
+    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
+        super().__init__(spec, address, on_output, on_exit)
+        self.gate = asyncio.Event()
+
+    async def reset(self) -> None:
+        await self.gate.wait()
+        await super().reset()
+
+
+class Broken(FakeSandbox):
+    """A sandbox whose processes do not end, or that can start none any more."""
+
+    fail_reset_with: SandboxError | None = None
+    fail_runtime_with: SandboxError | None = None
+
+    async def reset(self) -> None:
+        if self.fail_reset_with is not None:
+            raise self.fail_reset_with
+        await super().reset()
+
+    def start_runtime(self) -> None:
+        if self.fail_runtime_with is not None:
+            raise self.fail_runtime_with
+        super().start_runtime()
 
 
 class Watched:
@@ -58,7 +88,7 @@ class Watched:
 
 
 class PlayedRuntime:
-    """The runtime of one environment: it calls when the test says so."""
+    """One generation of an environment's runtime: it calls when the test says so."""
 
     def __init__(self, session: RuntimeSession, sandbox: FakeSandbox) -> None:
         self.session, self.sandbox = session, sandbox
@@ -125,7 +155,10 @@ class Stage:
         return Watched(next(self._numbers), payload, asynchronous=asynchronous)
 
     def runtime(self, index: int = -1) -> PlayedRuntime:
-        """The runtime in one of the sandboxes, found as a connection finds it; by default in the newest."""
+        """The runtime in one of the sandboxes, found as a connection finds it; by default in the newest.
+
+        After a reset there is another one, with a session of its own.
+        """
         sandbox = self.provider.sandboxes[index]
         session = self.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
         assert session is not None, "its environment is not served by the Runtime API"
@@ -141,6 +174,11 @@ class Stage:
     def reason(self, kind: str) -> str:
         """The reason of the last event of this kind."""
         return [event.reason for event in self.events() if event.kind == kind][-1]
+
+    @property
+    def working(self) -> int:
+        """How many pieces of work of the environments have not ended."""
+        return len(self._tasks)
 
     async def settle(self) -> None:
         """Let everything happen that can; what failed in a task fails the test."""

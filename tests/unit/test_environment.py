@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +16,25 @@ from emulator.model import Answer, EnvironmentId, Reclaim
 from emulator.sandbox.base import FakeSandbox, OnExit, OnOutput, SandboxSpec
 from emulator.sandbox.freezer import Done, FakeFreezer
 from tests.support import in_loop, skip_time
-from tests.unit.stage import ARN, PlayedRuntime, Stage, Watched
+from tests.unit.stage import ARN, Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 ID = "60cefc4c4d174d898e4dbb301f9f10ef"
+
+
+def timed_out(request_id: str) -> Answer:
+    """What the client of an invocation of more than three seconds gets."""
+    return Answer(
+        b'{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: '
+        + request_id.encode()
+        + b' Error: Task timed out after 3.00 seconds"}',
+        "Unhandled",
+        "Sandbox.Timedout",
+    )
+
+
+def without_figures(logs: str) -> str:
+    """Log lines with an N for every span of time."""
+    return re.sub(r"\d+(\.\d+)? ms", "N ms", logs)
 
 
 class Recorder:
@@ -67,6 +85,21 @@ class Play:
         runtime.serve()
         assert self.state == "idle"
         return runtime
+
+    async def reset(self) -> None:
+        """The first event has crashed the runtime and the environment is parked without one."""
+        runtime, _ = await self.invoking()
+        runtime.die(1)
+        await self.stage.settle()
+        assert self.state == "idle"
+
+    async def in_init_again(self) -> tuple[PlayedRuntime, Watched]:
+        """After a reset, the second event has come and the new runtime is in init."""
+        await self.reset()
+        watched = self.invoke()
+        await self.stage.settle()
+        assert self.state == "init"
+        return self.stage.runtime(), watched
 
     async def frozen(self) -> PlayedRuntime:
         """One event has been served and the environment is frozen."""
@@ -171,7 +204,7 @@ async def test_each_invocation_has_its_own_lines_in_the_order_of_lambda() -> Non
     runtime.serve()
     second = play.invoke()
     runtime.serve()
-    assert re.sub(r"\d+(\.\d+)? ms", "N ms", first.logs) == (
+    assert without_figures(first.logs) == (
         f"INIT_START Runtime Version: {play.stage.function.runtime.replace('python', 'python:')}.emulated\t\n"
         "START RequestId: request-1 Version: $LATEST\n"
         "in the handler\n"
@@ -344,6 +377,10 @@ class Diary(FakeSandbox):
         super().__init__(spec, address, on_output, on_exit)
         self.freezer.calls = self.cut.calls = self.calls
 
+    async def reset(self) -> None:
+        self.calls.append("reset")
+        await super().reset()
+
     async def stop(self) -> None:
         self.calls.append("stop")
         await super().stop()
@@ -495,52 +532,54 @@ async def test_a_silent_end_keeps_the_span_of_quiet_too() -> None:
 
 @in_loop
 async def test_after_a_failure_the_kernel_closes_what_was_open() -> None:
-    """A crash is heard at once; nothing is frozen, cut or held."""
+    """A crash is heard at once; nothing is frozen, cut or held, and the surroundings stay."""
     play = keeping_a_diary()
     runtime, _ = await play.invoking()
     runtime.die(1)
     await play.stage.settle()
-    assert play.sandbox.calls == ["stop"]
+    assert play.sandbox.calls == ["reset"]
+    play.environment.freeze()
+    await play.stage.settle()
+    play.invoke()
+    assert play.sandbox.calls == ["reset", "freeze", "off", "on", "thaw"]
 
 
 # -- failures --------------------------------------------------------------------------------------------------
 
 
 @in_loop
-async def test_an_invocation_that_takes_too_long_is_answered_and_ends_the_environment() -> None:
-    """The recorded text for the client, exactly the timeout in the report, and nothing left."""
+async def test_an_invocation_that_takes_too_long_is_answered_and_resets_the_environment() -> None:
+    """The recorded text for the client, exactly the timeout in the report, and the surroundings stay."""
     play = Play()
     _, watched = await play.invoking()
     skip_time(3.0)
     await play.stage.settle()
-    assert watched.outcome.answer == Answer(
-        b'{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: request-1 '
-        b'Error: Task timed out after 3.00 seconds"}',
-        "Unhandled",
-        "Sandbox.Timedout",
-    )
+    assert watched.outcome.answer == timed_out("request-1")
     assert watched.heard == ["answer", "report"]
     assert watched.outcome.report is not None
     assert watched.outcome.report.status == "timeout"
     assert watched.outcome.report.duration_ms == 3000.0
     assert watched.logs.endswith("\tStatus: timeout\t\n")
-    assert play.state == "gone"
-    assert play.sandbox.stopped
-    assert play.stage.reason("environment.shutting-down") == "the invocation took longer than 3 s"
+    assert play.state == "idle"
+    assert (play.sandbox.resets, play.sandbox.stopped) == (1, False)
+    assert play.owner.told == ["parked"]
+    assert play.stage.reason("environment.resetting") == "the invocation took longer than 3 s"
 
 
 @in_loop
 async def test_a_timeout_after_the_response_is_not_told_to_the_client() -> None:
-    """The answer stands; the environment ends all the same."""
+    """The answer stands; the environment is reset all the same."""
     play = Play()
     runtime, watched = await play.invoking()
     runtime.respond(b"1")
     skip_time(3.0)
     await play.stage.settle()
     assert watched.outcome.answer == Answer(b"1")
+    assert watched.heard == ["answer", "report"]
     assert watched.outcome.report is not None
     assert watched.outcome.report.status == "timeout"
-    assert play.state == "gone"
+    assert play.state == "idle"
+    assert play.sandbox.resets == 1
 
 
 @in_loop
@@ -586,8 +625,9 @@ def test_a_runtime_that_dies_while_it_serves_is_told_in_the_recorded_words(
             "Runtime.ExitError",
         )
         assert "\tStatus: error\tError Type: Runtime.ExitError" in watched.logs
-        assert play.stage.reason("environment.shutting-down") == reason
-        assert play.state == "gone"
+        assert play.stage.reason("environment.resetting") == reason
+        assert play.state == "idle"
+        assert (play.sandbox.resets, play.sandbox.stopped) == (1, False)
 
     play_it()
 
@@ -602,7 +642,8 @@ async def test_a_runtime_that_was_killed_for_its_memory_says_so() -> None:
     assert watched.outcome.answer is not None
     assert watched.outcome.answer.error_type == "Runtime.OutOfMemory"
     assert "\tStatus: error\tError Type: Runtime.OutOfMemory" in watched.logs
-    assert play.stage.reason("environment.shutting-down") == "out of memory"
+    assert play.stage.reason("environment.resetting") == "out of memory"
+    assert play.sandbox.resets == 1
 
 
 @in_loop
@@ -630,71 +671,563 @@ async def test_a_runtime_that_dies_while_nobody_waits_ends_its_environment() -> 
     assert play.owner.told == ["parked", "gone"]
 
 
-@in_loop
-async def test_a_failed_init_is_answered_with_what_the_runtime_reported() -> None:
-    """Body untouched, INIT_REPORT before START, and the environment goes."""
-    play = Play()
-    runtime, watched = await play.start()
-    play.sandbox.pending_output = b"[ERROR] Runtime.ImportModuleError\n"
-    runtime.session.init_error(b'{"errorMessage":"no","requestId":""}', "Runtime.ImportModuleError")
-    await play.stage.settle()
-    assert watched.outcome.answer == Answer(
-        b'{"errorMessage":"no","requestId":""}', "Unhandled", "Runtime.ImportModuleError"
-    )
-    assert [line.split(" ")[0] for line in watched.logs.splitlines()] == [
-        "INIT_START",
-        "[ERROR]",
-        "INIT_REPORT",
-        "START",
-        "END",
-        "REPORT",
-    ]
-    assert "\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n" in watched.logs
-    assert play.state == "gone"
-    assert runtime.events == []
+# -- a failing init --------------------------------------------------------------------------------------------
+
+IMPORT_ERROR = b'{"errorMessage":"no","requestId":""}'
+INIT_START = f"INIT_START Runtime Version: python:3.{sys.version_info.minor}.emulated\t\n"
+FIGURES = "Duration: N ms\tBilled Duration: N ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB"
+
+
+def fail_init(runtime: PlayedRuntime, way: str) -> None:
+    """Let an init come to nothing; ``timeout`` is that of the invocation."""
+    match way:
+        case "error":
+            runtime.session.init_error(IMPORT_ERROR, "Runtime.ImportModuleError")
+        case "exit":
+            runtime.die(3)
+        case "exit behind next":
+            runtime.park()
+            runtime.die(3)
+        case "signal":
+            runtime.die(signal=9)
+        case "out of memory":
+            runtime.die(signal=9, out_of_memory=True)
+        case "timeout":
+            skip_time(3.0)
+
+
+def exit_answer(request_id: str, reason: str, error_type: str = "Runtime.ExitError") -> Answer:
+    body = f'{{"errorType":"{error_type}","errorMessage":"RequestId: {request_id} Error: {reason}"}}'
+    return Answer(body.encode(), "Unhandled", error_type)
+
+
+# how -> the client's answer to request N, the status in both lines, the reason on the timeline
+FAILED_INITS: dict[str, tuple[Callable[[str], Answer], str, str]] = {
+    "error": (
+        lambda _request: Answer(IMPORT_ERROR, "Unhandled", "Runtime.ImportModuleError"),
+        "Status: error\tError Type: Runtime.ImportModuleError",
+        "init failed: Runtime.ImportModuleError",
+    ),
+    "exit": (
+        lambda request: exit_answer(request, "Runtime exited with error: exit status 3"),
+        "Status: error\tError Type: Runtime.ExitError",
+        "Runtime exited with error: exit status 3",
+    ),
+    "exit behind next": (
+        lambda request: exit_answer(request, "Runtime exited with error: exit status 3"),
+        "Status: error\tError Type: Runtime.ExitError",
+        "Runtime exited with error: exit status 3",
+    ),
+    "signal": (
+        lambda request: exit_answer(request, "Runtime exited with error: signal: killed"),
+        "Status: error\tError Type: Runtime.ExitError",
+        "Runtime exited with error: signal: killed",
+    ),
+    "out of memory": (
+        lambda request: exit_answer(request, "Runtime exited with error: signal: killed", "Runtime.OutOfMemory"),
+        "Status: error\tError Type: Runtime.OutOfMemory",
+        "out of memory",
+    ),
+    "timeout": (timed_out, "Status: timeout", "init took longer than 3 s"),
+}
+
+
+@pytest.mark.parametrize("way", FAILED_INITS)
+def test_a_failing_init_is_tried_twice_and_then_answered(way: str) -> None:
+    """One line in the log for each try, START behind both; the client gets the second failure; the place stays."""
+
+    @in_loop
+    async def play_it() -> None:
+        answer, status, reason = FAILED_INITS[way]
+        figures = FIGURES.replace("36 MB", "128 MB") if way == "out of memory" else FIGURES
+        play = Play()
+        first, watched = await play.start()
+        play.sandbox.pending_output = b"the module runs\n"
+        first.session.init_error(b'{"errorMessage":"the first"}', "Runtime.ImportModuleError")
+        await play.stage.settle()
+        assert play.state == "init"
+        assert watched.heard == []
+        second = play.stage.runtime()
+        assert second.session is not first.session
+        play.sandbox.pending_output = b"the module runs again\n"
+        fail_init(second, way)
+        await play.stage.settle()
+        assert watched.heard == ["answer", "report"]
+        assert watched.outcome.answer == answer("request-1")
+        assert without_figures(watched.logs) == (
+            f"{INIT_START}"
+            "the module runs\n"
+            "INIT_REPORT Init Duration: N ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError\n"
+            "the module runs again\n"
+            f"INIT_REPORT Init Duration: N ms\tPhase: invoke\t{status}\n"
+            "START RequestId: request-1 Version: $LATEST\n"
+            "END RequestId: request-1\n"
+            f"REPORT RequestId: request-1\t{figures}\t{status}\t\n"
+        )
+        assert watched.outcome.report is not None
+        assert watched.outcome.report.cold_start
+        assert watched.outcome.report.init_ms is None
+        assert play.environment.invocations == 1
+        assert play.stage.kinds(ID) == [
+            "environment.starting",
+            "environment.init",
+            "environment.resetting",
+            "environment.idle",
+            "environment.init",
+            "invocation.finished",
+            "environment.resetting",
+            "environment.idle",
+        ]
+        assert play.stage.reason("environment.resetting") == reason
+        assert (play.sandbox.resets, play.sandbox.runtime_starts, play.sandbox.stopped) == (2, 1, False)
+        assert play.owner.told == ["parked"]
+        assert first.events == second.events == []
+
+    play_it()
+
+
+@pytest.mark.parametrize("way", FAILED_INITS)
+def test_an_init_that_works_at_the_second_try_serves_the_first_event(way: str) -> None:
+    """It costs time and one line in the log; there is no duration of an init, for it was part of the invocation."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play()
+        runtime, watched = await play.start()
+        if way == "timeout":
+            skip_time(7.0)  # in this phase it is init's own limit that counts, ten seconds
+            await play.stage.settle()
+            assert play.state == "init"
+            assert play.sandbox.resets == 0
+        fail_init(runtime, way)
+        await play.stage.settle()
+        assert (play.sandbox.resets, play.sandbox.runtime_starts) == (1, 1)
+        fresh = play.stage.runtime()
+        fresh.park()
+        await play.stage.settle()
+        fresh.serve(b"1")
+        assert watched.outcome.answer == Answer(b"1")
+        assert watched.heard == ["answer", "report"]
+        assert without_figures(watched.logs) == (
+            f"{INIT_START}"
+            f"INIT_REPORT Init Duration: N ms\tPhase: init\t{FAILED_INITS[way][1]}\n"
+            "START RequestId: request-1 Version: $LATEST\n"
+            "END RequestId: request-1\n"
+            f"REPORT RequestId: request-1\t{FIGURES}\t\n"
+        )
+        report = watched.outcome.report
+        assert report is not None
+        assert (report.cold_start, report.init_ms, report.status) == (True, None, None)
+        assert runtime.events == []
+        assert play.state == "idle"
+
+    play_it()
 
 
 @in_loop
-async def test_an_init_that_takes_longer_than_ten_seconds_is_a_timeout() -> None:
-    """INIT_REPORT says so, the client gets an answer, and the sandbox is removed."""
+async def test_an_init_is_cut_at_ten_seconds_and_not_before() -> None:
+    """Whatever the function's timeout is; then it has that for its second try."""
     play = Play()
     _, watched = await play.start()
     skip_time(9.5)
     await play.stage.settle()
-    assert watched.heard == []
+    assert play.sandbox.resets == 0
     skip_time(0.6)
     await play.stage.settle()
-    assert watched.outcome.answer is not None
-    assert watched.outcome.answer.error_type == "Sandbox.Timedout"
-    assert "\tPhase: init\tStatus: timeout\n" in watched.logs
-    assert play.state == "gone"
-    assert play.sandbox.stopped
+    assert (play.sandbox.resets, play.state) == (1, "init")
+    skip_time(2.9)
+    await play.stage.settle()
+    assert watched.heard == []
+    skip_time(0.2)
+    await play.stage.settle()
+    assert watched.outcome.answer == timed_out("request-1")
+    assert play.stage.reason("environment.resetting") == "init took longer than 3 s"
+    assert play.state == "idle"
 
 
 @in_loop
-async def test_a_runtime_that_dies_in_init_is_answered_like_any_exit() -> None:
-    """``sys.exit`` at module level, or a missing interpreter."""
+async def test_the_first_failure_of_an_init_is_the_one_that_counts() -> None:
+    """A runtime reports its error and exits, in one round of the loop."""
     play = Play()
     runtime, watched = await play.start()
-    runtime.die(127)
+    fail_init(runtime, "error")
     await play.stage.settle()
-    assert watched.outcome.answer is not None
-    assert watched.outcome.answer.payload.endswith(b'Error: Runtime exited with error: exit status 127"}')
-    assert play.state == "gone"
+    runtime = play.stage.runtime()
+    fail_init(runtime, "error")
+    runtime.die(1)
+    await play.stage.settle()
+    assert watched.outcome.answer == Answer(IMPORT_ERROR, "Unhandled", "Runtime.ImportModuleError")
+    assert watched.logs.count("Error Type: Runtime.ImportModuleError") == 3
+
+
+# -- reset -----------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_after_a_reset_everything_is_as_it_was_but_the_processes() -> None:
+    """The same sandbox with its /tmp, address and log stream; a new runtime with a session of its own."""
+    play = Play()
+    before = (play.sandbox, play.environment.log_stream, play.environment.address)
+    old, crashed = await play.invoking()
+    old.die(1)
+    await play.stage.settle()
+    assert play.stage.runtime_api.find((play.environment.address, 1), ("127.0.0.1", 2)) is None
+    assert (play.sandbox.resets, play.sandbox.runtime_starts) == (1, 0)
+    seen = play.stage.timeline.last_seq
+    watched = play.invoke()
+    await play.stage.settle()
+    assert play.sandbox.runtime_starts == 1
+    new = play.stage.runtime()
+    assert new.session is not old.session
+    new.park()
+    await play.stage.settle()
+    new.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+    assert (len(old.events), len(new.events)) == (1, 1)
+    assert len(play.stage.provider.sandboxes) == 1
+    assert (play.stage.provider.sandboxes[0], play.environment.log_stream, play.environment.address) == before
+    assert crashed.outcome.report is not None
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.log_stream == crashed.outcome.report.log_stream
+    assert [event.kind for event in play.stage.timeline.since(seen)] == [
+        "environment.init",
+        "environment.idle",
+        "environment.invoking",
+        "invocation.answered",
+        "invocation.finished",
+        "environment.idle",
+    ]
+    assert play.owner.told == ["parked", "parked"]
+
+
+@in_loop
+async def test_an_init_inside_an_invocation_is_not_told_in_the_log() -> None:
+    """No INIT_START, no Init Duration, no cold start; what the module prints stands before START."""
+    play = Play()
+    runtime, watched = await play.in_init_again()
+    play.sandbox.on_output(b"the module runs\n")
+    runtime.park()
+    await play.stage.settle()
+    runtime.serve()
+    assert without_figures(watched.logs) == (
+        "the module runs\n"
+        "START RequestId: request-2 Version: $LATEST\n"
+        "END RequestId: request-2\n"
+        f"REPORT RequestId: request-2\t{FIGURES}\t\n"
+    )
+    report = watched.outcome.report
+    assert report is not None
+    assert (report.cold_start, report.init_ms, report.status) == (False, None, None)
+    assert play.environment.invocations == 2
+
+
+@in_loop
+async def test_the_client_is_answered_while_the_reset_still_runs() -> None:
+    """Answer and report at once; the owner gets the environment back when nothing of the old runtime is left."""
+    play = Play(Stage(sandbox_class=SlowReset))
+    runtime, watched = await play.invoking()
+    runtime.die(1)
+    assert watched.heard == ["answer", "report"]
+    assert play.state == "resetting"
+    await play.stage.settle()
+    view = play.environment.view(connections=None)
+    assert (view.state, view.idle_seconds) == ("resetting", 0.0)
+    assert play.owner.told == []
+    play.stage.clock.fast_forward(2.0)
+    assert isinstance(play.sandbox, SlowReset)
+    play.sandbox.gate.set()
+    await play.stage.settle()
+    assert play.state == "idle"
+    assert play.owner.told == ["parked"]
+    assert play.environment.idle_since == play.stage.clock.monotonic()
+    assert play.stage.kinds(ID)[-4:] == [
+        "environment.invoking",
+        "invocation.finished",
+        "environment.resetting",
+        "environment.idle",
+    ]
+
+
+@in_loop
+async def test_what_the_old_runtime_says_during_a_reset_is_not_heard() -> None:
+    """Its answer comes too late, its ``next`` parks nothing, its exit is the reset's own doing."""
+    play = Play(Stage(sandbox_class=SlowReset))
+    runtime, watched = await play.invoking()
+    skip_time(3.0)
+    await play.stage.settle()
+    assert play.state == "resetting"
+    runtime.respond(b"too late")
+    runtime.park()
+    runtime.die(signal=9)
+    assert isinstance(play.sandbox, SlowReset)
+    play.sandbox.gate.set()
+    await play.stage.settle()
+    assert watched.outcome.answer == timed_out("request-1")
+    assert watched.heard == ["answer", "report"]
+    assert play.state == "idle"
+    assert play.owner.told == ["parked"]
+
+
+@pytest.mark.parametrize("state", ["idle", "freezing", "frozen", "thawing"])
+def test_a_late_word_of_the_old_exit_ends_nothing(state: str) -> None:
+    """There is no runtime that could die, so it can only be the old one's."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play()
+        runtime, _ = await play.invoking()
+        runtime.die(1)
+        await play.stage.settle()
+        freezer = play.sandbox.freezer
+        if state != "idle":
+            freezer.slow = state == "freezing"
+            play.environment.freeze()
+        if state == "thawing":
+            freezer.slow = True
+            play.invoke()
+        assert play.state == state
+        runtime.die(signal=9)
+        assert play.state == state
+        freezer.confirm()
+        freezer.slow = False
+        if state != "thawing":
+            play.invoke()
+        await play.stage.settle()
+        assert play.state == "init"
+        fresh = play.stage.runtime()
+        fresh.park()
+        await play.stage.settle()
+        assert [event.request_id for event in fresh.events] == ["request-2"]
+
+    play_it()
+
+
+@in_loop
+async def test_a_frozen_environment_is_thawed_before_its_init() -> None:
+    """Network, processes, runtime, in this order."""
+    play = keeping_a_diary()
+    await play.reset()
+    play.environment.freeze()
+    await play.stage.settle()
+    play.sandbox.freezer.slow = True
+    watched = play.invoke()
+    await play.stage.settle()
+    assert (play.state, play.sandbox.runtime_starts) == ("thawing", 0)
+    play.sandbox.freezer.confirm()
+    await play.stage.settle()
+    assert (play.state, play.sandbox.runtime_starts) == ("init", 1)
+    assert play.sandbox.calls == ["reset", "freeze", "off", "on", "thaw"]
+    runtime = play.stage.runtime()
+    runtime.park()
+    await play.stage.settle()
+    runtime.serve()
     assert watched.heard == ["answer", "report"]
 
 
+@pytest.mark.parametrize("way", FAILED_INITS)
+def test_an_init_inside_an_invocation_that_fails_is_its_answer(way: str) -> None:
+    """INIT_REPORT of phase ``invoke`` before START; reset again, and the next event tries again."""
+
+    @in_loop
+    async def play_it() -> None:
+        answer, status, reason = FAILED_INITS[way]
+        figures = FIGURES.replace("36 MB", "128 MB") if way == "out of memory" else FIGURES
+        play = Play()
+        runtime, watched = await play.in_init_again()
+        fail_init(runtime, way)
+        await play.stage.settle()
+        assert watched.heard == ["answer", "report"]
+        assert watched.outcome.answer == answer("request-2")
+        assert without_figures(watched.logs) == (
+            f"INIT_REPORT Init Duration: N ms\tPhase: invoke\t{status}\n"
+            "START RequestId: request-2 Version: $LATEST\n"
+            "END RequestId: request-2\n"
+            f"REPORT RequestId: request-2\t{figures}\t{status}\t\n"
+        )
+        assert watched.outcome.report is not None
+        assert not watched.outcome.report.cold_start
+        assert (watched.outcome.report.duration_ms == 3000.0) == (way == "timeout")
+        assert play.stage.reason("environment.resetting") == reason
+        assert (play.state, play.sandbox.resets) == ("idle", 2)
+        third = play.invoke()
+        await play.stage.settle()
+        assert play.sandbox.runtime_starts == 2
+        fresh = play.stage.runtime()
+        fresh.park()
+        await play.stage.settle()
+        fresh.serve(b"3")
+        assert third.outcome.answer == Answer(b"3")
+        assert play.environment.invocations == 3
+
+    play_it()
+
+
+class Watch:
+    """What the environment reads its times from."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
 @in_loop
-async def test_an_exit_right_behind_the_first_next_is_not_lost() -> None:
-    """The runtime parks and dies in one round of the loop; nobody waits for the timeout of its event."""
+async def test_an_init_inside_an_invocation_is_on_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event has what is left of its timeout, by its deadline and by the clock; Duration contains both."""
+    watch = Watch()
+    monkeypatch.setattr("emulator.environment.time", watch)
     play = Play()
-    runtime, watched = await play.start()
+    runtime, watched = await play.in_init_again()
+    watch.now += 1.25
     runtime.park()
-    runtime.die(1)
     await play.stage.settle()
-    assert watched.outcome.answer is not None
-    assert watched.outcome.answer.error_type == "Runtime.ExitError"
+    assert runtime.events[-1].deadline_ms == 1_700_000_003_000
+    watch.now += 0.5
+    runtime.serve()
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.duration_ms == 1750.0
+    assert watched.outcome.report.billed_ms == 1750
+    third = play.invoke()
+    assert runtime.events[-1].deadline_ms == 1_700_000_004_750
+    skip_time(2.9)
+    await play.stage.settle()
+    assert third.heard == []
+
+
+@in_loop
+async def test_an_invocation_times_out_when_init_and_handler_have_taken_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not a whole timeout after the init."""
+    watch = Watch()
+    monkeypatch.setattr("emulator.environment.time", watch)
+    play = Play()
+    runtime, watched = await play.in_init_again()
+    watch.now += 2.0
+    runtime.park()
+    await play.stage.settle()
+    skip_time(0.9)
+    await play.stage.settle()
+    assert play.state == "invoking"
+    skip_time(0.2)
+    await play.stage.settle()
+    assert watched.outcome.answer == timed_out("request-2")
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.duration_ms == 3000.0
+    assert (play.state, play.sandbox.resets) == ("idle", 2)
+
+
+@pytest.mark.parametrize("when", ["after a crash", "after a failed init"])
+def test_processes_that_do_not_end_end_their_environment(when: str) -> None:
+    """It is of no use any more. Who has its answer keeps it; who still waits hears why there is none."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=Broken))
+        assert isinstance(play.sandbox, Broken)
+        play.sandbox.fail_reset_with = SandboxError("its processes do not end", cure="Restart the engine.")
+        if when == "after a crash":
+            runtime, watched = await play.invoking()
+            runtime.die(1)
+        else:
+            runtime, watched = await play.start()
+            fail_init(runtime, "error")
+        await play.stage.settle()
+        assert play.state == "gone"
+        assert play.sandbox.stopped
+        assert play.owner.told == ["gone"]
+        assert play.stage.reason("environment.shutting-down") == "its sandbox failed: its processes do not end"
+        if when == "after a crash":
+            assert watched.heard == ["answer", "report"]
+        else:
+            assert watched.heard == ["failure"]
+            assert watched.outcome.failure is not None
+            assert watched.outcome.failure.cure == "Restart the engine."
+
+    play_it()
+
+
+@pytest.mark.parametrize("when", ["after a reset", "after a failed init"])
+def test_a_runtime_that_cannot_be_started_again_ends_its_environment(when: str) -> None:
+    """Whoever waits for it hears why, with the cure; nothing is left registered."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=Broken))
+        assert isinstance(play.sandbox, Broken)
+        play.sandbox.fail_runtime_with = SandboxError("no process left", cure="Raise the limit.")
+        if when == "after a reset":
+            await play.reset()
+            watched = play.invoke()
+        else:
+            runtime, watched = await play.start()
+            fail_init(runtime, "error")
+        await play.stage.settle()
+        assert watched.heard == ["failure"]
+        assert watched.outcome.failure is not None
+        assert (watched.outcome.failure.message, watched.outcome.failure.cure) == (
+            "no process left",
+            "Raise the limit.",
+        )
+        assert play.state == "gone"
+        assert play.sandbox.stopped
+        assert play.stage.runtime_api.find((play.environment.address, 1), ("127.0.0.1", 2)) is None
+        assert play.stage.working == 0
+
+    play_it()
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["when it is about to begin", "while it runs"])
+@pytest.mark.parametrize("when", ["reset", "reset of a cold start", "init again"])
+def test_an_environment_can_be_ended_in_the_middle_of_it(when: str, begun: bool) -> None:
+    """What works on it stops; who waits hears of it, who was answered hears nothing more."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=FakeSandbox if when == "init again" else SlowReset))
+        match when:
+            case "reset":
+                runtime, watched = await play.invoking()
+                runtime.die(1)
+            case "reset of a cold start":
+                runtime, watched = await play.start()
+                fail_init(runtime, "error")
+            case _:
+                await play.reset()
+                watched = play.invoke()
+        if begun:
+            await play.stage.settle()
+            assert play.state == ("init" if when == "init again" else "resetting")
+        play.environment.end("the emulator stops")
+        await play.stage.settle()
+        assert play.state == "gone"
+        assert watched.heard == (["answer", "report"] if when == "reset" else ["failure"])
+        assert play.sandbox.stopped
+        assert play.sandbox.resets == (1 if when == "init again" else 0)
+        assert play.sandbox.runtime_starts == (1 if when == "init again" and begun else 0)
+        assert play.owner.told[-1] == "gone"
+        assert play.stage.working == 0
+
+    play_it()
+
+
+@in_loop
+async def test_an_environment_without_a_runtime_ends_like_any_other() -> None:
+    """Reset, frozen, recycled: nothing is started for its end."""
+    play = Play()
+    await play.reset()
+    play.environment.freeze()
+    play.environment.end("idle 7 min >= 7 min")
+    await play.stage.settle()
     assert play.state == "gone"
+    assert (play.sandbox.runtime_starts, play.sandbox.stopped) == (0, True)
+
+
+# -- a start that fails ----------------------------------------------------------------------------------------
 
 
 @in_loop

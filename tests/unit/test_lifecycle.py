@@ -21,9 +21,11 @@ LEGAL = {
     ("starting", "sandbox-started"): "init",
     ("starting", "end"): "shutting-down",
     ("init", "parked"): "idle",
+    ("init", "reset"): "resetting",
     ("init", "end"): "shutting-down",
     ("idle", "invoke"): "invoking",
     ("idle", "freeze"): "freezing",
+    ("idle", "init-again"): "init",
     ("idle", "end"): "shutting-down",
     ("freezing", "freeze-confirmed"): "frozen",
     ("freezing", "freeze-failed"): "idle",
@@ -34,7 +36,10 @@ LEGAL = {
     ("thawing", "thaw-confirmed"): "idle",
     ("thawing", "end"): "shutting-down",
     ("invoking", "parked"): "idle",
+    ("invoking", "reset"): "resetting",
     ("invoking", "end"): "shutting-down",
+    ("resetting", "reset-done"): "idle",
+    ("resetting", "end"): "shutting-down",
     ("shutting-down", "ended"): "gone",
 }
 

@@ -12,8 +12,9 @@ from emulator.environment import Environment
 from emulator.errors import SandboxError, ServiceError, ThrottledError
 from emulator.policy import PRESETS, IdleTimeout, MaxInvocations, MaxLifetime, Policy, Reusable
 from emulator.pool import Concurrency, Pool
+from emulator.sandbox.base import FakeSandbox
 from tests.support import in_loop, skip_time
-from tests.unit.stage import PlayedRuntime, Stage, Watched
+from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 KEEP_WARM = Policy("keep-warm")
 
@@ -21,8 +22,10 @@ KEEP_WARM = Policy("keep-warm")
 class Play:
     """A stage with one pool on it."""
 
-    def __init__(self, policy: Policy = KEEP_WARM, *, limit: int = 10) -> None:
-        self.stage = Stage()
+    def __init__(
+        self, policy: Policy = KEEP_WARM, *, limit: int = 10, sandbox_class: type[FakeSandbox] = FakeSandbox
+    ) -> None:
+        self.stage = Stage(sandbox_class=sandbox_class)
         self.concurrency = Concurrency(limit)
         self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency)
 
@@ -202,17 +205,78 @@ async def test_asynchronous_events_wait_for_a_slot_in_their_order() -> None:
 
 @in_loop
 async def test_a_queued_event_is_served_when_the_one_before_it_dies() -> None:
-    """A slot is a slot, however it became free."""
+    """It gets the environment with the slot as soon as that is reset, without a freeze in between."""
     play = Play(limit=1)
     runtime, _ = await play.cold()
     watched = play.submit(asynchronous=True)
     runtime.die(1)
     await play.stage.settle()
     fresh = play.stage.runtime()
+    assert fresh.sandbox is runtime.sandbox
     fresh.park()
     await play.stage.settle()
     fresh.serve()
     assert watched.heard == ["answer", "report"]
+    assert runtime.sandbox.freezer.calls == ["freeze"]
+    assert play.concurrency.in_use == 0
+
+
+@in_loop
+async def test_an_end_finds_the_init_that_a_queued_event_has_begun() -> None:
+    """One piece of work has ended by beginning the next, and it is the next that the end has to stop."""
+    play = Play(limit=1)
+    runtime, _ = await play.cold()
+    watched = play.submit(asynchronous=True)
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.states == ["init"]
+    async with asyncio.timeout(1):
+        await play.pool.close("the emulator stops")
+    assert watched.heard == ["failure"]
+    assert play.stage.working == 0
+
+
+@in_loop
+async def test_a_second_event_during_a_reset_goes_to_another_environment() -> None:
+    """What is reset serves nobody and holds its slot; afterwards it is frozen like any other."""
+    play = Play(limit=2, sandbox_class=SlowReset)
+    runtime, _ = await play.cold()
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.states == ["resetting"]
+    assert play.concurrency.in_use == 1
+    other, watched = await play.cold()
+    with pytest.raises(ThrottledError):
+        play.submit()
+    slow = runtime.sandbox
+    assert isinstance(slow, SlowReset)
+    slow.gate.set()
+    await play.stage.settle()
+    assert sorted(play.states) == ["frozen", "invoking"]
+    assert play.concurrency.in_use == 1
+    other.serve()
+    assert watched.heard == ["answer", "report"]
+
+
+@in_loop
+async def test_what_was_reset_serves_the_next_event() -> None:
+    """The same environment, thawed and with its init inside the invocation; no cold start."""
+    play = Play()
+    runtime, _ = await play.cold()
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.states == ["frozen"]
+    watched = play.submit()
+    await play.stage.settle()
+    assert play.states == ["init"]
+    fresh = play.stage.runtime()
+    fresh.park()
+    await play.stage.settle()
+    fresh.serve(b"1")
+    assert watched.outcome.report is not None
+    assert not watched.outcome.report.cold_start
+    assert len(play.stage.provider.sandboxes) == 1
+    assert (runtime.sandbox.resets, runtime.sandbox.runtime_starts) == (1, 1)
 
 
 @in_loop
@@ -252,43 +316,79 @@ async def test_free_slots_go_round_among_the_functions_that_wait() -> None:
     assert left in ([(1, 2), (1, 1), (0, 1), (0, 0)], [(2, 1), (1, 1), (1, 0), (0, 0)])
 
 
-WAYS_TO_FAIL = ["crash", "timeout", "crash in init", "error in init", "timeout of init", "no sandbox", "recycled"]
+# ... and what becomes of the environment: after a failure it is reset and stays.
+WAYS_TO_FAIL = {
+    "crash": ["frozen"],
+    "timeout": ["frozen"],
+    "crash in init": ["frozen"],
+    "error in init": ["frozen"],
+    "timeout of init": ["frozen"],
+    "no sandbox": [],
+    "no reset": [],
+    "no second runtime": [],
+    "recycled": [],
+}
 
 
-@pytest.mark.parametrize("way", WAYS_TO_FAIL)
-def test_whatever_becomes_of_an_event_its_slot_is_given_back(way: str) -> None:
+@pytest.mark.parametrize(("way", "left"), WAYS_TO_FAIL.items())
+def test_whatever_becomes_of_an_event_its_slot_is_given_back(way: str, left: list[str]) -> None:
     """Once: the count is zero afterwards, and one more event can be served."""
 
     @in_loop
     async def play_it() -> None:
-        play = Play(limit=1)
+        play = Play(limit=1, sandbox_class=Broken if way in ("no reset", "no second runtime") else FakeSandbox)
         if way == "no sandbox":
             play.stage.provider.fail_start_with = SandboxError("none")
         watched = play.submit()
         await play.stage.settle()
+        if way == "no second runtime":
+            sandbox = play.stage.provider.sandboxes[-1]
+            assert isinstance(sandbox, Broken)
+            sandbox.fail_runtime_with = SandboxError("no process left")
         if way != "no sandbox":
             await fail(play)
         await play.stage.settle()
         assert len(watched.heard) >= 1
         assert play.concurrency.in_use == 0
-        assert play.pool.environments == []
+        assert play.states == left
         play.stage.provider.fail_start_with = None
-        await play.cold()
+        last = play.submit()
+        await play.stage.settle()
+        runtime = play.stage.runtime()
+        runtime.park()
+        await play.stage.settle()
+        runtime.serve()
+        assert last.heard == ["answer", "report"]
+        assert play.concurrency.in_use == 0
 
     async def fail(play: Play) -> None:
         runtime = play.stage.runtime()
-        if way in ("crash", "timeout", "recycled"):
+        if way in ("crash", "timeout", "recycled", "no reset"):
             runtime.park()
             await play.stage.settle()
         match way:
-            case "crash" | "crash in init":
+            case "crash":
+                runtime.die(1)
+            case "crash in init":
+                runtime.die(1)
+                await play.stage.settle()
                 runtime.die(1)
             case "timeout":
                 skip_time(3.0)
             case "timeout of init":
                 skip_time(10.0)
+                await play.stage.settle()
+                skip_time(3.0)
             case "error in init":
                 runtime.session.init_error(b"{}", None)
+                await play.stage.settle()
+                play.stage.runtime().session.init_error(b"{}", None)
+            case "no reset":
+                assert isinstance(runtime.sandbox, Broken)
+                runtime.sandbox.fail_reset_with = SandboxError("they do not end")
+                runtime.die(1)
+            case "no second runtime":
+                runtime.die(1)
             case "recycled":
                 play.pool.recycle("by hand")
                 runtime.serve()
@@ -402,6 +502,58 @@ async def test_one_environment_can_be_recycled_and_the_others_stay() -> None:
     busy.serve()
     await play.stage.settle()
     assert play.pool.environments == [second]
+
+
+@in_loop
+async def test_recycling_during_a_reset_waits_for_its_end_and_not_for_a_freeze() -> None:
+    """It counts as serving until it is parked; then it goes, without being put to rest."""
+    play = Play(sandbox_class=SlowReset)
+    runtime, watched = await play.cold()
+    runtime.die(1)
+    await play.stage.settle()
+    now, later = play.pool.recycle("by hand")
+    assert (now, [environment.state for environment in later]) == ([], ["resetting"])
+    await play.stage.settle()
+    assert play.states == ["resetting"]
+    assert isinstance(runtime.sandbox, SlowReset)
+    runtime.sandbox.gate.set()
+    await play.stage.settle()
+    assert play.states == []
+    assert watched.heard == ["answer", "report"]
+    assert play.stage.reason("environment.shutting-down") == "by hand"
+    assert "environment.freezing" not in play.stage.kinds()
+    assert play.concurrency.in_use == 0
+
+
+@in_loop
+async def test_closing_does_not_wait_for_a_reset() -> None:
+    """What hangs there is stopped with the sandbox."""
+    play = Play(sandbox_class=SlowReset)
+    runtime, watched = await play.cold()
+    runtime.die(1)
+    await play.stage.settle()
+    async with asyncio.timeout(1):
+        await play.pool.close("the emulator stops")
+    assert play.states == []
+    assert runtime.sandbox.stopped
+    assert watched.heard == ["answer", "report"]
+    assert (play.concurrency.in_use, play.stage.working) == (0, 0)
+
+
+@in_loop
+async def test_a_failed_invocation_counts_for_the_policy() -> None:
+    """Who has had its share goes after the reset instead of being parked."""
+    play = Play(Policy("test", (MaxInvocations(2),)))
+    runtime, _ = await play.cold()
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.states == ["frozen"]
+    play.submit()
+    await play.stage.settle()
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.states == []
+    assert play.stage.reason("environment.shutting-down") == "2 invocations >= 2"
 
 
 @in_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 
@@ -16,13 +17,27 @@ from emulator.model import Reclaim
 from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import InvocationEvent
+from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec
 from tests.support import SkippingLoop, skip_time
-from tests.unit.stage import PlayedRuntime, Stage, Watched
+from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
-SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING)
+SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING, State.RESETTING)
 RULES = (IdleTimeout(60.0), MaxLifetime(300.0), MaxInvocations(3))
 NUMBER = st.integers(0, 7)
+
+
+class Moody(Broken, SlowReset):
+    """A sandbox whose resets take their time or fail, and whose runtimes may refuse to start again."""
+
+    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
+        super().__init__(spec, address, on_output, on_exit)
+        self.gate.set()
+
+    @property
+    def has_runtime(self) -> bool:
+        """Whether one was started that no reset has ended."""
+        return self.started and self.runtime_starts == self.resets
 
 
 class Runtime(PlayedRuntime):
@@ -52,6 +67,8 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.loop = StandingLoop()
         self.runtimes: dict[int, Runtime] = {}
+        """By the number of the sandbox; the newest generation."""
+        self.generations: list[Runtime] = []
         self.environments: dict[str, Environment] = {}
         self.accepted: list[Watched] = []
         self.recycled: set[str] = set()
@@ -65,7 +82,7 @@ class AnyOrder(RuleBasedStateMachine):
         quiet=st.sampled_from([0.0, 1.0]),
     )
     def begin(self, limit: int, rules: set[Rule], reclaim: Reclaim, slow: bool, quiet: float) -> None:
-        self.stage = Stage(quiet=quiet)
+        self.stage = Stage(quiet=quiet, sandbox_class=Moody)
         self.concurrency = Concurrency(limit)
         policy = Policy("test", tuple(rules), reclaim)
         self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency)
@@ -139,6 +156,49 @@ class AnyOrder(RuleBasedStateMachine):
 
         self._do(die)
 
+    @precondition(lambda self: self._without_a_runtime())
+    @rule(number=NUMBER)
+    def an_exit_is_told_late(self, number: int) -> None:
+        bare = self._without_a_runtime()
+        self._do(lambda: bare[number % len(bare)].on_exit(ExitStatus(signal=9)))
+
+    @precondition(lambda self: self._sandboxes())
+    @rule(number=NUMBER, lets_through=st.booleans())
+    def a_reset_takes_its_time_or_is_done(self, number: int, lets_through: bool) -> None:
+        sandboxes = self._sandboxes()
+        gate = sandboxes[number % len(sandboxes)].gate
+        self._do(gate.set if lets_through else gate.clear)
+
+    @precondition(lambda self: self._sandboxes())
+    @rule(number=NUMBER, what=st.sampled_from(["reset", "runtime", "nothing"]))
+    def a_sandbox_changes_its_mood(self, number: int, what: str) -> None:
+        sandboxes = self._sandboxes()
+        sandbox = sandboxes[number % len(sandboxes)]
+        sandbox.fail_reset_with = SandboxError("its processes do not end") if what == "reset" else None
+        sandbox.fail_runtime_with = SandboxError("no process left") if what == "runtime" else None
+
+    @precondition(lambda self: self.concurrency.in_use < self.concurrency.limit)
+    @rule(way=st.sampled_from(["dies", "takes too long"]), again=st.booleans())
+    def an_event_fails_and_the_next_is_served(self, way: str, again: bool) -> None:
+        """A whole life after a failure: reset, parked, and init inside the next event."""
+        watched = self.stage.invocation()
+        self._do(lambda: self.pool.submit(watched.invocation))
+        self.accepted.append(watched)
+        for _ in range(5):
+            environment_id = watched.outcome.environment_id
+            busy = [r for r in self._busy() if r.sandbox.spec.environment_id == environment_id]
+            if busy:
+                if way == "dies":
+                    busy[0].dead = True
+                    self._do(functools.partial(busy[0].die, 1))
+                else:
+                    self._do(lambda: skip_time(3.0))
+                break
+            self._do(lambda: self._do_duty(watched.outcome.environment_id, answers=False))
+        assert watched.heard
+        if again and self.concurrency.in_use < self.concurrency.limit:
+            self.an_event_goes_all_the_way()
+
     @precondition(lambda self: self._unconfirmed())
     @rule(number=NUMBER, fails=st.booleans())
     def a_freezer_confirms_whatever_waits_in_any_order(self, number: int, fails: bool) -> None:
@@ -203,7 +263,14 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def no_environment_is_given_two_events(self) -> None:
-        assert not any(runtime.given_two for runtime in self.runtimes.values())
+        assert not any(runtime.given_two for runtime in self.generations)
+
+    @invariant()
+    def a_runtime_is_started_only_where_a_reset_has_ended_one(self) -> None:
+        for sandbox in self._sandboxes():
+            assert 0 <= sandbox.resets - sandbox.runtime_starts <= 1
+            served = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+            assert served is None or sandbox.has_runtime
 
     @invariant()
     def no_more_serve_than_the_limit_and_every_slot_is_accounted_for(self) -> None:
@@ -265,19 +332,24 @@ class AnyOrder(RuleBasedStateMachine):
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _do_duty(self, environment_id: str | None = None) -> None:
+    def _do_duty(self, environment_id: str | None = None, *, answers: bool = True) -> None:
         """What a healthy machine and a healthy function do, for one environment or for all."""
-        skip_time(1.0)
+        skip_time(1.0 if answers else 0.0)
         for runtime in self.runtimes.values():
             sandbox = runtime.sandbox
             if environment_id not in (None, sandbox.spec.environment_id):
                 continue
             sandbox.freezer.slow = sandbox.cut.slow = False
             sandbox.freezer.fail_with = sandbox.cut.fail_with = None
+            assert isinstance(sandbox, Moody)
+            sandbox.fail_reset_with = sandbox.fail_runtime_with = None
+            sandbox.gate.set()
             sandbox.cut.confirm()
             sandbox.freezer.confirm()
             if not runtime.dead and not sandbox.stopped:
                 if runtime.open is not None:
+                    if not answers:
+                        continue
                     runtime.respond()
                     runtime.open = None
                 runtime.park()
@@ -301,10 +373,28 @@ class AnyOrder(RuleBasedStateMachine):
         self.loop.run_until_complete(act())
         for environment in self.pool.environments:
             self.environments[environment.id] = environment
-        for number, sandbox in enumerate(self.stage.provider.sandboxes):
-            if number not in self.runtimes and not sandbox.stopped:
-                self.runtimes[number] = Runtime(self.stage.runtime(number).session, sandbox)
-                sandbox.freezer.slow = self.slow
+        for number, sandbox in enumerate(self._sandboxes()):
+            if not sandbox.stopped:
+                self._meet_the_runtime(number, sandbox)
+
+    def _meet_the_runtime(self, number: int, sandbox: Moody) -> None:
+        known = self.runtimes.get(number)
+        if known is None:
+            sandbox.freezer.slow = self.slow
+        session = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+        if session is None:  # what becomes of it: a reset has ended its connections, or is about to end it
+            assert known is not None, "an environment without a runtime was never served"
+            known.dead = True
+        elif known is None or known.session is not session:
+            self.runtimes[number] = Runtime(session, sandbox)
+            self.generations.append(self.runtimes[number])
+
+    def _sandboxes(self) -> list[Moody]:
+        return [sandbox for sandbox in self.stage.provider.sandboxes if isinstance(sandbox, Moody)]
+
+    def _without_a_runtime(self) -> list[Moody]:
+        """Those that a reset has left without one, or is about to."""
+        return [r.sandbox for r in self.runtimes.values() if r.dead and isinstance(r.sandbox, Moody)]
 
     def _living(self) -> list[Runtime]:
         return [r for r in self.runtimes.values() if not r.dead and not r.sandbox.stopped]

@@ -22,3 +22,7 @@ threading.Thread(target=count_for_ever, args=(0,), daemon=True).start()
 
 def handler(event, context):
     return {"thread": struct.unpack_from("q", shared, 0)[0], "child": struct.unpack_from("q", shared, 8)[0]}
+
+
+def hang(event, context):
+    threading.Event().wait(60)

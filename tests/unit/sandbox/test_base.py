@@ -45,8 +45,13 @@ async def test_the_fakes_are_what_they_stand_for() -> None:
         sandbox: Sandbox = provider.create(SPEC, on_output=lambda _: None, on_exit=lambda _: None)
         await sandbox.start()
         sandbox.initialized()
+        begun = sandbox.started_at
+        await sandbox.reset()
+        sandbox.start_runtime()
+        assert sandbox.started_at >= begun
         await sandbox.stop()
     assert isinstance(sandbox, FakeSandbox)
+    assert (sandbox.resets, sandbox.runtime_starts) == (1, 1)
     assert (sandbox.started, sandbox.is_initialized, sandbox.stopped) == (True, True, True)
 
 

@@ -143,6 +143,45 @@ def test_a_peak_outlives_the_group(tree: Callable[..., Path]) -> None:
     assert group.peak_memory() == 5000
 
 
+def test_what_is_forgotten_does_not_count_for_the_next_generation_v1(tree: Callable[..., Path]) -> None:
+    """The high-water mark is set back in the kernel; of the kills only those that come afterwards count."""
+    folder = tree("m", memory__max_usage_in_bytes="5000", memory__oom_control="oom_kill 2\n")
+    group = Group(Place(memory=folder), own=False)
+    assert (group.peak_memory(), group.out_of_memory_kills()) == (5000, 2)
+    group.forget()
+    assert (folder / "memory.max_usage_in_bytes").read_text() == "0"
+    (folder / "memory.max_usage_in_bytes").write_text("1000")
+    assert (group.peak_memory(), group.out_of_memory_kills()) == (1000, 0)
+    (folder / "memory.oom_control").write_text("oom_kill 3\n")
+    assert group.out_of_memory_kills() == 1
+    group.forget()
+    group.forget()
+    assert group.out_of_memory_kills() == 0
+
+
+def test_what_is_forgotten_does_not_count_for_the_next_generation_v2(tree: Callable[..., Path]) -> None:
+    """The kernel's mark goes on there, so our own readings take its place."""
+    folder = tree("u", memory__peak="5000\n", memory__current="4000\n", memory__events="oom 1\noom_kill 1\n")
+    group = Group(Place(unified=folder, unified_memory=True), own=False)
+    assert (group.peak_memory(), group.out_of_memory_kills()) == (5000, 1)
+    group.forget()
+    assert (folder / "memory.peak").read_text() == "5000\n"
+    for current, peak in (("1000", 1000), ("3000", 3000), ("2000", 3000)):
+        (folder / "memory.current").write_text(current)
+        assert group.peak_memory() == peak
+    assert group.out_of_memory_kills() == 0
+    (folder / "memory.events").write_text("oom 3\noom_kill 3\n")
+    assert group.out_of_memory_kills() == 2
+
+
+def test_nothing_can_be_forgotten_where_nothing_is_counted(tmp_path: Path) -> None:
+    """No controller, or files that are not ours to write or gone: that is no trouble."""
+    Group(Place(), own=False).forget()
+    group = Group(Place(memory=tmp_path / "gone"), own=False)
+    group.forget()
+    assert (group.peak_memory(), group.out_of_memory_kills()) == (0, 0)
+
+
 @pytest.mark.parametrize("content", ["", "max\n", "garbage", "-1\n"])
 def test_figures_that_are_none_are_zero(tree: Callable[..., Path], content: str) -> None:
     """Whatever a kernel writes where it has no number."""

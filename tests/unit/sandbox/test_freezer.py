@@ -145,6 +145,18 @@ def test_a_process_that_has_ended_is_no_trouble_for_signals() -> None:
     assert answers == [None, None]
 
 
+def test_signals_of_a_closed_freezer_reach_nobody(busy: Busy) -> None:
+    """The number of a process that has ended may be another's one day."""
+    busy.go()
+    freezer, answers = SignalFreezer(busy.pid), list[FreezeError | None]()
+    freezer.close()
+    freezer.freeze(answers.append)
+    assert busy.moves()
+    freezer.thaw(answers.append)
+    assert answers == [None, None]
+    assert freezer.is_frozen()
+
+
 def test_descendants_are_found_through_all_generations(busy: Busy) -> None:
     """By the kernel's lists; a process that is not there has none."""
     busy.go()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 import typer
 from rich.console import Console
@@ -19,6 +22,7 @@ from rich.text import Text
 from emulator import screen
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
+from emulator.printer import LogPrinter
 from emulator.version import VERSION
 
 __all__ = ["main"]
@@ -28,13 +32,14 @@ app = typer.Typer(
     help="A local AWS Lambda emulator that really freezes execution environments between invocations.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-FUNCTION_FAILED, USAGE = 1, 2
+FUNCTION_FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 Endpoint = Annotated[
     str, typer.Option(envvar="LAMBDA_FREEZER_ENDPOINT", help="The emulator to talk to.", show_default=True)
@@ -66,6 +71,8 @@ def up(
     ] = None,
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
+    import uvloop
+
     from emulator.config import load_settings
 
     given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer}
@@ -74,7 +81,9 @@ def up(
         changes["database"] = {"server": database}
     settings, base = load_settings(config)
     settings = settings.with_values(changes)
-    _run(_up(settings, base))
+    _raise_file_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_up(settings, base))
 
 
 @app.command()
@@ -86,6 +95,8 @@ def invoke(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Invoke a function and print what it answers."""
+    if not function:
+        raise ConfigurationError("the name of the function is empty", cure="lambda-freezer ps names those that run.")
     kind = "Event" if event else "RequestResponse"
     response = Client(endpoint).invoke(function, _payload(payload), kind=kind, tail=log and not event)
     if response.status >= 400:
@@ -109,8 +120,6 @@ def ps(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Execution environments, and what state each is in."""
-    from urllib.parse import urlencode
-
     query = f"?{urlencode({'function': function})}" if function else ""
     found = Client(endpoint).get(f"/_emulator/api/environments{query}")
     _show(found, as_json, lambda: screen.environments_table(found["environments"]))
@@ -163,12 +172,14 @@ def recycle(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """End environments: idle ones now, busy ones when their invocation is over."""
+    if not name:
+        raise ConfigurationError("the name is empty", cure="Name a function, or an environment as ps shows it.")
     client = Client(endpoint)
     environments = client.get("/_emulator/api/environments")["environments"]
     is_environment = any(entry["id"].startswith(name) for entry in environments)
     is_function = any(entry["function"] == name for entry in environments)
     kind = "environments" if is_environment and not is_function else "functions"
-    found = client.post(f"/_emulator/api/{kind}/{name}/recycle", {"reclaim": reclaim})
+    found = client.post(f"/_emulator/api/{kind}/{quote(name, safe='')}/recycle", {"reclaim": reclaim})
 
     def told() -> Text:
         parts = [f"{len(found['recycled'])} recycled"]
@@ -211,6 +222,8 @@ def main() -> None:
     except EmulatorError as error:
         screen.print_error(err, error)
         raise SystemExit(USAGE) from error
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has enough of it. Python would complain once more when it flushes.
         sys.stderr.close()
@@ -237,11 +250,10 @@ def _show(found: Any, as_json: bool, table: Callable[[], Any]) -> None:
         out.print(table())
 
 
-def _run(coroutine: Any) -> None:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(coroutine)
+def _raise_file_limit() -> None:
+    """As many open files as we may: an environment takes about ten, a connection through the relay two more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _up(settings: Any, base: Path) -> None:
@@ -254,7 +266,7 @@ async def _up(settings: Any, base: Path) -> None:
     def stop() -> None:
         nonlocal stopping
         if stopping:
-            raise SystemExit(130)  # the warden ends what is left
+            os._exit(INTERRUPTED)  # the warden ends what is left
         stopping = True
         err.print(Text("stopping", "dim"))
         task.cancel()
@@ -262,22 +274,21 @@ async def _up(settings: Any, base: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
-        await _serve(settings, base)
+        with LogPrinter(out) as printer:
+            await _serve(settings, base, printer)
     except asyncio.CancelledError:
         if not stopping:
             raise
 
 
-async def _serve(settings: Any, base: Path) -> None:
+async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
     from emulator.api.app import ApiServer
     from emulator.service import Service
 
-    def log(function: str, environment: str, line: bytes) -> None:
-        out.print(screen.log_line(function, environment, line), soft_wrap=True)
-
-    service = Service(settings, base, log_sink=log)
+    service = Service(settings, base, log_sink=printer.put)
     server = ApiServer(service, host=settings.emulator.host, port=settings.emulator.port)
     server.bind()
+    err.print(Text("starting sandboxes and database", "dim"))
     async with service, server:
         out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
         out.print(screen.status_lines(asdict(service.status())))
@@ -285,4 +296,7 @@ async def _serve(settings: Any, base: Path) -> None:
             out.print(Text(f"functions  {', '.join(f.name for f in service.functions)}", "dim"))
         else:
             out.print(Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow"))
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await service.stop_intake()

@@ -32,13 +32,17 @@ class Client:
     """Talks to the emulator at ``endpoint``, such as ``http://127.0.0.1:3001``."""
 
     def __init__(self, endpoint: str) -> None:
-        parts = urlsplit(endpoint)
-        if parts.scheme != "http" or not parts.hostname:
+        try:
+            parts = urlsplit(endpoint)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme != "http" or not parts.hostname or port == 0:
             raise ConfigurationError(
                 f"{endpoint!r} is not an emulator's address", cure="It looks like http://127.0.0.1:3001"
             )
         self._endpoint = endpoint
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._host, self._port = parts.hostname, 80 if port is None else port
 
     def get(self, path: str) -> Any:
         """The JSON behind an inspection path.

@@ -49,7 +49,7 @@ class InvocationResult:
     """What came of an invocation, and what it took.
 
     Attributes:
-        payload: the function's answer, or its error, as parsed JSON.
+        payload: the function's answer, or its error, as parsed JSON; as text where a runtime posted no JSON.
         function_error: ``"Unhandled"`` when the function failed.
         report: durations, memory and the log lines.
     """
@@ -77,7 +77,11 @@ class InvocationResult:
 
     @classmethod
     def of(cls, answer: Answer, report: Report) -> InvocationResult:
-        return cls(json.loads(answer.payload), answer.payload, answer.function_error, report)
+        try:
+            payload = json.loads(answer.payload)
+        except ValueError:  # a runtime may post what it likes
+            payload = answer.payload.decode("utf-8", "replace")
+        return cls(payload, answer.payload, answer.function_error, report)
 
 
 class Emulator:
@@ -108,6 +112,7 @@ class Emulator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._failure: BaseException | None = None
+        self._abandoned = False  # by somebody who was interrupted before the thread had a loop
         self.endpoint_url = ""
         """What boto3, the AWS CLI and every SDK take as their endpoint."""
 
@@ -257,6 +262,8 @@ class Emulator:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        if self._abandoned:
+            self._stop.set()
         self._service = Service(self._settings, self._base, log_sink=self._log_sink)
         server = ApiServer(self._service, host=self._settings.emulator.host, port=self._settings.emulator.port)
         server.bind()
@@ -264,8 +271,10 @@ class Emulator:
             self.endpoint_url = server.url
             self._ready.set_result(None)
             await self._stop.wait()
+            await self._service.stop_intake()
 
     def _end(self) -> None:
+        self._abandoned = True
         if self._loop is not None and self._stop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
@@ -275,8 +284,13 @@ class Emulator:
     async def _invoke(self, name: str, payload: Any) -> InvocationResult:
         invocation = self._service.new_invocation(name, json.dumps(payload).encode())
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        invocation.on_report = done.set_result
-        invocation.on_answer = lambda outcome: done.set_result(outcome) if outcome.failure else None
+
+        def arrive(outcome: Outcome) -> None:
+            if not done.done():  # whoever waited may have been cancelled; the environment must not feel that
+                done.set_result(outcome)
+
+        invocation.on_report = arrive
+        invocation.on_answer = lambda outcome: arrive(outcome) if outcome.failure else None
         self._service.submit(name, invocation)
         return await self._result_of(invocation, await done)
 

@@ -129,7 +129,8 @@ class Environment:
         except asyncio.CancelledError:
             if self.state not in (State.SHUTTING_DOWN, State.GONE):
                 raise  # it is not our own end() that cancelled us
-        except SandboxError as error:
+        except (OSError, EmulatorError) as failure:
+            error = failure if isinstance(failure, EmulatorError) else SandboxError(str(failure))
             self._fail_invocation(ServiceError(error.message, cure=error.cure))
             self.end(f"its sandbox failed: {error.message}")
         finally:
@@ -470,8 +471,8 @@ class Environment:
                 await self._reclaim(self._network, how)
             self._around.runtime_api.unregister(self._sandbox.runtime_api_address)
             await self._sandbox.stop()
-        except EmulatorError as error:
-            self._record(f"its sandbox could not be removed: {error.message}", kind="environment.trouble")
+        except (OSError, EmulatorError) as error:
+            self._record(f"its sandbox could not be removed: {error}", kind="environment.trouble")
         if self._relay is not None:
             # What is still open, after a start that failed or a graceful end, ends with the processes.
             self._relay.reclaim(Reclaim.FIN)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 __all__ = ["LogSink", "LogStream"]
 
 LogSink = Callable[[str, str, bytes], None]
-"""Gets function name, environment id and one whole line, its newline included."""
+"""Gets function name, environment id and one whole line, its newline included. One that raises is not called again."""
 
 _KEPT = 1 << 20  # bytes of one invocation; beyond that the oldest go, as in the 4 KB tail that clients ask for
 
@@ -44,4 +44,7 @@ class LogStream:
         if len(self._current) > _KEPT:
             del self._current[: -_KEPT // 2]
         if self._sink is not None:
-            self._sink(self._function, self._environment, line)
+            try:
+                self._sink(self._function, self._environment, line)
+            except Exception:  # noqa: BLE001 (whatever somebody else's sink does, the environment goes on)
+                self._sink = None

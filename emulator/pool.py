@@ -10,7 +10,7 @@ from typing import Protocol
 
 from emulator.clock import Clock, Timer
 from emulator.environment import Environment
-from emulator.errors import ServiceError, ThrottledError
+from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
 from emulator.model import EnvironmentId, Function, Reclaim
@@ -18,6 +18,9 @@ from emulator.policy import Policy
 from emulator.surroundings import Surroundings
 
 __all__ = ["Concurrency", "Pool"]
+
+
+_FILES = "If it is for want of open files, raise the limit: ulimit -n."
 
 
 class _Waiter(Protocol):
@@ -140,8 +143,9 @@ class Pool:
 
     async def close(self, reason: str) -> None:
         """End everything, running invocations included, and wait until it is gone."""
-        self._closed = True
-        self._concurrency.remove_waiter(self)
+        if not self._closed:
+            self._closed = True
+            self._concurrency.remove_waiter(self)
         while self._queue:
             self._queue.popleft().fail(ServiceError("the emulator is stopping"))
         everything = self.environments
@@ -189,7 +193,12 @@ class Pool:
             self._serving.add(environment)
             environment.invoke(invocation)
             return
-        environment = Environment(EnvironmentId(secrets.token_hex(16)), self.function, self._around, owner=self)
+        try:
+            environment = Environment(EnvironmentId(secrets.token_hex(16)), self.function, self._around, owner=self)
+        except (OSError, EmulatorError) as error:
+            self._concurrency.release()
+            invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))
+            return
         self._serving.add(environment)
         environment.start(invocation)
 

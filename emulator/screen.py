@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +29,7 @@ __all__ = [
     "status_lines",
 ]
 
+_VISIBLE = {code: 0x2400 + code for code in range(32) if code != 9} | {127: 0x2421}
 _STATES = {
     "starting": ("◌", "cyan"),
     "init": ("◔", "cyan"),
@@ -56,7 +56,9 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
     """One line an environment, or how to get the first one."""
     if not environments:
         return Text("No execution environments. The first invocation of a function starts one.", "dim")
-    table = plain_table("ENVIRONMENT", "FUNCTION", "STATE", "SANDBOX", "INVOCATIONS", "IDLE", "SESSIONS", "MEMORY")
+    table = plain_table("ENV", "FUNCTION", "STATE", "SANDBOX", "CALLS", "IDLE", "SESSIONS", "MEMORY")
+    for heading in table.columns[4:] + table.columns[:1]:
+        heading.no_wrap = True
     for column in (4, 5, 6, 7):
         table.columns[column].justify = "right"
     for entry in environments:
@@ -65,7 +67,7 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
             entry["id"][:8],
             entry["function"],
             state_text(entry["state"]),
-            Text(f"{sandbox['kind']} {sandbox['id']}".strip(), "dim"),
+            Text(f"{sandbox['kind']} {sandbox['id'][:8]}".strip(), "dim"),
             str(entry["invocations"]),
             in_words(entry["idle_seconds"]) if entry["idle_seconds"] else "–",
             "–" if entry["connections"] is None else str(entry["connections"]),
@@ -105,7 +107,7 @@ def events_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
         return Text("Nothing was due.", "dim")
     table = plain_table("WHAT", "FUNCTION", "ENVIRONMENT", "WHY")
     for event in events:
-        table.add_row(event["kind"], event["function"] or "–", (event["environment"] or "–")[:8], event["reason"])
+        table.add_row(event["kind"], event["function"] or "–", (event["environment"] or "–")[:8], Text(event["reason"]))
     return table
 
 
@@ -192,7 +194,8 @@ def doctor_table(checks: Sequence[tuple[str, bool, str, str]]) -> RenderableType
 
 def log_line(function: str, environment: str, line: bytes) -> Text:
     """One line of a function's log, with where it comes from in front."""
-    text = line.decode("utf-8", "replace").rstrip("\n")
+    # Control characters would act on the terminal instead of being seen; the file and the tail have them as they are.
+    text = line.decode("utf-8", "replace").rstrip("\n").translate(_VISIBLE)
     platform = text.startswith(("START ", "END ", "REPORT ", "INIT_START ", "INIT_REPORT "))
     return Text.assemble(
         (f"{function} {environment[:4]} ", "cyan"), (text.replace("\t", "  "), "dim" if platform else "")
@@ -200,10 +203,10 @@ def log_line(function: str, environment: str, line: bytes) -> Text:
 
 
 def print_error(console: Console, error: EmulatorError) -> None:
-    """What happened, and the cure below it."""
-    console.print(Text.assemble(("✗ ", "bold red"), error.message))
+    """What happened and what can be done; unwrapped where no terminal is there to wrap for."""
+    console.print(Text.assemble(("✗ ", "bold red"), error.message), soft_wrap=not console.is_terminal)
     if error.cure:
-        console.print(Padding(Text.assemble(("→ ", "bold yellow"), error.cure), (0, 0, 0, 2)))
+        console.print(Text.assemble(("  → ", "bold yellow"), error.cure), soft_wrap=not console.is_terminal)
 
 
 def plain_table(*columns: str) -> Table:

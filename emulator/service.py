@@ -150,6 +150,13 @@ class Service:
             await self.add(function)
         self.timeline.record("emulator.started", f"removed {parts.swept} leftovers" if parts.swept else "")
 
+    async def stop_intake(self) -> None:
+        """Take no more events, and end everything that runs: whoever waits for an answer gets one.
+
+        To be called while the doors are still open, so that the answers get out.
+        """
+        await self._stop_pools()
+
     async def _stop_pools(self) -> None:
         await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
 
@@ -363,6 +370,7 @@ class Service:
 
     def status(self) -> Status:
         provider = self._parts.provider
+        network = self._parts.network_report()
         counts: dict[str, int] = {}
         for environment in self._all_environments():
             counts[environment.state] = counts.get(environment.state, 0) + 1
@@ -370,8 +378,8 @@ class Service:
             version=VERSION,
             sandbox=provider.kind,
             freezer=provider.freezer_report,
-            network_fidelity=self._parts.network_report().fidelity,
-            network=self._parts.network_report(),
+            network_fidelity=network.fidelity,
+            network=network,
             database=self._parts.server.description if self._parts.server is not None else None,
             database_version=self._parts.server.version if self._parts.server is not None else None,
             functions=len(self._pools),
@@ -379,10 +387,14 @@ class Service:
             concurrency_limit=self._concurrency.limit,
             concurrency_in_use=self._concurrency.in_use,
             uptime=time.monotonic() - self._started_at,
-            notes=(*provider.notes, *self._parts.notes),
+            notes=(*provider.notes, *self._parts.notes, *self._troubles()),
         )
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    def _troubles(self) -> list[str]:
+        trouble = self._parts.observer.trouble if self._parts.observer is not None else None
+        return [trouble] if trouble is not None else []
 
     def _all_environments(self) -> Iterator[Environment]:
         for pool in self._pools.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from types import TracebackType
@@ -115,7 +116,9 @@ class ApiServer:
             listener.close()
             raise AddressInUseError(
                 f"cannot listen on {self._host}:{self._port}: {error.strerror}",
-                cure="Stop what runs there, or take another port: --port 3002 (0 takes any free one).",
+                cure="Stop what runs there, or take another port: --port 3002 (0 takes any free one)."
+                if error.errno in (errno.EADDRINUSE, errno.EACCES)
+                else "host is an IPv4 address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them.",
             ) from error
         self._listener = listener
 

@@ -19,11 +19,13 @@ import pydantic_core
 
 from emulator import text
 from emulator.errors import (
+    EmulatorError,
     FunctionNotFoundError,
     InvalidParameterValueError,
     InvalidRequestContentError,
     RequestError,
     RequestTooLargeError,
+    ServiceError,
     ValidationError,
 )
 from emulator.invocation import Invocation, Outcome
@@ -99,6 +101,8 @@ class InvokeRoute:
             await self._invoke(unquote(match[1]), scope, receive, send)
         except RequestError as error:
             await _send_error(send, error)
+        except EmulatorError as error:
+            await _send_error(send, ServiceError(error.message, cure=error.cure))
 
     async def _invoke(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {key: value.decode("latin-1") for key, value in scope["headers"]}

@@ -129,6 +129,11 @@ class Observer:
             async with asyncio.timeout(_PATIENCE):
                 await self._look_after_now(insist=True)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the server could not be asked the last time; ``None`` where it answered."""
+        return self._failure.message if self._failure is not None else None
+
     def sessions_of(self, environment_id: EnvironmentId) -> int | None:
         """How many sessions an environment held at the last look; ``None`` before the first."""
         return self._counts[environment_id] if self._summary is not None else None

@@ -73,7 +73,7 @@ class ContainerNetwork:
         self._netlink: Netlink | None = None
         self._helper: Helper | None = None
         self._helper_container = ""
-        self.report = NetworkReport("none", "none", "not tried yet", ())
+        self.report = NetworkReport("none", "none", "not tried yet: it is with the first function", ())
 
     async def __aenter__(self) -> Self:
         name = f"lambda-freezer-{self._instance.id}"

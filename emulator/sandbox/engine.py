@@ -12,6 +12,7 @@ import datetime
 import functools
 import ipaddress
 import itertools
+import os
 import re
 import socket
 import threading
@@ -22,6 +23,7 @@ from typing import Any, Self, TypeVar, cast
 
 import docker.errors
 import docker.types
+import docker.utils
 import requests.exceptions
 
 import docker
@@ -38,13 +40,19 @@ _THREADS = 8
 _NO_DEADLINE: Any = None  # the stream of events may be silent for hours
 _Untyped = cast(Callable[[docker.APIClient], Any], lambda client: client)  # where the package's stubs are wrong
 _SUBNET_TRIES = 20
+_MEMBERSHIP = 'Join the docker group (sudo usermod -aG docker $USER, then log in again), or use sandbox = "process".'
 _CURE = 'Start the engine (on Debian: apt-get install docker.io, then dockerd), or use sandbox = "process".'
+
+
+def _new_client(timeout: int, **options: Any) -> docker.APIClient:
+    """A client of the engine that the usual variables name: ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY``, ..."""
+    return docker.APIClient(**docker.utils.kwargs_from_env(), timeout=timeout, **options)
 
 
 def engine_answers(timeout: int = 3) -> str | None:
     """``None`` when a container engine answers, else why none does, in one line."""
     try:
-        client = docker.APIClient(timeout=timeout)
+        client = _new_client(timeout)
     except docker.errors.DockerException as error:
         return _innermost(error)
     with contextlib.closing(client):
@@ -384,10 +392,13 @@ class Engine:
 
     def _connect(self) -> docker.APIClient:
         try:
-            client = docker.APIClient(timeout=_CALL_DEADLINE, num_pools=_THREADS)
+            client = _new_client(_CALL_DEADLINE, num_pools=_THREADS)
             self.version = str(client.version()["Version"])
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise EngineError(f"no container engine answers: {_innermost(error)}", cure=_CURE) from error
+            reason = _innermost(error)
+            where = os.environ.get("DOCKER_HOST") or "its usual address"
+            cure = _MEMBERSHIP if "Permission denied" in reason else _CURE
+            raise EngineError(f"no container engine answers at {where}: {reason}", cure=cure) from error
         return client
 
     async def _call(self, what: str, call: Callable[[docker.APIClient], T], *, deadline: float = _CALL_DEADLINE) -> T:
@@ -421,7 +432,7 @@ class Engine:
     async def _listen(self) -> None:
         """Follow the engine's events for the exits of our containers."""
         loop = asyncio.get_running_loop()
-        client = docker.APIClient(timeout=_NO_DEADLINE)
+        client = _new_client(_NO_DEADLINE)
         only = {"type": "container", "event": "die", "label": f"{LABEL}.instance={self._instance.id}"}
         self._events = await self._in_thread(lambda: client.events(filters=only, decode=True))
 

@@ -249,6 +249,11 @@ class ProcessSandbox:
             self._output.close()
 
     def _start_process(self, folder: Path) -> None:
+        if not self._spec.function.code.is_dir():
+            raise SandboxError(
+                f"the code of function {self._spec.function.name} is gone: {self._spec.function.code}",
+                cure="Put the folder back; the next invocation finds it.",
+            )
         reading, writing = os.pipe2(os.O_CLOEXEC)
         self._output = OutputPipe(reading, self._on_output)
         self.started_at = time.time()

@@ -18,7 +18,8 @@ async def terminate(pids: Iterable[int], patience: float) -> bool:
     watched: set[int] = set()
     try:
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
+            # One that may not be signalled gets no chance to end itself; it is killed with the rest.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 descriptor = os.pidfd_open(pid)
                 watched.add(descriptor)
                 signal.pidfd_send_signal(descriptor, signal.SIGTERM)

@@ -1,0 +1,20 @@
+"""The program's first lines: an interrupt while the rest is being read in ends it, without a word."""
+
+from __future__ import annotations
+
+import signal
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Read the command line in, and run it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from emulator import cli
+
+    signal.signal(signal.SIGINT, handler)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,7 @@
-"""The emulator: the one object that owns everything below, and starts and stops it in order."""
+"""The emulator: the one object that owns everything below, and starts and stops it in order.
+
+The room is long because it is the one door to all of it: each method a few lines, the work is done below.
+"""
 
 from __future__ import annotations
 

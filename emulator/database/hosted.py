@@ -25,6 +25,7 @@ _PORT = 3306
 _START_DEADLINE = 120.0
 _LOOK_EVERY = 0.1
 _LOOK_TIMEOUT = 2
+_SECOND_THOUGHTS = 3
 
 
 class ServerContainer(Protocol):
@@ -143,20 +144,20 @@ class DockerServer(OwnServer):
         Over a published port the engine passes connections on in its own name, so the server could not tell
         whose they are. Where the machine has no way to the container's address, that is all there is.
         """
-        endpoints = [Endpoint("127.0.0.1", container.host_port)]
-        if container.address:
-            endpoints.insert(0, Endpoint(container.address, _PORT))
+        own = self._connect_to(Endpoint(container.address, _PORT)) if container.address else None
+        published = self._connect_to(Endpoint("127.0.0.1", container.host_port))
         give_up = time.monotonic() + _START_DEADLINE
         reason = "nothing listens"
         while time.monotonic() < give_up:
-            for endpoint in endpoints:
-                connector = self._connect_to(endpoint)
-                try:
-                    await in_thread(_greet, connector)
-                except (pymysql.err.MySQLError, RuntimeError) as error:
-                    reason = describe(error) if isinstance(error, pymysql.err.MySQLError) else str(error)
-                else:
-                    return connector
+            if own is not None and await self._answers(own) is None:
+                return own
+            reason = await self._answers(published) or ""
+            if not reason:
+                # It may just have come up between the two questions, or a first packet was lost on a new bridge.
+                for _ in range(_SECOND_THOUGHTS if own is not None else 0):
+                    if own is not None and await self._answers(own) is None:
+                        return own
+                return published
             state = await self._engine.details(container.id)
             if not state.running:
                 raise DatabaseError(
@@ -167,6 +168,16 @@ class DockerServer(OwnServer):
         raise DatabaseError(
             f"the server in a container of {self._image} did not answer within {_START_DEADLINE:.0f} s: {reason}"
         )
+
+    async def _answers(self, connector: Connector) -> str | None:
+        """``None`` when the server answers there, else why not."""
+        try:
+            await in_thread(_greet, connector)
+        except pymysql.err.MySQLError as error:
+            return describe(error)
+        except RuntimeError as error:
+            return str(error)
+        return None
 
     def _connect_to(self, endpoint: Endpoint) -> Connector:
         return Connector(

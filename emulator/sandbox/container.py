@@ -11,6 +11,8 @@ container outlives its runtime, as an environment on Lambda does: after a reset 
 is also deaf to its own signals, which the runtime on Lambda is not.) Commands, ends and output go through named pipes
 that are mounted into it; the engine's way lags by milliseconds, while what a function printed before it answered is
 here before its answer is.
+
+The room is long because provider and sandbox share one subject, what a container is made of and how it ends.
 """
 
 from __future__ import annotations

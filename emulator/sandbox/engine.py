@@ -2,6 +2,8 @@
 
 The Docker package blocks, so calls run in a few threads of their own; the stream of engine events has its own
 connection and thread, so that no waiting there can hold up a call.
+
+The room is long because it is one list: what is asked of an engine, each question a few lines.
 """
 
 from __future__ import annotations

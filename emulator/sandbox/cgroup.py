@@ -93,10 +93,6 @@ class Group:
             return False
         return True
 
-    @property
-    def has_memory(self) -> bool:
-        return self.place.memory is not None or (self.place.unified is not None and self.place.unified_memory)
-
     def peak_memory(self) -> int:
         """The most bytes that the group ever held at once; 0 where nothing counts it."""
         if self.place.memory is not None:

@@ -311,14 +311,6 @@ class Engine:
 
         return await self._call("attach to a container", attach)
 
-    async def memory_in_use(self, container: str) -> int:
-        """Bytes; the highest the engine knows of."""
-        found = await self._call(
-            "measure a container", lambda client: client.stats(container, stream=False, one_shot=True)
-        )
-        memory = found.get("memory_stats", {})
-        return int(memory.get("max_usage") or memory.get("usage") or 0)
-
     async def remove(self, container: str) -> None:
         """Kill and remove; a container that is gone already is fine."""
         with contextlib.suppress(_NotFoundError):

@@ -75,7 +75,6 @@ def test_without_a_memory_controller_nothing_is_limited_or_counted(tree: Callabl
     group = Group(Place(unified=folder), own=False)
     group.limit_memory(128 * MIB)
     assert list(folder.iterdir()) == []
-    assert not group.has_memory
     assert (group.peak_memory(), group.memory_in_use(), group.out_of_memory_kills()) == (0, 0, 0)
 
 

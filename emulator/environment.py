@@ -106,8 +106,7 @@ class Environment:
                 ),
                 surroundings.runtime_api.port,
             ),
-            on_output=self._logs.write,
-            on_exit=self._exited,
+            self,
         )
         self._network: Connectivity | None = None
 
@@ -346,7 +345,16 @@ class Environment:
             reason = f"the invocation took longer than {self.function.timeout} s"
             self._fail(_Failure(Answer(body, "Unhandled", _TIMED_OUT), "timeout", None, reason))
 
-    def _exited(self, status: ExitStatus) -> None:
+    def runtime_wrote(self, output: bytes) -> None:
+        self._logs.write(output)
+
+    def extension_wrote(self, output: bytes) -> None:
+        self._logs.write(output)
+
+    def extension_exited(self, name: str, status: ExitStatus) -> None:
+        pass
+
+    def runtime_exited(self, status: ExitStatus) -> None:
         if self._is_ending() or self.state is State.RESETTING:
             return
         message = text.exit_message(self.last_request_id or "", status.code, status.signal)

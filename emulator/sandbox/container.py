@@ -32,7 +32,7 @@ from typing import Any, Self
 from emulator.errors import EngineError, FreezeError, SandboxError
 from emulator.model import FreezerReport, Function, NetworkReport, RungReport, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec, Spawn
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
 from emulator.sandbox.engine import Engine
@@ -142,8 +142,8 @@ class ContainerProvider:
                 await self.network.prove(chosen.name)
         return self._images[key]
 
-    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> ContainerSandbox:
-        return ContainerSandbox(self, spec, self.network.next_addresses(), on_output, on_exit)
+    def create(self, spec: SandboxSpec, events: SandboxEvents) -> ContainerSandbox:
+        return ContainerSandbox(self, spec, self.network.next_addresses(), events)
 
     def make_freezer(self, container: str, group: Group) -> Freezer:
         match self._report.name, group.place:
@@ -218,13 +218,12 @@ class ContainerSandbox:
         provider: ContainerProvider,
         spec: SandboxSpec,
         addresses: Addresses,
-        on_output: OnOutput,
-        on_exit: OnExit,
+        events: SandboxEvents,
     ) -> None:
         self._provider = provider
         self._engine = provider.engine
         self._spec = spec
-        self._on_output, self._on_exit = on_output, on_exit
+        self._events = events
         self._addresses = addresses
         self.view = SandboxView("container", "", 0, addresses.vpc)
         self.cut: Cut = NoCut()
@@ -240,6 +239,10 @@ class ContainerSandbox:
         self._peak = 0
 
     @property
+    def extensions(self) -> Sequence[str]:
+        return ()
+
+    @property
     def freezer(self) -> Freezer:
         assert self._freezer is not None, "a sandbox has a freezer once it has started"
         return self._freezer
@@ -249,7 +252,7 @@ class ContainerSandbox:
             image = await self._provider.image(self._spec.function)
             folder = self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             self._provider.warden.keep(self._spec.environment_id, folders=[folder])
-            pipes = self._pipes = Pipes(folder / "pipes", on_output=self._on_output, on_ended=self._ended)
+            pipes = self._pipes = Pipes(folder / "pipes", on_output=self._events.runtime_wrote, on_ended=self._ended)
             # Known by its name before it exists, so that a cancelled start leaves nothing behind.
             self._container = self._engine.new_name()
             await self._create(image, pipes.folder)
@@ -268,6 +271,15 @@ class ContainerSandbox:
         self._group = find_group(details.pid)
         self._freezer = self._provider.make_freezer(self._container, self._group)
         self.view = SandboxView("container", details.id[:12], details.pid, self.view.address)
+
+    def start_extensions(self) -> None:
+        pass
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        pass
+
+    def kill_extension(self, name: str) -> None:
+        pass
 
     async def reset(self) -> None:
         self._check_it_lives()
@@ -404,7 +416,7 @@ class ContainerSandbox:
         self._runtime_ended.set()
         if not self._is_reset:
             out_of_memory = self._group.out_of_memory_kills() > 0
-            self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
+            self._events.runtime_exited(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
 
     def _exited(self, code: int) -> None:
         """The whole container has ended, which nobody here has asked for."""
@@ -417,7 +429,7 @@ class ContainerSandbox:
         with contextlib.suppress(EngineError):
             out_of_memory = (await self._engine.details(self._container)).out_of_memory
         self.drain_output()
-        self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
+        self._events.runtime_exited(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
 
 
 def _probe_file(kind: type[CgroupV2Freezer] | type[CgroupV1Freezer], folder: Path | None, pid: int) -> RungReport:

@@ -26,7 +26,7 @@ from typing import Self
 from emulator.errors import ImageNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
@@ -108,11 +108,11 @@ class ProcessProvider:
                 cure='Use a container: sandbox = "container".',
             )
 
-    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> ProcessSandbox:
+    def create(self, spec: SandboxSpec, events: SandboxEvents) -> ProcessSandbox:
         number = next(self._numbers)
         # 127.0.0.x is where other programs of this machine live; ours begin at 127.1.0.1.
         address = f"127.{1 + number // 65536 % 254}.{number // 256 % 256}.{number % 256}"
-        return ProcessSandbox(self, spec, address, on_output, on_exit)
+        return ProcessSandbox(self, spec, address, events)
 
     def make_group(self, name: str) -> Group | None:
         """Control groups for one environment, for the freezer in force and the memory limit."""
@@ -138,12 +138,10 @@ class ProcessProvider:
 class ProcessSandbox:
     """One environment as a process group."""
 
-    def __init__(
-        self, provider: ProcessProvider, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit
-    ) -> None:
+    def __init__(self, provider: ProcessProvider, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
         self._provider = provider
         self._spec = spec
-        self._on_output, self._on_exit = on_output, on_exit
+        self._events = events
         self.view = SandboxView("process", "", 0, address)
         self.started_at = 0.0
         self.cut: Cut = NoCut()
@@ -155,6 +153,10 @@ class ProcessSandbox:
         self._ended = asyncio.Event()
         self._folder: Path | None = None
         self._memory_peak = 0
+
+    @property
+    def extensions(self) -> Sequence[str]:
+        return ()
 
     @property
     def freezer(self) -> Freezer:
@@ -172,6 +174,15 @@ class ProcessSandbox:
         except OSError as error:
             await self.stop()
             raise SandboxError(f"the process could not be prepared: {error}") from error
+
+    def start_extensions(self) -> None:
+        pass
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        pass
+
+    def kill_extension(self, name: str) -> None:
+        pass
 
     async def reset(self) -> None:
         await self._end_processes()
@@ -255,7 +266,7 @@ class ProcessSandbox:
                 cure="Put the folder back; the next invocation finds it.",
             )
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        self._output = OutputPipe(reading, self._on_output)
+        self._output = OutputPipe(reading, self._events.runtime_wrote)
         self.started_at = time.time()
         self._ended.clear()
         try:
@@ -327,6 +338,6 @@ class ProcessSandbox:
         self._ended.set()
         killed_for_memory = self._group is not None and self._group.out_of_memory_kills() > 0
         if code < 0:
-            self._on_exit(ExitStatus(signal=-code, out_of_memory=killed_for_memory))
+            self._events.runtime_exited(ExitStatus(signal=-code, out_of_memory=killed_for_memory))
         else:
-            self._on_exit(ExitStatus(code=code, out_of_memory=killed_for_memory))
+            self._events.runtime_exited(ExitStatus(code=code, out_of_memory=killed_for_memory))

@@ -14,7 +14,7 @@ from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
 from emulator.runtime_api.runtime import InvocationEvent, Reply, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
-from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, SandboxEvents, SandboxSpec
 from emulator.surroundings import BeforeEnd, Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 
@@ -32,8 +32,8 @@ async def settle() -> None:
 class SlowReset(FakeSandbox):
     """A sandbox whose reset takes until it is let through."""
 
-    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
-        super().__init__(spec, address, on_output, on_exit)
+    def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
+        super().__init__(spec, address, events)
         self.gate = asyncio.Event()
 
     async def reset(self) -> None:

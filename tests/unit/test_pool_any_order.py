@@ -17,7 +17,7 @@ from emulator.model import Reclaim
 from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import InvocationEvent
-from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
 from tests.support import SkippingLoop, skip_time
 from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
@@ -30,8 +30,8 @@ NUMBER = st.integers(0, 7)
 class Moody(Broken, SlowReset):
     """A sandbox whose resets take their time or fail, and whose runtimes may refuse to start again."""
 
-    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
-        super().__init__(spec, address, on_output, on_exit)
+    def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
+        super().__init__(spec, address, events)
         self.gate.set()
 
     @property

@@ -139,10 +139,12 @@ class Service:
             clock=self.clock,
             spawn=self._spawn,
             region=self.settings.emulator.region,
+            account=self.settings.emulator.account,
             quiet=self.settings.emulator.quiet,
             door=parts.door,
             before_end=parts.observer.before_end if parts.observer is not None else None,
             log_sink=self._log_sink,
+            old_formats=self.settings.emulator.old_formats,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         watcher = self._watcher = CodeWatcher(self._code_changed)

@@ -32,7 +32,9 @@ class Surroundings:
     clock: Clock
     spawn: Spawn
     region: str
+    account: str
     quiet: float
     door: Door | None = None
     before_end: BeforeEnd | None = None
     log_sink: LogSink | None = None
+    old_formats: bool = False

@@ -143,6 +143,7 @@ class Stage:
             clock=self.clock,
             spawn=self._spawn,
             region="us-east-1",
+            account="123456789012",
             quiet=quiet,
             before_end=before_end,
             log_sink=lambda _function, _environment, line: self.lines.append(line.decode()),

@@ -22,13 +22,21 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from emulator import text
+from emulator import platform_events, text
 from emulator.connectivity import Connectivity
 from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
 from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
-from emulator.logs import LogStream
-from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Reclaim, Report, RequestId
+from emulator.model import (
+    Answer,
+    EnvironmentId,
+    EnvironmentView,
+    Function,
+    InitializationType,
+    Reclaim,
+    Report,
+    RequestId,
+)
 from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
 from emulator.sandbox.base import ExitStatus, SandboxSpec
 from emulator.surroundings import Surroundings
@@ -40,6 +48,7 @@ _INIT_LIMIT = 10.0  # seconds [D]
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
 _TIMED_OUT = "Sandbox.Timedout"
 _GRACE = 0.5  # seconds that a graceful end lets processes take
+_ON_DEMAND = InitializationType.ON_DEMAND
 
 
 class Owner(Protocol):
@@ -77,8 +86,8 @@ class Environment:
         self._around = surroundings
         self._owner = owner
         self._created_wall = surroundings.clock.now()
-        self.log_stream = text.log_stream_name(self._created_wall, environment_id)
-        self._logs = LogStream(function.name, environment_id, surroundings.log_sink)
+        self.log_stream = text.log_stream_name(self._created_wall, environment_id, function)
+        self._logs = surroundings.open_log(function, environment_id, self.log_stream)
         self._session = RuntimeSession(self)
         self._invocation: Invocation | None = None
         self.last_request_id: RequestId | None = None
@@ -152,7 +161,11 @@ class Environment:
         if self._is_ending():
             return  # in the very round of the loop in which it came up
         self._fire(Event.SANDBOX_STARTED, "the sandbox runs, the runtime starts")
-        self._logs.platform(text.init_start_line(self.function.runtime))
+        self._logs.platform(
+            platform_events.init_start(
+                self.function, initialization=_ON_DEMAND, phase="init", log_stream=self.log_stream
+            )
+        )
         failure = await self._init(_INIT_LIMIT)
         if self._is_ending():
             return
@@ -187,7 +200,15 @@ class Environment:
 
     def _log_init_failure(self, phase: str, failure: _Failure) -> None:
         self._sandbox.drain_output()
-        self._logs.platform(text.init_report_line(self._init_took(), phase, failure.status, failure.error_type))
+        self._logs.platform(
+            platform_events.init_report(
+                initialization=_ON_DEMAND,
+                phase=phase,
+                duration_ms=self._init_took(),
+                status=failure.status,
+                error_type=failure.error_type,
+            )
+        )
 
     async def _init_again(self) -> None:
         """Init inside the invocation that waits, on its time; then serve it, if that works."""
@@ -210,7 +231,7 @@ class Environment:
         self._log_init_failure("invoke", failure)
         if self._invocation is not None:
             self.invocations += 1
-            self._logs.platform(text.start_line(self._invocation.request_id))
+            self._logs.platform(platform_events.start(self._invocation.request_id, self._invocation.trace_id))
             self._invocation.answer(failure.answer)
         self._finish_invocation(failure.status, failure.error_type)
         await self._reset_and_park(failure.reason)
@@ -296,7 +317,7 @@ class Environment:
         assert invocation is not None, "an environment is made or thawed for an invocation"
         self._fire(Event.INVOKE)
         self.invocations += 1
-        self._logs.platform(text.start_line(invocation.request_id))
+        self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
         timeout = max(0.0, self.function.timeout - spent)
         self._handed_out_at = time.perf_counter() - spent
         self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
@@ -349,7 +370,7 @@ class Environment:
         self._logs.write(output)
 
     def extension_wrote(self, output: bytes) -> None:
-        self._logs.write(output)
+        self._logs.write(output, "extension")
 
     def extension_exited(self, name: str, status: ExitStatus) -> None:
         pass
@@ -401,8 +422,8 @@ class Environment:
             status=status if status == "timeout" or self._is_fatal(error_type) else None,
             error_type=error_type,
         )
-        self._logs.platform(text.end_line(invocation.request_id))
-        self._logs.platform(text.report_line(report))
+        self._logs.platform(platform_events.end(invocation.request_id))
+        self._logs.platform(platform_events.report(report, spans=(), old=False))
         self._record("", kind="invocation.finished", request_id=invocation.request_id)
         invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
 

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -123,6 +123,36 @@ def ps(
     query = f"?{urlencode({'function': function})}" if function else ""
     found = Client(endpoint).get(f"/_emulator/api/environments{query}")
     _show(found, as_json, lambda: screen.environments_table(found["environments"]))
+
+
+@app.command()
+def logs(
+    function: Annotated[str, typer.Argument(help="Its name.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay, and print what comes, until Ctrl-C.")] = False,
+    environment: Annotated[
+        str | None, typer.Option(help="Only of one environment; the beginning of its id will do.")
+    ] = None,
+    tail: Annotated[int | None, typer.Option(min=0, help="Only so many lines of what there is already.")] = None,
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """What a function's environments have written, in the order in which it came."""
+    if not function:
+        raise ConfigurationError("the name of the function is empty", cure="lambda-freezer ps names those that run.")
+    in_colour = out.is_terminal and not as_json
+    query = {"format": "json" if as_json or in_colour else "text", "follow": str(follow).lower()}
+    query |= {"environment": environment} if environment is not None else {}
+    query |= {"tail": str(tail)} if tail is not None else {}
+    pieces = Client(endpoint).stream(f"/_emulator/api/functions/{quote(function, safe='')}/logs?{urlencode(query)}")
+    try:
+        if in_colour:
+            _print_lines(pieces)
+        else:
+            for piece in pieces:  # as it is: a function may print what is no text
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @app.command()
@@ -241,6 +271,14 @@ def _payload(given: str) -> bytes:
             f"the payload cannot be read: {error}", cure="@FILE names a file with JSON."
         ) from error
     return given.encode()
+
+
+def _print_lines(pieces: Iterable[bytes]) -> None:
+    rest = b""
+    for piece in pieces:
+        *entries, rest = (rest + piece).split(b"\n")
+        for found in map(json.loads, entries):
+            out.print(screen.log_line(found["environment"], found["line"]), soft_wrap=True)
 
 
 def _show(found: Any, as_json: bool, table: Callable[[], Any]) -> None:

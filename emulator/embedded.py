@@ -90,7 +90,7 @@ class Emulator:
     Arguments:
         settings: what a configuration file would say; by default a free port is taken.
         base: relative code folders of the settings are below it.
-        log_sink: gets every line that functions and Lambda write, from the emulator's thread.
+        log_sink: gets every line that functions and Lambda write, one or more in one piece, from the emulator's thread.
 
     Raises:
         EmulatorError: on entering, when it cannot start; nothing is left running.
@@ -169,6 +169,19 @@ class Emulator:
             return self._service.environments(function)
 
         return self._call(environments())
+
+    def logs(self, function: str, environment: str | None = None, *, tail: int | None = None) -> str:
+        """What a function's environments, or one of them, have written so far, in the order in which it came.
+
+        Arguments:
+            tail: only so many lines of the end.
+        """
+
+        async def logs() -> bytes:
+            batches = self._service.logs(function, environment, tail=tail)
+            return b"".join([piece.lines async for batch in batches for piece in batch])
+
+        return self._call(logs()).decode(errors="replace")
 
     def connections(self, environment: EnvironmentId | None = None) -> tuple[Session, ...]:
         """The database's sessions, of one environment or all, looked at now."""
@@ -332,6 +345,10 @@ class DeployedFunction:
 
     def environments(self) -> list[EnvironmentView]:
         return self.emulator.environments(self.name)
+
+    def logs(self, environment: str | None = None, *, tail: int | None = None) -> str:
+        """As :meth:`Emulator.logs`."""
+        return self.emulator.logs(self.name, environment, tail=tail)
 
     def recycle(self, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
         """As :meth:`Emulator.recycle`."""

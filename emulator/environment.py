@@ -30,7 +30,6 @@ from emulator.failures import Failure
 from emulator.generation import Generation
 from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
-from emulator.logs import LogStream
 from emulator.model import (
     Answer,
     EnvironmentId,
@@ -87,7 +86,7 @@ class Environment:
         self._initialization = initialization
         self._created_wall = surroundings.clock.now()
         self.log_stream = text.log_stream_name(self._created_wall, environment_id, function)
-        self._logs = LogStream(function, environment_id, surroundings.log_sink, now=surroundings.clock.now)
+        self._logs = surroundings.open_log(function, environment_id, self.log_stream)
         self._generation: Generation | None = None
         self._invocation: Invocation | None = None
         self.last_request_id: RequestId | None = None
@@ -454,7 +453,7 @@ class Environment:
         if failure is not None:
             if self._logs.is_detailed and self._timing.runtime_done is None:
                 self._log_runtime_done(failure.status, failure.error_type)
-            self._logs.platform(platform_events.fault(failure.fault, in_text=self._around.old_formats))
+            self._logs.platform(platform_events.fault(failure.fault, old=self._around.old_formats))
         report = self._make_report(invocation, failure, self._timing.elapsed_ms(end))
         overhead = self._timing.extension_span(end) if failure is None and self._logs.is_detailed else None
         self._invocation = None
@@ -587,7 +586,6 @@ class Environment:
             self._relay.reclaim(Reclaim.FIN)
         if self._around.door is not None:
             self._around.door.dismiss(self._sandbox.view.address)
-        self._logs.close()
         self._fire(Event.ENDED)
         self.gone.set()
         self._owner.environment_gone(self)

@@ -57,8 +57,8 @@ class Failure:
 
 def timeout(request_id: str, seconds: float, reason: str, *, now: float, old: bool) -> Failure:
     """The function's timeout is over; ``now`` is seconds since the epoch."""
-    body = text.timeout_body(request_id, seconds, old_time=now if old else None)
-    fault = text.timeout_line(request_id, seconds, now)
+    body = text.timeout_body(request_id, seconds, old=old, now=now)
+    fault = text.timeout_fault(request_id, seconds, now)
     return Failure(Answer(body, "Unhandled", _TIMED_OUT), "timeout", None, reason, fault)
 
 
@@ -86,7 +86,7 @@ def extension_crash(request_id: str, name: str, status: ExitStatus) -> Failure:
         why = "permission denied" if status.code == _NOT_EXECUTABLE else "no such file or directory"
         message = f"RequestId: {request_id} Error: fork/exec /opt/extensions/{name}: {why}"
         return _error("Extension.LaunchError", message, f"extension {name} cannot be started: {why}")
-    message = text.extension_crash_message(request_id, status.code, status.signal)
+    message = text.extension_exit_message(request_id, status.code, status.signal)
     return _error("Extension.Crash", message, f"extension {name} has ended: {message.partition('Error: ')[2]}")
 
 
@@ -98,4 +98,4 @@ def extension_error(request_id: str, name: str, posted: str, *, in_init: bool) -
 
 def _error(error_type: str, message: str, reason: str) -> Failure:
     answer = Answer(text.error_body(error_type, message), "Unhandled", error_type)
-    return Failure(answer, "error", error_type, reason, f"{message}\n{error_type}")
+    return Failure(answer, "error", error_type, reason, text.exit_fault(message, error_type))

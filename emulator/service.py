@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from emulator import text
 from emulator.assembly import assemble
@@ -30,6 +30,7 @@ from emulator.errors import (
 )
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
+from emulator.log_files import LogFiles, LogPiece
 from emulator.logs import LogSink
 from emulator.model import (
     ConnectionsSummary,
@@ -49,6 +50,8 @@ from emulator.version import VERSION
 
 __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -67,6 +70,7 @@ class Status:
     concurrency_in_use: int
     uptime: float
     notes: Sequence[str]
+    log_folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Service:
     Arguments:
         settings: what the configuration says.
         base: relative code folders are below it.
-        log_sink: gets every line that functions and Lambda write.
+        log_sink: gets every line that functions and Lambda write, one or more in one piece.
     """
 
     def __init__(self, settings: Settings, base: Path | None = None, *, log_sink: LogSink | None = None) -> None:
@@ -132,6 +136,13 @@ class Service:
             spawn=self._spawn,
             environments=self._all_environments,
         )
+        folder = self.settings.emulator.log_folder
+        self._log_files = LogFiles(
+            parts.folder / "logs" if folder is None else (self._base / folder).resolve(),
+            parts.folder,
+            on_trouble=lambda trouble: self.timeline.record("logs.trouble", trouble),
+        )
+        stack.callback(self._log_files.close)
         self._surroundings = Surroundings(
             provider=parts.provider,
             runtime_api=parts.runtime_api,
@@ -145,6 +156,7 @@ class Service:
             before_end=parts.observer.before_end if parts.observer is not None else None,
             log_sink=self._log_sink,
             old_formats=self.settings.emulator.old_formats,
+            log_files=self._log_files,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         watcher = self._watcher = CodeWatcher(self._code_changed)
@@ -158,9 +170,10 @@ class Service:
     async def stop_intake(self) -> None:
         """Take no more events, and end everything that runs: whoever waits for an answer gets one.
 
-        To be called while the doors are still open, so that the answers get out.
+        To be called while the doors are still open, so that the answers get out. Who follows a log gets its end.
         """
         await self._stop_pools()
+        self._log_files.end_followers()
 
     async def _stop_pools(self) -> None:
         await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
@@ -306,6 +319,26 @@ class Service:
         environment = self._the_one(environment_id)
         return environment.view(self._sessions_of(environment.id))
 
+    def logs(
+        self, function: str, environment: str | None = None, *, tail: int | None = None, follow: bool = False
+    ) -> AsyncIterator[list[LogPiece]]:
+        """What a function's environments have written, in the order in which it came, some at a time.
+
+        Arguments:
+            environment: only this one's; the beginning of its id will do, and it may be gone.
+            tail: only so many lines of what there is already.
+            follow: go on with what comes, until the emulator stops.
+
+        Raises:
+            FunctionNotFoundError: there is no such function, or no such environment of it.
+            InvalidParameterValueError: several environments begin like that.
+        """
+        pool = self._pool(function)
+        if environment is not None:
+            known = self._log_files.environments(function) | {e.id for e in pool.environments}
+            environment = _only([one for one in known if one.startswith(environment)], environment)
+        return self._log_files.read(function, environment=environment, tail=tail, follow=follow)
+
     async def look_at_sessions(self) -> None:
         """Have the counts of sessions in views be of this moment, where a database can be asked."""
         if self._parts.observer is not None:
@@ -393,13 +426,14 @@ class Service:
             concurrency_in_use=self._concurrency.in_use,
             uptime=time.monotonic() - self._started_at,
             notes=(*provider.notes, *self._parts.notes, *self._troubles()),
+            log_folder=str(self._log_files.folder),
         )
 
     # -- inside ------------------------------------------------------------------------------------------
 
     def _troubles(self) -> list[str]:
-        trouble = self._parts.observer.trouble if self._parts.observer is not None else None
-        return [trouble] if trouble is not None else []
+        troubles = (self._parts.observer.trouble if self._parts.observer is not None else None, self._log_files.trouble)
+        return [trouble for trouble in troubles if trouble is not None]
 
     def _all_environments(self) -> Iterator[Environment]:
         for pool in self._pools.values():
@@ -409,12 +443,15 @@ class Service:
         return next((e for e in self._all_environments() if e.id == environment_id), None)
 
     def _the_one(self, beginning: str) -> Environment:
-        found = [e for e in self._all_environments() if e.id.startswith(beginning)] if beginning else []
-        if not found:
-            raise FunctionNotFoundError(f"Environment not found: {beginning}")
-        if len(found) > 1:
-            raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
-        return found[0]
+        return _only([e for e in self._all_environments() if e.id.startswith(beginning)], beginning)
 
     def _sessions_of(self, environment_id: EnvironmentId) -> int | None:
         return self._parts.observer.sessions_of(environment_id) if self._parts.observer is not None else None
+
+
+def _only(found: Sequence[T], beginning: str) -> T:
+    if not found or not beginning:
+        raise FunctionNotFoundError(f"Environment not found: {beginning}")
+    if len(found) > 1:
+        raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
+    return found[0]

@@ -191,7 +191,11 @@ class Service:
             SandboxError: nothing here can run it.
             DatabaseError: the database it names can neither be found nor made.
         """
-        function = replace(function, code=(self._base / function.code).resolve())
+        function = replace(
+            function,
+            code=(self._base / function.code).resolve(),
+            layers=[(self._base / layer).resolve() for layer in function.layers],
+        )
         check_code(function, other_user=self._parts.provider.kind == "container")
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
@@ -203,7 +207,7 @@ class Service:
             known.update(function, "the function was deployed again")
         else:
             self._pools[function.name] = Pool(function, self._surroundings, policy, self._concurrency)
-        self._watcher.watch(function.name, function.code)
+        self._watcher.watch(function.name, function.code, *function.layers)
 
     def function(self, name: str) -> Function:
         return self._pool(name).function
@@ -222,7 +226,22 @@ class Service:
 
     def _code_changed(self, name: str) -> None:
         pool = self._pools[name]
-        pool.update(pool.function, "its code changed")
+        if pool.function.layers:
+            self._spawn(self._prepare_again(pool))
+        else:
+            pool.update(pool.function, "its code changed")
+
+    async def _prepare_again(self, pool: Pool) -> None:
+        """Merge its layers anew; one that cannot be used right now is told of, and the old environments go on."""
+        function = pool.function
+        try:
+            check_code(function, other_user=self._parts.provider.kind == "container")
+            await self._parts.provider.prepare(function)
+        except (OSError, EmulatorError) as error:
+            self.timeline.record("function.trouble", str(error), function=function.name)
+        else:
+            if pool.function is function:  # or it was deployed again meanwhile
+                pool.update(function, "its code or a layer changed")
 
     def _pool(self, name: str) -> Pool:
         try:

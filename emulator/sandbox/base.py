@@ -215,10 +215,14 @@ class SandboxProvider(Protocol):
         ...
 
     async def prepare(self, function: Function) -> None:
-        """Find what the function needs to run here, once, before its first environment.
+        """Find what the function needs to run here, before its first environment; and merge its layers anew.
+
+        Environments that are made from now on get those; what there is keeps the old ones. To be called again when
+        the function is deployed again, or one of its layers has changed.
 
         Raises:
             SandboxError: no image, no interpreter, no engine, with the cure.
+            CodeError: a layer cannot be used; what was prepared before stays in force.
         """
         ...
 

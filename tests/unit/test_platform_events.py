@@ -169,7 +169,7 @@ def test_the_report_of_a_failure() -> None:
 
 def test_what_only_text_logs_and_the_logs_api_know() -> None:
     """END and faults have no line in a JSON log; a fault's record is its message."""
-    end, fault = events.end(ID), events.fault(text.timeout_fault(ID, 3, 0.0))
+    end, fault = events.end(ID), events.fault(text.timeout_fault(ID, 3, 0.0), old=True)
     assert (end.type, end.record, end.line) == ("platform.end", {"requestId": ID}, text.end_line(ID))
     assert fault.record == f"1970-01-01T00:00:00.000Z {ID} Task timed out after 3.00 seconds"
     assert fault.line == f"{fault.record}\n\n"

@@ -125,6 +125,11 @@ class TelemetrySession:
         self._on_subscribed(extension.name, subscription.types, wanted.value)
         return _ACCEPTED
 
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody has subscribed."""
+        return bool(self._subscribers)
+
     def close_subscription(self) -> None:
         """Init is over: nobody can subscribe any more, and nothing is kept for those who might."""
         self._backlog = None

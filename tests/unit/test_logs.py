@@ -185,8 +185,7 @@ def test_a_json_log_has_events_in_their_envelope_and_no_end() -> None:
     for event in (START, END):
         stream.platform(event)
     assert stream.take() == (
-        b'{"time":"1970-01-01T00:00:01.000Z","type":"platform.start",'
-        b'"record":{"requestId":"1","version":"$LATEST"}}\n'
+        b'{"time":"1970-01-01T00:00:01.000Z","type":"platform.start","record":{"requestId":"1","version":"$LATEST"}}\n'
     )
 
 

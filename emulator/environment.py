@@ -586,6 +586,7 @@ class Environment:
             self._relay.reclaim(Reclaim.FIN)
         if self._around.door is not None:
             self._around.door.dismiss(self._sandbox.view.address)
+        self._logs.close()
         self._fire(Event.ENDED)
         self.gone.set()
         self._owner.environment_gone(self)

@@ -110,6 +110,11 @@ class LogStream:
         self._current.clear()
         return taken
 
+    def close(self) -> None:
+        """The environment is gone: what it had not ended is its last line."""
+        for source in self._rests:
+            self._end_line(source)
+
     def _end_line(self, source: str) -> None:
         rest = self._rests[source]
         if rest:

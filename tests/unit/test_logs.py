@@ -155,6 +155,16 @@ def test_a_line_that_never_ends_does_not_fill_the_memory() -> None:
     assert len(blocks) == 2
 
 
+def test_the_last_line_of_an_environment_is_not_lost() -> None:
+    """What was unfinished when it went is ended."""
+    blocks: list[bytes] = []
+    stream = make(lambda _f, _e, lines: blocks.append(lines))
+    stream.write(b"last words")
+    stream.write(b"of both", "extension")
+    stream.close()
+    assert blocks == [b"last words\n", b"of both\n"]
+
+
 def test_file_and_sink_get_the_same_and_a_sink_that_fails_is_left_alone() -> None:
     """The file goes on when the sink has failed."""
     written: list[bytes] = []
@@ -185,8 +195,7 @@ def test_a_json_log_has_events_in_their_envelope_and_no_end() -> None:
     for event in (START, END):
         stream.platform(event)
     assert stream.take() == (
-        b'{"time":"1970-01-01T00:00:01.000Z","type":"platform.start",'
-        b'"record":{"requestId":"1","version":"$LATEST"}}\n'
+        b'{"time":"1970-01-01T00:00:01.000Z","type":"platform.start","record":{"requestId":"1","version":"$LATEST"}}\n'
     )
 
 

@@ -135,9 +135,7 @@ def test_a_runtime_that_has_failed(status: str, error_type: str, record: str) ->
     event = events.runtime_done(
         ID, status=status, error_type=error_type, duration_ms=5001.182, produced_bytes=0, spans=(), trace_id=""
     )
-    assert compact(event) == (
-        f'{{"requestId":"{ID}",{record},"metrics":{{"durationMs":5001.182,"producedBytes":0}}}}'
-    )
+    assert compact(event) == (f'{{"requestId":"{ID}",{record},"metrics":{{"durationMs":5001.182,"producedBytes":0}}}}')
     assert event.level == "WARN"
 
 

@@ -42,6 +42,4 @@ def test_a_reader_that_is_stuck_holds_nobody_up_and_what_is_left_out_is_counted(
             printer.put("f", "e", (b"x" * 65_535 + b"\n") * 2)
         paper.gate.set()
     assert paper.getvalue().count("xxx\n") == 16  # 1 MB, and whole
-    assert paper.getvalue().endswith(
-        "64 lines are left out here, for nobody read them; lambda-freezer logs has them\n"
-    )
+    assert paper.getvalue().endswith("64 lines are left out here, for nobody read them; lambda-freezer logs has them\n")

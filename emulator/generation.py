@@ -259,7 +259,8 @@ class Generation:
         internal = any(not extension.external for extension in self.extensions.known)
         budget = _BUDGET_EXTERNAL if external else _BUDGET_INTERNAL
         share = _RUNTIME_SHARE_INTERNAL if internal else _RUNTIME_SHARE_EXTERNAL
-        end, deadline_ms = time.monotonic() + budget, int((time.time() + budget) * 1000)
+        loop = asyncio.get_running_loop()
+        end, deadline_ms = loop.time() + budget, int((time.time() + budget) * 1000)
         if not self._runtime_is_gone:
             self._sandbox.signal_runtime(signal.SIGTERM)
             if not await self._until_or(share, lambda: self._runtime_is_gone):
@@ -269,7 +270,7 @@ class Generation:
         for extension in self.extensions.known:
             if extension.external and extension.name not in (*told, *self._gone):
                 self._sandbox.kill_extension(extension.name)
-        await self._until_or(end - time.monotonic(), functools.partial(self._gone.issuperset, told))
+        await self._until_or(end - loop.time(), functools.partial(self._gone.issuperset, told))
 
     async def _until_or(self, seconds: float, condition: Callable[[], bool]) -> bool:
         """Wait for the condition at most this long; whether it has come true."""

@@ -20,8 +20,8 @@ class Timing:
     """Moments on the machine's monotonic clock, in seconds; ``spent`` is what an init took of the invocation's time."""
 
     spent: float = 0.0
-    began: float = field(default_factory=time.perf_counter)
-    began_wall: float = field(default_factory=time.time)
+    began: float = field(default_factory=lambda: time.perf_counter())
+    began_wall: float = field(default_factory=lambda: time.time())
     first_byte: float | None = None
     last_byte: float | None = None
     runtime_done: float | None = None

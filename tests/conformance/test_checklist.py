@@ -315,13 +315,13 @@ def test_13_locks_after_a_timeout_and_after_a_silent_end(bench: Bench, tmp_path:
     shutil.copy(FUNCTIONS / "sql" / "app.py", package / "app.py")
     holder, other = bench.deploy(package, timeout=2), bench.deploy(package)
     table = f"locks_{next(_numbers)}"
-    hold = ["BEGIN", f"UPDATE {table} SET n = n + 1 WHERE id = 1"]  # noqa: S608 (a name of our own)
-    want = ["SET innodb_lock_wait_timeout = 1", f"UPDATE {table} SET n = 0 WHERE id = 1", "COMMIT"]  # noqa: S608
+    hold = ["BEGIN", f"UPDATE {table} SET n = n + 1 WHERE id = 1"]
+    want = ["SET innodb_lock_wait_timeout = 1", f"UPDATE {table} SET n = 0 WHERE id = 1", "COMMIT"]
     other.invoke(
         {
             "statements": [
                 f"CREATE TABLE {table} (id INT PRIMARY KEY, n INT)",
-                f"INSERT INTO {table} VALUES (1, 0)",  # noqa: S608
+                f"INSERT INTO {table} VALUES (1, 0)",
                 "COMMIT",
             ]
         }

@@ -1080,6 +1080,7 @@ async def test_an_init_inside_an_invocation_is_on_its_time(monkeypatch: pytest.M
     """The event has what is left of its timeout, by its deadline and by the clock; Duration contains both."""
     watch = Watch()
     monkeypatch.setattr("emulator.environment.time", watch)
+    monkeypatch.setattr("emulator.timing.time", watch)
     play = Play()
     runtime, watched = await play.in_init_again()
     watch.now += 1.25
@@ -1105,6 +1106,7 @@ async def test_an_invocation_times_out_when_init_and_handler_have_taken_its_time
     """Not a whole timeout after the init."""
     watch = Watch()
     monkeypatch.setattr("emulator.environment.time", watch)
+    monkeypatch.setattr("emulator.timing.time", watch)
     play = Play()
     runtime, watched = await play.in_init_again()
     watch.now += 2.0

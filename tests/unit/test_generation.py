@@ -76,6 +76,10 @@ class Play:
         )
 
     @property
+    def state(self) -> str:
+        return self.environment.state.value
+
+    @property
     def sandbox(self) -> FakeSandbox:
         return self.stage.provider.sandboxes[-1]
 
@@ -123,10 +127,10 @@ async def test_the_runtime_starts_when_every_extension_has_registered() -> None:
     runtime = play.runtime
     runtime.park()
     await play.stage.settle()
-    assert play.environment.state is State.INIT, "the extension is not ready yet"
+    assert play.state == State.INIT, "the extension is not ready yet"
     extension.park()
     await play.stage.settle()
-    assert play.environment.state is State.INVOKING
+    assert play.state == State.INVOKING
     assert [event["eventType"] for event in extension.heard] == ["INVOKE"]
     assert extension.heard[0]["requestId"] == watched.invocation.request_id
     assert len(runtime.events) == 1
@@ -154,10 +158,10 @@ async def test_an_internal_extension_is_waited_for_as_well() -> None:
     internal.register()
     play.runtime.park()
     await play.stage.settle()
-    assert play.environment.state is State.INIT
+    assert play.state == State.INIT
     internal.park()
     await play.stage.settle()
-    assert play.environment.state is State.INVOKING
+    assert play.state == State.INVOKING
 
 
 @in_loop
@@ -183,7 +187,7 @@ def test_an_environment_made_ahead_has_more_time_for_its_init(timeout: int, limi
         await play.stage.settle()
         skip_time(limit - 1)
         await play.stage.settle()
-        assert play.environment.state is State.INIT
+        assert play.state == State.INIT
         skip_time(2)
         await play.stage.settle()
         assert play.owner.gone == 1
@@ -199,7 +203,7 @@ async def test_an_environment_made_ahead_parks_without_an_event() -> None:
     await play.stage.settle()
     play.runtime.park()
     await play.stage.settle()
-    assert (play.environment.state, play.owner.parked) == (State.IDLE, 1)
+    assert (play.state, play.owner.parked) == (State.IDLE, 1)
     assert any(line.startswith("INIT_REPORT") for line in play.stage.lines)
 
 
@@ -230,10 +234,10 @@ async def test_a_slow_extension_keeps_the_environment_busy_but_not_the_client() 
     watched, runtime, extension = await play.initialised("INVOKE")
     runtime.serve(b'"done"')
     assert watched.heard == ["answer"]
-    assert (play.environment.state, play.owner.parked) == (State.INVOKING, 0)
+    assert (play.state, play.owner.parked) == (State.INVOKING, 0)
     extension.park()
     assert watched.heard == ["answer", "report"]
-    assert (play.environment.state, play.owner.parked) == (State.IDLE, 1)
+    assert (play.state, play.owner.parked) == (State.IDLE, 1)
 
 
 @in_loop
@@ -300,7 +304,7 @@ async def test_without_extensions_nobody_is_told() -> None:
     runtime.serve()
     play.environment.end("idle", Reclaim.FIN)
     await play.stage.settle()
-    assert play.environment.state is State.GONE
+    assert play.state == State.GONE
     assert play.sandbox.calls == []
 
 
@@ -313,21 +317,21 @@ async def test_with_an_external_extension_everybody_is_told_in_order() -> None:
     extension.park()
     play.environment.freeze()
     await play.stage.settle()
-    assert play.environment.state is State.FROZEN
+    assert play.state == State.FROZEN
     play.environment.end("idle", Reclaim.FIN)
     await play.stage.settle()
     assert play.sandbox.calls == ["runtime SIGTERM"]
-    assert not play.sandbox.freezer.is_frozen
+    assert not play.sandbox.freezer.frozen
     assert extension.heard[-1]["eventType"] == "INVOKE", "it comes after the runtime"
     skip_time(0.31)
     await play.stage.settle()
     assert play.sandbox.calls == ["runtime SIGTERM", "runtime SIGKILL"]
     told = extension.heard[-1]
     assert (told["eventType"], told["shutdownReason"]) == ("SHUTDOWN", "spindown")
-    assert play.environment.state is State.SHUTTING_DOWN
+    assert play.state == State.SHUTTING_DOWN
     skip_time(1.7)
     await play.stage.settle()
-    assert play.environment.state is State.GONE
+    assert play.state == State.GONE
 
 
 @in_loop
@@ -343,7 +347,7 @@ async def test_the_end_comes_when_everybody_has_ended() -> None:
     assert extension.heard[-1]["eventType"] == "SHUTDOWN"
     play.sandbox.on_extension_exit("watcher", ExitStatus(code=0))
     await play.stage.settle()
-    assert play.environment.state is State.GONE
+    assert play.state == State.GONE
     assert play.sandbox.calls == ["runtime SIGTERM"]
 
 
@@ -375,10 +379,10 @@ async def test_an_internal_extension_gives_the_runtime_half_a_second() -> None:
     assert play.sandbox.calls == ["runtime SIGTERM"]
     skip_time(0.49)
     await play.stage.settle()
-    assert play.environment.state is State.SHUTTING_DOWN
+    assert play.state == State.SHUTTING_DOWN
     skip_time(0.02)
     await play.stage.settle()
-    assert play.environment.state is State.GONE
+    assert play.state == State.GONE
     assert internal.heard == []
 
 
@@ -400,10 +404,10 @@ def test_a_reset_tells_extensions_why(way: str, reason: str) -> None:
         await play.stage.settle()
         assert watched.heard == ["answer", "report"]
         assert extension.heard[-1]["shutdownReason"] == reason
-        assert play.environment.state is State.RESETTING
+        assert play.state == State.RESETTING
         play.sandbox.on_extension_exit("watcher", ExitStatus(code=0))
         await play.stage.settle()
-        assert (play.environment.state, play.owner.parked) == (State.IDLE, 1)
+        assert (play.state, play.owner.parked) == (State.IDLE, 1)
         again = play.stage.invocation()
         play.environment.invoke(again.invocation)
         await play.stage.settle()
@@ -415,7 +419,6 @@ def test_a_reset_tells_extensions_why(way: str, reason: str) -> None:
         play.runtime.park()
         newcomer.park()
         await play.stage.settle()
-        play.runtime.events  # noqa: B018
         assert newcomer.heard[-1]["requestId"] == again.invocation.request_id
 
     check()

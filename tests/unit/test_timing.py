@@ -20,11 +20,8 @@ def test_the_spans_of_a_whole_invocation_follow_each_other() -> None:
     assert [span.duration_ms for span in (latency, response, overhead)] == pytest.approx([100.0, 200.0, 50.0])
     extensions = timing.extension_span(12.35)
     assert extensions is not None
-    assert (extensions.name, extensions.start, extensions.duration_ms) == (
-        "extensionOverhead",
-        pytest.approx(1000.35),
-        pytest.approx(2000.0),
-    )
+    assert extensions.name == "extensionOverhead"
+    assert (extensions.start, extensions.duration_ms) == pytest.approx((1000.35, 2000.0))
 
 
 def test_only_spans_that_came_to_pass_are_told() -> None:

@@ -154,8 +154,8 @@ class ResponseQueue:
 class StreamRoute(Route):
     """``InvokeWithResponseStream``: the answer comes in pieces, and says at its end how it went.
 
-    The pieces are the bytes that the runtime streams, a prelude for HTTP (a JSON object and eight NULs) among them:
-    [R] it is of use only to function URLs and goes through this operation as it is.
+    The pieces are the bytes that the runtime streams. A prelude for HTTP (a JSON object and eight NULs) is among them
+    as it came: [X] Kong's plugin for Lambda (github.com/Kong/kong, plugins/aws-lambda) takes it out itself.
     """
 
     path = re.compile(r"/2021-11-15/functions/([^/]+)/response-streaming-invocations/?")
@@ -204,9 +204,6 @@ async def _send_piece(send: Send, piece: bytes) -> None:
 
 
 def _parts(piece: bytes) -> Iterator[bytes]:
-    if len(piece) <= _CHUNK_BYTES:
-        yield piece
-        return
     for begin in range(0, len(piece), _CHUNK_BYTES):
         yield piece[begin : begin + _CHUNK_BYTES]
 

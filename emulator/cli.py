@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from emulator import screen
+from emulator.api.event_stream import Event
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
 from emulator.printer import LogPrinter
@@ -91,20 +92,23 @@ def invoke(
     function: Annotated[str, typer.Argument(help="Name or ARN.")],
     payload: Annotated[str, typer.Option("--payload", "-p", help="JSON; @FILE reads a file, - standard input.")] = "{}",
     event: Annotated[bool, typer.Option("--event", help="Asynchronously: do not wait for the result.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Print the response piece by piece, as it comes.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Show the log of the invocation.")] = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Invoke a function and print what it answers."""
     if not function:
         raise ConfigurationError("the name of the function is empty", cure="lambda-freezer ps names those that run.")
+    if stream:
+        if event:
+            raise ConfigurationError("nothing of an event's result can be printed", cure="Leave --event or --stream.")
+        _print_stream(Client(endpoint).invoke_stream(function, _payload(payload), tail=log))
+        return
     kind = "Event" if event else "RequestResponse"
     response = Client(endpoint).invoke(function, _payload(payload), kind=kind, tail=log and not event)
-    if response.status >= 400:
-        found = response.json()
-        message = found.get("Message") or found.get("message") or ""
-        raise EmulatorError(f"{response.headers.get('x-amzn-errortype', response.status)}: {message}")
+    response.check_invocation()
     if (tail := response.headers.get("x-amz-log-result")) is not None:
-        err.print(Text(base64.b64decode(tail).decode("utf-8", "replace").expandtabs(2), "dim"), end="")
+        _show_log(tail)
     if response.status == 202:
         err.print("accepted", style="dim")
         return
@@ -258,6 +262,25 @@ def main() -> None:
         # Whoever read our output has enough of it. Python would complain once more when it flushes.
         sys.stderr.close()
         raise SystemExit(0) from None
+
+
+def _print_stream(events: Iterable[Event]) -> None:
+    """Bytes as they are, at once; what the last event tells goes to standard error."""
+    for event in events:
+        if event.kind == "PayloadChunk":
+            sys.stdout.buffer.write(event.payload)
+            sys.stdout.buffer.flush()
+            continue
+        outcome = json.loads(event.payload)
+        if "LogResult" in outcome:
+            _show_log(outcome["LogResult"])
+        if "ErrorCode" in outcome:
+            err.print(Text(f"{outcome['ErrorCode']}: {outcome['ErrorDetails']}", "red"))
+            raise typer.Exit(FUNCTION_FAILED)
+
+
+def _show_log(tail: str) -> None:
+    err.print(Text(base64.b64decode(tail).decode("utf-8", "replace").expandtabs(2), "dim"), end="")
 
 
 def _payload(given: str) -> bytes:

@@ -489,6 +489,8 @@ class Environment:
         return min(self.function.memory, -(-self._sandbox.peak_memory() // 2**20))
 
     def _fail_invocation(self, failure: ServiceError) -> None:
+        if self._invocation is not None and self._invocation.answered:
+            self._finish_invocation(None)  # its client has its answer, and may wait for the report
         invocation, self._invocation = self._invocation, None
         if invocation is not None:
             invocation.fail(failure)

@@ -24,6 +24,18 @@ SPEC = SandboxSpec(EnvironmentId("e1"), Function(name="orders", code=Path()), {}
 class Deaf(SandboxEvents):
     """Somebody who hears nothing of what a sandbox tells."""
 
+    def runtime_wrote(self, output: bytes) -> None:
+        return
+
+    def extension_wrote(self, output: bytes) -> None:
+        return
+
+    def runtime_exited(self, status: ExitStatus) -> None:
+        return
+
+    def extension_exited(self, name: str, status: ExitStatus) -> None:
+        return
+
 
 @pytest.mark.parametrize(
     ("code", "status"),

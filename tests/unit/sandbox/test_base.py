@@ -25,16 +25,16 @@ class Deaf(SandboxEvents):
     """Somebody who hears nothing of what a sandbox tells."""
 
     def runtime_wrote(self, output: bytes) -> None:
-        pass
+        return
 
     def extension_wrote(self, output: bytes) -> None:
-        pass
+        return
 
     def runtime_exited(self, status: ExitStatus) -> None:
-        pass
+        return
 
     def extension_exited(self, name: str, status: ExitStatus) -> None:
-        pass
+        return
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from emulator.database.relays import Relays
 from emulator.database.server import DatabaseServer, start_server
 from emulator.model import NetworkReport
 from emulator.proof import prove_process_network
+from emulator.runtime_api.bandwidth import Bandwidth
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import SandboxProvider, Spawn
 from emulator.sandbox.container import ContainerProvider
@@ -92,7 +93,13 @@ async def assemble(
         stack.callback(held.close)
         process = ProcessProvider(instance, warden, held, freezer=settings.emulator.freezer)
         provider = await stack.enter_async_context(process)
-    runtime_api = await stack.enter_async_context(RuntimeApiServer(provider.runtime_api_host))
+    runtime_api = await stack.enter_async_context(
+        RuntimeApiServer(
+            provider.runtime_api_host,
+            region=settings.emulator.region,
+            bandwidth=Bandwidth if settings.emulator.streaming_bandwidth == "aws" else None,
+        )
+    )
     parts = Parts(provider, runtime_api, await _network_report(settings, container), instance.id, swept)
     if settings.database.server != "none":
         await _add_database(stack, parts, settings, instance, warden, engine)

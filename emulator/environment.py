@@ -29,7 +29,10 @@ from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
 from emulator.logs import LogStream
 from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Reclaim, Report, RequestId
+from emulator.runtime_api.extensions import Extension, ExtensionsSession
+from emulator.runtime_api.reply import NOT_FOUND, Reply
 from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
+from emulator.runtime_api.sessions import Sessions
 from emulator.sandbox.base import ExitStatus, SandboxSpec
 from emulator.surroundings import Surroundings
 from emulator.variables import lambda_variables
@@ -58,6 +61,11 @@ class _Failure:
     status: str
     error_type: str | None
     reason: str
+
+
+class _NoTelemetry:
+    def subscribe(self, api: str, identifier: str | None, body: bytes) -> Reply:
+        return NOT_FOUND
 
 
 class Environment:
@@ -141,7 +149,7 @@ class Environment:
         if door is not None and self._relay is not None:
             await self._relay.__aenter__()
             door.admit(sandbox.view.address, self._relay)
-        self._around.runtime_api.register(sandbox.runtime_api_address, self._session, sandbox.owns_connection)
+        self._around.runtime_api.register(sandbox.runtime_api_address, self._sessions(), sandbox.owns_connection)
         await sandbox.start()
         self._network = Connectivity(
             sandbox.cut,
@@ -167,6 +175,10 @@ class Environment:
         await self._reset(failure.reason)
         if not self._is_ending():
             await self._init_again()
+
+    def _sessions(self) -> Sessions:
+        extensions = ExtensionsSession(self, self.function, external=(), account="")
+        return Sessions(self._session, extensions, _NoTelemetry(), "")
 
     async def _init(self, limit: float) -> _Failure | None:
         """Wait until the runtime asks for its first event; why it does not, if it does not."""
@@ -197,7 +209,7 @@ class Environment:
         self._init_failure = None
         self._session = RuntimeSession(self)
         address = self._sandbox.runtime_api_address
-        self._around.runtime_api.register(address, self._session, self._sandbox.owns_connection)
+        self._around.runtime_api.register(address, self._sessions(), self._sandbox.owns_connection)
         self._sandbox.start_runtime()
         failure = await self._init(self.function.timeout)
         if self._is_ending():
@@ -316,6 +328,27 @@ class Environment:
         if self._invocation is not None:
             self._invocation.answer(answer)
             self._record("", kind="invocation.answered")
+
+    def runtime_response_began(self, content_type: str, resume: Callable[[], None]) -> None:
+        if self._invocation is not None:
+            self._invocation.begin(content_type, resume)
+
+    def runtime_response_chunk(self, chunk: bytes) -> bool:
+        return self._invocation is None or self._invocation.chunk(chunk)
+
+    def runtime_response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
+        if self._invocation is not None:
+            self._invocation.end(error_type, error_body)
+            self._record("", kind="invocation.answered")
+
+    def extension_registered(self, extension: Extension) -> None:
+        pass
+
+    def extension_parked(self, extension: Extension) -> None:
+        pass
+
+    def extension_failed(self, extension: Extension, error_type: str, body: bytes) -> None:
+        pass
 
     def runtime_parked(self) -> None:
         if self.state in (State.STARTING, State.INIT):

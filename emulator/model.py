@@ -22,6 +22,7 @@ __all__ = [
     "MAX_EVENT_PAYLOAD_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
+    "MAX_STREAM_BYTES",
     "Answer",
     "ConnectionsSummary",
     "EnvironmentId",
@@ -46,6 +47,7 @@ RequestId = NewType("RequestId", str)
 MAX_PAYLOAD_BYTES = 6_291_456  # [R] "Request must be smaller than 6291456 bytes"
 MAX_EVENT_PAYLOAD_BYTES = 1_048_576  # [D] asynchronous invocations, since 2025-10
 MAX_RESPONSE_BYTES = 6_291_556  # [C] 6 MiB + 100
+MAX_STREAM_BYTES = 200 * 2**20  # [D] "200 MB"; [I] mebibytes, as where AWS says 6 MB
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _LOG_GROUP = re.compile(r"[\.\-_/#A-Za-z0-9]{1,512}")  # [D] API_LoggingConfig

@@ -12,7 +12,8 @@ from emulator.clock import FakeClock
 from emulator.errors import SandboxError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
-from emulator.runtime_api.runtime import InvocationEvent, Reply, RuntimeSession
+from emulator.runtime_api.reply import Reply
+from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, SandboxEvents, SandboxSpec
 from emulator.surroundings import BeforeEnd, Surroundings
@@ -160,9 +161,9 @@ class Stage:
         After a reset there is another one, with a session of its own.
         """
         sandbox = self.provider.sandboxes[index]
-        session = self.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
-        assert session is not None, "its environment is not served by the Runtime API"
-        return PlayedRuntime(session, sandbox)
+        sessions = self.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+        assert sessions is not None, "its environment is not served by the Runtime API"
+        return PlayedRuntime(sessions.runtime, sandbox)
 
     def kinds(self, environment: str | None = None) -> list[str]:
         """What happened, in order; of one environment, or of all."""

@@ -381,12 +381,12 @@ class AnyOrder(RuleBasedStateMachine):
         known = self.runtimes.get(number)
         if known is None:
             sandbox.freezer.slow = self.slow
-        session = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
-        if session is None:  # what becomes of it: a reset has ended its connections, or is about to end it
+        sessions = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+        if sessions is None:  # what becomes of it: a reset has ended its connections, or is about to end it
             assert known is not None, "an environment without a runtime was never served"
             known.dead = True
-        elif known is None or known.session is not session:
-            self.runtimes[number] = Runtime(session, sandbox)
+        elif known is None or known.session is not sessions.runtime:
+            self.runtimes[number] = Runtime(sessions.runtime, sandbox)
             self.generations.append(self.runtimes[number])
 
     def _sandboxes(self) -> list[Moody]:

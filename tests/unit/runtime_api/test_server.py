@@ -4,163 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, ParamSpec
 
 import pytest
 import uvloop
 
 from emulator.errors import AddressInUseError
-from emulator.model import Answer, RequestId
-from emulator.runtime_api.runtime import InvocationEvent, RuntimeEvents, RuntimeSession
-from emulator.runtime_api.server import Guard, RuntimeApiServer
+from emulator.model import Answer
+from emulator.runtime_api.server import RuntimeApiServer
 from tests.support import SkippingLoop, run
+from tests.unit.runtime_api.wire import (
+    ACCEPTED,
+    ADDRESS,
+    ID,
+    NEXT,
+    Client,
+    Inside,
+    connected,
+    event,
+    on_each_loop,
+    post,
+    post_chunked,
+    serving,
+    wire,
+)
 
-P = ParamSpec("P")
-
-ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
 LIMIT = 6_291_556
-ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
-ADDRESS = "127.1.2.3"
-
-
-def wire(status: str, body: bytes) -> bytes:
-    """An answer in JSON as it has to be on the wire."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
 INVALID_ID = wire("400 Bad Request", b'{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}\n')
-
-
-def on_each_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run a coroutine test on asyncio's own loop and on the one that the emulator uses."""
-
-    @functools.wraps(test)
-    def run_test(*args: P.args, **kwargs: P.kwargs) -> None:
-        for factory in (SkippingLoop, uvloop.new_event_loop):
-            run(test(*args, **kwargs), factory)
-
-    return run_test
-
-
-def event(payload: bytes = b'{"k":"v"}', request_id: str = ID) -> InvocationEvent:
-    return InvocationEvent(RequestId(request_id), payload, 1542409706888, "arn", "Root=1")
-
-
-class Session(RuntimeSession):
-    """A session that tells when it has seen the end of a connection."""
-
-    def __init__(self, events: RuntimeEvents) -> None:
-        super().__init__(events)
-        self.unparked = asyncio.Event()
-
-    def unpark(self, send: Callable[[InvocationEvent], None]) -> None:
-        super().unpark(send)
-        self.unparked.set()
-
-
-@dataclass
-class Inside:
-    """One environment: what it hears of the runtime, each thing with an event to wait for."""
-
-    answers: list[Answer] = field(default_factory=list)
-    parks: int = 0
-    parked: asyncio.Event = field(default_factory=asyncio.Event)
-    init_failures: list[tuple[bytes, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.session = Session(self)
-
-    def runtime_parked(self) -> None:
-        self.parks += 1
-        self.parked.set()
-
-    def runtime_answered(self, answer: Answer) -> None:
-        self.answers.append(answer)
-
-    def runtime_failed_init(self, body: bytes, error_type: str) -> None:
-        self.init_failures.append((body, error_type))
-
-    async def hand_out(self, given: InvocationEvent) -> None:
-        """Wait for the runtime to park, then give it the event."""
-        async with asyncio.timeout(5):
-            await self.parked.wait()
-        self.parked.clear()
-        assert self.session.hand_out(given)
-
-
-class Client:
-    """A runtime's connection, without any library between the test and the bytes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def exactly(self, count: int) -> bytes:
-        async with asyncio.timeout(5):
-            return await self.reader.readexactly(count)
-
-    async def answer(self) -> bytes:
-        """One whole answer, as it is on the wire."""
-        async with asyncio.timeout(5):
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            (length,) = (line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
-            return head + await self.reader.readexactly(int(length.partition(b": ")[2]))
-
-    async def ask(self, data: bytes) -> bytes:
-        await self.send(data)
-        return await self.answer()
-
-    async def closed(self) -> bytes:
-        """What still came before the other end was closed."""
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read()
-            except ConnectionError:
-                return b""
-
-
-@contextlib.asynccontextmanager
-async def connected(
-    server: RuntimeApiServer, address: str = ADDRESS, source: str | None = None
-) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection(
-        address, server.port, limit=1 << 24, local_addr=(source, 0) if source else None
-    )
-    try:
-        yield Client(reader, writer)
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-@contextlib.asynccontextmanager
-async def serving(*, guard: Guard | None = None) -> AsyncIterator[tuple[RuntimeApiServer, Inside, Client]]:
-    """A server, one environment, and a connection of its runtime."""
-    async with RuntimeApiServer("0.0.0.0") as server:
-        inside = Inside()
-        server.register(ADDRESS, inside.session, guard)
-        async with connected(server) as client:
-            yield server, inside, client
-
-
-def post(what: str, body: bytes, *headers: str, request_id: str = ID) -> bytes:
-    lines = [f"POST /2018-06-01/runtime/invocation/{request_id}/{what} HTTP/1.1", "Host: x", *headers]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-def post_chunked(what: str, *chunks: bytes, trailers: bytes = b"", headers: bytes = b"") -> bytes:
-    head = f"POST /2018-06-01/runtime/invocation/{ID}/{what} HTTP/1.1\r\nHost: x\r\n".encode() + headers
-    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-    return head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n" + trailers + b"\r\n"
 
 
 @on_each_loop
@@ -230,7 +99,7 @@ async def test_init_error_is_accepted_once_and_only_before_next() -> None:
         assert await client.ask(request) == ACCEPTED
         assert inside.init_failures == [(b"{}", "Runtime.ImportModuleError")]
         late = Inside()
-        server.register("127.1.2.4", late.session)
+        server.register("127.1.2.4", late.sessions)
         async with connected(server, "127.1.2.4") as other:
             await other.send(NEXT)
             await late.hand_out(event())
@@ -416,7 +285,7 @@ async def test_environments_are_told_apart_by_the_address_they_call() -> None:
         pairs = []
         for number in range(1, 6):
             inside = Inside()
-            server.register(f"127.1.0.{number}", inside.session)
+            server.register(f"127.1.0.{number}", inside.sessions)
             client = await stack.enter_async_context(connected(server, f"127.1.0.{number}"))
             await client.send(NEXT)
             pairs.append((inside, client))
@@ -431,8 +300,8 @@ async def test_environments_are_told_apart_by_the_address_they_call_from() -> No
     """A container calls one address from its own."""
     async with RuntimeApiServer("127.0.0.1") as server:
         first, second = Inside(), Inside()
-        server.register("127.7.0.1", first.session)
-        server.register("127.7.0.2", second.session)
+        server.register("127.7.0.1", first.sessions)
+        server.register("127.7.0.2", second.sessions)
         async with connected(server, "127.0.0.1", source="127.7.0.2") as client:
             await client.send(NEXT)
             await second.hand_out(event())
@@ -484,7 +353,7 @@ async def test_unregister_drops_what_is_connected_and_refuses_what_comes() -> No
     """Of this environment; another one's parked call is not touched."""
     async with serving() as (server, inside, client):
         other = Inside()
-        server.register("127.1.2.4", other.session)
+        server.register("127.1.2.4", other.sessions)
         async with connected(server, "127.1.2.4") as neighbour:
             await neighbour.send(NEXT)
             await client.send(NEXT)
@@ -539,7 +408,7 @@ async def test_leaving_the_server_ends_parked_calls() -> None:
     """A runtime that waits for ever does not keep the emulator from stopping."""
     async with RuntimeApiServer("0.0.0.0") as server:
         inside = Inside()
-        server.register(ADDRESS, inside.session)
+        server.register(ADDRESS, inside.sessions)
         reader, writer = await asyncio.open_connection(ADDRESS, server.port)
         writer.write(NEXT)
         async with asyncio.timeout(5):
@@ -571,7 +440,7 @@ def test_a_failure_of_the_emulator_is_not_blamed_on_the_runtime() -> None:
     async def answer_to_a_broken_environment() -> None:
         async with RuntimeApiServer("0.0.0.0") as server:
             broken = Broken()
-            server.register(ADDRESS, broken.session)
+            server.register(ADDRESS, broken.sessions)
             async with connected(server) as client:
                 await client.send(NEXT)
                 await broken.hand_out(event())

@@ -151,5 +151,6 @@ def _complain(response: Response) -> NoReturn:
         raise EmulatorError(where)
     raise EmulatorError(found.get("error", f"status {response.status}"), cure=found.get("cure", ""))
 
+
 def _whole(answer: http.client.HTTPResponse) -> Response:
     return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())

@@ -21,7 +21,9 @@ def variables(environment: dict[str, str], database: dict[str, str]) -> dict[str
         memory=256,
         environment=environment,
     )
-    return lambda_variables(function, region="eu-central-1", log_stream=STREAM, database=database)
+    return lambda_variables(
+        function, region="eu-central-1", log_stream=STREAM, database=database, metadata_token="secret"
+    )
 
 
 def test_lambdas_variables_have_the_recorded_names_and_values() -> None:

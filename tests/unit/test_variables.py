@@ -33,6 +33,7 @@ def test_lambdas_variables_have_the_recorded_names_and_values() -> None:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_METADATA_TOKEN": "secret",
         "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/orders",
         "AWS_LAMBDA_LOG_STREAM_NAME": STREAM,
         "AWS_REGION": "eu-central-1",
@@ -76,7 +77,9 @@ def found_for(**settings: object) -> dict[str, str]:
     initialization = settings.pop("initialization", InitializationType.ON_DEMAND)
     assert isinstance(initialization, InitializationType)
     function = Function(name="orders", code=Path(), **settings)  # type: ignore[arg-type]
-    return lambda_variables(function, region="r", log_stream="s", database={}, initialization=initialization)
+    return lambda_variables(
+        function, region="r", log_stream="s", database={}, initialization=initialization, metadata_token=""
+    )
 
 
 def test_provisioned_environments_know_it() -> None:

@@ -1,4 +1,4 @@
-"""The Runtime API on real sockets for tests: one environment inside, clients without any library between them and it."""
+"""The Runtime API on real sockets for tests: one environment inside, clients without a library."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import textwrap
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,7 @@ class Bench:
 
     def deploy(self, code: Path | str, **settings: Any) -> DeployedFunction:
         folder = FUNCTIONS / code if isinstance(code, str) else code
+        folder.chmod(0o755)  # a temporary folder is its owner's only
         chosen: dict[str, Any] = {"memory": 512, "timeout": 10, "code": folder} | settings
         return self.emulator.add(Function(name=f"check-{next(_numbers)}", **chosen))
 
@@ -293,19 +294,16 @@ def test_11_a_connection_dies_while_it_is_frozen(bench: Bench, tmp_path: Path, c
 
 
 @KINDS
-@pytest.mark.parametrize(("concurrency", "expected"), [(1000, True), (25, False)])
-def test_12_forty_at_once_against_thirty_places(kind: str, concurrency: int, expected: bool, tmp_path: Path) -> None:
-    """Some get 1040; none where concurrency is limited to what the server takes."""
+def test_12_forty_at_once_against_thirty_places(kind: str, tmp_path: Path) -> None:
+    """Some get 1040; nobody does where no more run at once than the server takes."""
     package = tmp_path / "package"
     shutil.copytree(SAMPLES / "connect_once" / "pymysql", package / "pymysql")
     shutil.copy(FUNCTIONS / "sql" / "app.py", package / "app.py")
-    gather: Callable[..., Iterator[Bench]] = _bench
-    for bench in gather(kind, database={"max_connections": 30}):
-        del concurrency
+    for bench in _bench(kind, database={"max_connections": 30}):
         function = bench.deploy(package, timeout=60)
-        results = function.invoke_parallel([{"statements": ["SELECT SLEEP(5)"]}] * (40 if expected else 25))
-        refused = [result for result in results if "1040" in str(result.payload)]
-        assert bool(refused) is expected
+        for count, some in ((25, False), (40, True)):
+            results = function.invoke_parallel([{"statements": ["SELECT SLEEP(3)"]}] * count)
+            assert any("1040" in str(result.payload) for result in results) is some
 
 
 def test_13_locks_after_a_timeout_and_after_a_silent_end(bench: Bench, tmp_path: Path) -> None:

@@ -243,7 +243,6 @@ class ExtensionsSession:
         extension = self._by_name.get(name)
         if extension is not None:
             self._advance(extension, _C.EXIT)
-            self._forget(extension)
 
     # -- within -----------------------------------------------------------------------------------------------
 
@@ -278,10 +277,6 @@ class ExtensionsSession:
         extension.state = state
         return True
 
-    def _forget(self, extension: Extension) -> None:
-        self._parked.pop(extension.identifier, None)
-        self._pending.pop(extension.identifier, None)
-
     def _hand_out(self, extension: Extension, event: Reply) -> None:
         if extension.state not in (_S.REGISTERED, _S.READY, _S.RUNNING):
             return  # it has given up, or is gone
@@ -303,7 +298,6 @@ class ExtensionsSession:
         before = found.state
         if not self._advance(found, call):
             return _forbidden(found, call, found.identifier)
-        self._forget(found)
         if found.state is not before:
             self._events.extension_failed(found, error_type, body)
         return ACCEPTED

@@ -627,6 +627,20 @@ async def test_a_client_that_offers_http_2_keeps_its_headers() -> None:
 
 
 @on_each_loop
+async def test_a_client_that_offers_http_2_may_wait_for_100_continue() -> None:
+    """Both at once: it hears "go on" once, and then its body counts."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        given = post("response", b"12345", HTTP2, "Expect: 100-continue")
+        await client.send(given[:-5])
+        assert await client.exactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await client.ask(b"12345") == ACCEPTED
+        assert inside.answers == [Answer(b"12345")]
+
+
+@on_each_loop
 async def test_a_tunnel_is_not_built() -> None:
     """``CONNECT`` is answered like any other path that there is not, and closed."""
     async with serving() as (_, _, client):

@@ -26,6 +26,7 @@ from tests.unit.runtime_api.wire import (
     on_each_loop,
     post,
     post_chunked,
+    request,
     running,
     wire,
 )
@@ -178,6 +179,26 @@ def test_a_reader_may_ask_for_more_before_it_has_said_no() -> None:
     assert (played.chunks, played.reading) == ([b"a", b"b"], True)
 
 
+def test_a_reader_hears_one_piece_after_the_other() -> None:
+    """Never a piece in the midst of another one, though it asks for more while it hears one."""
+    played, depth, deepest = Played().begun(), 0, 0
+
+    def ask_within() -> bool:
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        played.stream.resume()
+        depth -= 1
+        return True
+
+    played.wants_more = lambda: False
+    for data in (b"a", b"b", b"c", b"d"):
+        played.stream.feed(data)
+    played.wants_more = ask_within
+    played.stream.resume()
+    assert (played.chunks, deepest) == ([b"a", b"b", b"c", b"d"], 1)
+
+
 def test_the_bandwidth_is_kept() -> None:
     """A burst of 6 MiB goes at once, then 256 KiB every 125 ms; while there is something to send nothing is read."""
     played = Played(Bandwidth).begun()
@@ -190,6 +211,16 @@ def test_the_bandwidth_is_kept() -> None:
         played.pass_time(INTERVAL)
         assert sum(map(len, played.chunks)) == 6 * MIB + portion * 256 * 1024
     assert (played.ended, played.replies, played.reading, played.timers) == ([(None, None)], [ACCEPTED_REPLY], True, {})
+
+
+def test_nothing_is_passed_on_while_nothing_may_go() -> None:
+    """Not even an empty piece."""
+    played = Played(Bandwidth).begun()
+    played.stream.feed(bytes(6 * MIB))
+    played.stream.feed(b"one more")
+    assert (len(played.chunks), played.reading) == (1, False)
+    played.pass_time(INTERVAL)
+    assert (played.chunks[1:], played.reading) == ([b"one more"], True)
 
 
 def test_more_bandwidth_is_of_no_use_to_a_reader_that_wants_nothing() -> None:
@@ -249,10 +280,11 @@ def test_trailers_say_that_the_function_failed_on_the_way(
     assert (played.ended, played.replies) == ([heard], [ACCEPTED_REPLY])
 
 
-def test_a_response_that_is_cut_off_ends_at_once() -> None:
-    """What had come is passed on, wanted or not, for nothing is left to wait for."""
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_response_that_is_cut_off_ends_at_once(wanted: bool) -> None:
+    """What had come is passed on, wanted and within the bandwidth or not, for nothing is left to wait for."""
     played = Played(Bandwidth).begun()
-    played.wants_more = lambda: False
+    played.wants_more = lambda: wanted
     played.stream.feed(bytes(5 * MIB))
     played.stream.feed(bytes(5 * MIB))
     played.stream.cut()
@@ -305,13 +337,17 @@ def test_a_reader_may_end_the_environment_while_it_hears_a_piece(cut: bool) -> N
         played.wants_more = lambda: False
         played.stream.feed(b"a")
         played.stream.feed(b"b")
+        played.stream.feed(b"c")
         played.wants_more = end_it
         played.stream.cut()
     else:
-        played.wants_more = end_it
+        played.wants_more = lambda: False
         played.stream.feed(b"a")
+        played.stream.feed(b"b")
         played.stream.complete(None, None)
-    assert (played.ended, played.replies) == ([], [])
+        played.wants_more = end_it
+        played.stream.resume()
+    assert (played.chunks, played.ended, played.replies) == ([b"a", b"b"], [], [])
 
 
 # -- on the wire ---------------------------------------------------------------------------------------------------
@@ -455,14 +491,39 @@ async def test_a_runtime_that_dies_in_the_midst_of_it_ends_it() -> None:
         assert inside.ended == [("Runtime.TruncatedResponse", None)]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
 @on_each_loop
-async def test_chunks_that_are_none_end_it() -> None:
-    """400, the connection is closed, and the response was cut short."""
+async def test_chunks_that_are_none_end_it(wanted: bool) -> None:
+    """400, the connection is closed, and the response was cut short; also where its reader wanted no more."""
     async with running() as (_, inside, client):
+        inside.wants_more = wanted
         await client.send(HEAD + chunk(b"a") + b"no size\r\n")
         assert (await client.closed()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
         await inside.until(lambda: inside.ended)
         assert inside.ended == [("Runtime.TruncatedResponse", None)]
+
+
+@on_each_loop
+async def test_a_refused_response_that_is_cut_off_has_one_answer() -> None:
+    """It was answered before its body came."""
+    async with running() as (_, inside, client):
+        await client.send(HEAD.replace(ID.encode(), b"other-id") + b"5\r\nhal")
+        client.writer.write_eof()
+        answer = await client.closed()
+        assert (answer.count(b"HTTP/1.1"), inside.ended) == (1, [])
+
+
+@on_each_loop
+async def test_only_a_response_can_be_streamed() -> None:
+    """The header means nothing on other paths, nor with another method."""
+    mode = "Lambda-Runtime-Function-Response-Mode: streaming"
+    async with running() as (_, inside, client):
+        response = f"/2018-06-01/runtime/invocation/{ID}/response"
+        for method, path in (("GET", response), ("POST", f"/elsewhere/{response[-45:]}"), ("POST", "/a/response")):
+            answer = await client.ask(request(method, path, b"x", mode))
+            assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
+        assert await client.ask(post("error", b"{}", mode)) == ACCEPTED
+        assert (inside.began, inside.answers[0].payload) == ([], b"{}")
 
 
 @on_each_loop

@@ -87,7 +87,6 @@ class Connection(asyncio.Protocol):
         self._listener = listener
         self.sessions: Sessions | None = None
         self._keep_alive = True
-        self._lost = False
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
@@ -132,7 +131,6 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
         self._listener.connections.discard(self)
         if self.sessions is not None:
             self.sessions.runtime.unpark(self._send_event)
@@ -238,7 +236,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()  # a CONNECT, which has been answered
             return
         lines = [self._parser.get_method() + b" " + self._url + b" HTTP/1.1"]
-        lines += [name + b": " + value for name, value in self._headers.items() if name != _UPGRADE]
+        # The header "Connection", which makes an offer of "Upgrade", is not among those that were kept.
+        lines += [name + b": " + value for name, value in self._headers.items()]
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(b"\r\n".join([*lines, b"", rest]))
 
@@ -278,8 +277,6 @@ class Connection(asyncio.Protocol):
 
     def read_on(self, wanted: bool) -> None:
         """Read on, or do not."""
-        if self._lost:
-            return
         if wanted:
             self._transport.resume_reading()
         else:
@@ -291,10 +288,8 @@ class Connection(asyncio.Protocol):
 
     def reply(self, reply: Reply) -> None:
         """Answer the request; a client that wants no more is let go."""
-        if self._lost:
-            return
         self._transport.write(render(reply))
-        if not self._keep_alive and not self._in_message:
+        if not self._keep_alive:
             self._transport.close()
 
     def _send_event(self, event: InvocationEvent) -> None:

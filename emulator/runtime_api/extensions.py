@@ -32,6 +32,8 @@ MAX_EXTENSIONS = 10  # [C] external and internal together
 _INVOKE, _SHUTDOWN = "INVOKE", "SHUTDOWN"
 
 _S, _C = ExtensionState, ExtensionCall
+_AT_REST = (_S.READY, _S.EXITED)
+_LISTENING = (_S.REGISTERED, _S.READY, _S.RUNNING)
 _Send = Callable[[Reply], None]
 
 
@@ -195,7 +197,7 @@ class ExtensionsSession:
         """Everyone who has registered waits for an event, or its process is gone."""
         if not self._registered:  # most have none, and this is asked once an invocation
             return True
-        return all(extension.state in (_S.READY, _S.EXITED) for extension in self._registered)
+        return all(extension.state in _AT_REST for extension in self._registered)
 
     def close_registration(self) -> None:
         """Init of the runtime is over: whoever comes now comes too late."""
@@ -232,7 +234,7 @@ class ExtensionsSession:
         told = [
             extension
             for extension in self._registered
-            if _SHUTDOWN in extension.events and extension.state in (_S.REGISTERED, _S.READY, _S.RUNNING)
+            if _SHUTDOWN in extension.events and extension.state in _LISTENING
         ]
         for extension in told:
             self._hand_out(extension, event)
@@ -243,7 +245,6 @@ class ExtensionsSession:
         extension = self._by_name.get(name)
         if extension is not None:
             self._advance(extension, _C.EXIT)
-            self._forget(extension)
 
     # -- within -----------------------------------------------------------------------------------------------
 
@@ -278,12 +279,8 @@ class ExtensionsSession:
         extension.state = state
         return True
 
-    def _forget(self, extension: Extension) -> None:
-        self._parked.pop(extension.identifier, None)
-        self._pending.pop(extension.identifier, None)
-
     def _hand_out(self, extension: Extension, event: Reply) -> None:
-        if extension.state not in (_S.REGISTERED, _S.READY, _S.RUNNING):
+        if extension.state not in _LISTENING:
             return  # it has given up, or is gone
         self._advance(extension, _C.EVENT)
         send = self._parked.pop(extension.identifier, None)
@@ -303,7 +300,6 @@ class ExtensionsSession:
         before = found.state
         if not self._advance(found, call):
             return _forbidden(found, call, found.identifier)
-        self._forget(found)
         if found.state is not before:
             self._events.extension_failed(found, error_type, body)
         return ACCEPTED

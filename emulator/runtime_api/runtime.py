@@ -61,6 +61,10 @@ class InvocationEvent:
         ).encode()
 
 
+# Looking a member up costs Python 3.11 more than all else that a call does to a session.
+_STARTED, _INIT_ERROR, _READY = State.STARTED, State.INIT_ERROR, State.READY
+_RUNNING, _RESPONDING, _RESPONSE_SENT = State.RUNNING, State.RESPONDING, State.RESPONSE_SENT
+
 _INVALID_REQUEST_ID = reply_error(400, "InvalidRequestID", "Invalid request ID")
 _INVALID_MODE = reply_error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
 
@@ -106,34 +110,34 @@ class RuntimeSession:
 
     def __init__(self, events: RuntimeEvents) -> None:
         self._events = events
-        self.state = State.STARTED
+        self.state = _STARTED
         self._current: InvocationEvent | None = None
         self._parked: Callable[[InvocationEvent], None] | None = None
 
     def next(self, send: Callable[[InvocationEvent], None]) -> Reply | None:
         """``GET /runtime/invocation/next``: parked until there is an event, however long that takes."""
         state = self.state
-        if state is State.RESPONSE_SENT or state is State.STARTED:
-            self.state = State.READY
+        if state is _RESPONSE_SENT or state is _STARTED:
+            self.state = _READY
             self._current = None
             self._parked = send
             self._events.runtime_parked()
             return None
-        if state is State.READY:
+        if state is _READY:
             self._parked = send  # the runtime gave its first connection up
             return None
-        if state is State.RUNNING and self._current is not None:
+        if state is _RUNNING and self._current is not None:
             # [C] An impatient runtime gets the same event again.
             send(self._current)
             return None
-        return _forbidden(state, State.READY)
+        return _forbidden(state, _READY)
 
     def hand_out(self, event: InvocationEvent) -> bool:
         """Answer the parked call; ``False`` when the runtime is not there. If it calls again, it gets the event."""
-        if self.state is not State.READY:
+        if self.state is not _READY:
             return False
         send, self._parked = self._parked, None
-        self.state = State.RUNNING
+        self.state = _RUNNING
         self._current = event
         if send is None:
             return False
@@ -150,7 +154,7 @@ class RuntimeSession:
 
         Trailers say nothing here: [C] the agent looks at them only where the response is streamed.
         """
-        if (refused := self._check_turn(request_id, State.RESPONDING)) is not None:
+        if (refused := self._check_turn(request_id, _RESPONDING)) is not None:
             return refused
         if mode:
             self._finish(
@@ -161,15 +165,15 @@ class RuntimeSession:
         if body is None:
             self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
             return TOO_LARGE
-        self.state = State.RESPONSE_SENT
+        self.state = _RESPONSE_SENT
         self._events.runtime_answered(Answer(body))
         return ACCEPTED
 
     def begin_response(self, request_id: str, content_type: str | None, resume: Callable[[], None]) -> Reply | None:
         """``POST .../response`` in streaming mode, as soon as its head is there; a reply where it is refused."""
-        if (refused := self._check_turn(request_id, State.RESPONDING)) is not None:
+        if (refused := self._check_turn(request_id, _RESPONDING)) is not None:
             return refused
-        self.state = State.RESPONDING
+        self.state = _RESPONDING
         self._events.runtime_response_began(content_type or "application/octet-stream", resume)
         return None
 
@@ -179,7 +183,7 @@ class RuntimeSession:
 
     def end_response(self, error_type: str | None, error_body: bytes | None) -> None:
         """It is over, for better or worse."""
-        self.state = State.RESPONSE_SENT
+        self.state = _RESPONSE_SENT
         self._events.runtime_response_ended(error_type, error_body)
 
     def error(
@@ -197,21 +201,21 @@ class RuntimeSession:
 
     def init_error(self, body: bytes | None, error_type: str | None) -> Reply:
         """``POST /runtime/init/error``: only before the first ``next``."""
-        if self.state is not State.STARTED:
-            return _forbidden(self.state, State.INIT_ERROR)
-        self.state = State.INIT_ERROR
+        if self.state is not _STARTED:
+            return _forbidden(self.state, _INIT_ERROR)
+        self.state = _INIT_ERROR
         self._events.runtime_failed_init(body or _unknown_error(error_type), text.filter_error_type(error_type))
         return ACCEPTED
 
     def _check_turn(self, request_id: str, target: str) -> Reply | None:
         if self._current is None or self._current.request_id != request_id:
             return _INVALID_REQUEST_ID
-        if self.state is not State.RUNNING:
+        if self.state is not _RUNNING:
             return _forbidden(self.state, target)
         return None
 
     def _finish(self, payload: bytes, error_type: str) -> None:
-        self.state = State.RESPONSE_SENT
+        self.state = _RESPONSE_SENT
         # [R] "Unhandled" for everything, reported properly or not.
         self._events.runtime_answered(Answer(payload, "Unhandled", error_type))
 

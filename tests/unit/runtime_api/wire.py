@@ -1,4 +1,4 @@
-"""The Runtime API on real sockets for tests: one environment inside, clients without a library."""
+"""The Runtime API on real sockets for tests: an environment inside, and clients that are nothing but bytes."""
 
 from __future__ import annotations
 

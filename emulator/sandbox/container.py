@@ -280,8 +280,7 @@ class ContainerSandbox:
             self._container = self._engine.new_name()
             await self._create(image, folder / "pipes")
             self._engine.on_exit(self._container, self._exited)
-            self._shell.begin()  # it waits in the pipe for the shell to come
-            if self.extensions:
+            if self.extensions:  # the word waits in the pipe for the shell to come
                 self.start_extensions()
             else:
                 self._shell.start(RUNTIME)
@@ -322,15 +321,15 @@ class ContainerSandbox:
         self._is_being_ended = True
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._shell.has_begun.wait()  # or its begin, and the rest, might be read after the kill
+                await self._shell.is_read.wait()  # or its begin, and the rest, would be read after the kill
                 await self._kill_all()
+                await self._shell.end()
         except TimeoutError as error:
             raise SandboxError("the processes of a container do not end") from error
         finally:
             self._is_being_ended = False
         self._check_it_lives()
         self.drain_output()  # the last words of the old generation
-        self._shell.begin()
         self._peak = 0
         self._group.forget()
 
@@ -461,7 +460,7 @@ class ContainerSandbox:
     def _exited(self, code: int) -> None:
         """The whole container has ended, which nobody here has asked for."""
         self._has_ended = True
-        self._shell.has_begun.set()  # there is nothing to wait for
+        self._shell.is_read.set()  # there is nothing to wait for
         if not self._is_being_ended:
             self._provider.spawn(self._report_exit(code))
 

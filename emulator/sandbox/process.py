@@ -296,9 +296,9 @@ class ProcessSandbox:
             self._kill()
             try:
                 async with asyncio.timeout(10):
-                    await asyncio.gather(*(child.wait() for child in self._children.values()))
+                    await self._all_gone()
             except TimeoutError as error:
-                left = ", ".join(str(child.pid) for child in self._children.values() if child.is_running)
+                left = ", ".join(str(pid) for pid in self.process_ids())
                 raise SandboxError(f"process {left} does not end") from error
         for name in self._children:
             self._provider.warden.drop(self._warden_key(name))
@@ -306,6 +306,14 @@ class ProcessSandbox:
         for output in (self._output, self._extension_output):
             if output is not None:
                 output.close()
+
+    async def _all_gone(self) -> None:
+        for child in self._children.values():
+            await child.wait()
+        while True:
+            if self._group is None or not self._group.process_ids():
+                return
+            await asyncio.sleep(0.001)  # others' children: the kernel gives no sign when the last of them has gone
 
     def _kill(self) -> None:
         stragglers = self.process_ids()

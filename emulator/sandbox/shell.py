@@ -8,14 +8,15 @@ runtime and each extension has a waiter beside it that tells how it ended.
 command                                     effect
 ==========================================  ==========================================================================
 ``begin N``                                 the first process starts the keeper of generation N; it tells ``begun N``
+``end N``                                   the first process reaps what was killed, and tells ``over N``
 ``runtime``                                 ``started N PID runtime``, and one day ``ended N STATUS runtime``
 ``extension NAME``                          ``started N PID extension NAME``, ``ended N STATUS extension NAME``
 ``signal TERM PID``                         the signal is sent
 ==========================================  ==========================================================================
 
-A reset kills everything but the first process, which cannot be killed from inside. It then waits for the next
-``begin`` and passes over all else, so a command that nobody had read yet is lost with its generation; and a report of
-a waiter that was still writing when it was killed carries the number of its generation, by which it is known as old.
+A reset kills everything but the first process, which cannot be killed from inside. That then listens itself, for
+``end`` and ``begin``, and passes over all else, so a command that nobody had read yet is lost with its generation; and
+a report of a waiter that was still writing when it was killed is known as old by the number of its generation.
 
 Only what every POSIX shell has built in is used. Jobs in the background of such a shell ignore SIGINT and SIGQUIT, so
 here the runtime and the extensions do (DIFFERS: they do not on AWS, where nobody sends them either); SIGTERM arrives.
@@ -40,12 +41,18 @@ __all__ = ["RUNTIME", "CommandPipe", "Report", "Shell", "read_report", "script"]
 RUNTIME = ""
 """Who a report is about: the name of an extension, or this."""
 
-_REPORT = re.compile(rb"(begun|started|ended) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL)
+_REPORT = re.compile(
+    rb"(begun|over|started|ended) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names with an underscore in front: a function's variable that is called "line" must not be overwritten by ours.
 _SCRIPT = """
 exec 2>/dev/null 3<{pipes}/commands 4>{pipes}/reports
 while read -r _word _generation <&3; do
+  if [ "$_word" = end ]; then
+    (:)
+    echo "over $_generation" >&4
+  fi
   [ "$_word" = begin ] || continue
   (
     echo "begun $_generation" >&4
@@ -109,7 +116,7 @@ class Report:
 def read_report(line: bytes) -> Report | None:
     """``None`` for what the shell does not say."""
     match = _REPORT.fullmatch(line)
-    if match is None or (match[1] == b"begun") != (match[3] is None):
+    if match is None or (match[1] in (b"begun", b"over")) != (match[3] is None):
         return None
     return Report(match[1].decode(), int(match[2]), int(match[3] or 0), os.fsdecode(match[4] or b""))
 
@@ -132,24 +139,33 @@ class Shell:
     def __init__(self, on_end: Callable[[str, int], None]) -> None:
         self._on_end = on_end
         self._pipe: CommandPipe | None = None
-        self._generation = 0
+        self._generation = 1
         self._pids: dict[str, int] = {}
         self._unstarted: dict[str, list[signal.Signals]] = {}
-        self.has_begun = asyncio.Event()
+        self._has_keeper = False
+        self.is_read = asyncio.Event()
+        """Cleared while a ``begin`` may still be unread, so that a kill now would not be the end of it."""
+        self.is_read.set()
 
     def connect(self, pipe: CommandPipe) -> None:
         self._pipe = pipe
 
-    def begin(self) -> None:
-        """A new generation: nothing is heard of the old one any more, all processes of which are gone."""
-        self._generation += 1
+    async def end(self) -> None:
+        """The end of a generation, all processes of which were killed: nothing is heard of it any more."""
+        self.is_read.clear()
+        self._tell(f"\nend {self._generation}")  # the line in which the keeper was killed ends here
+        await self.is_read.wait()
         self._pids.clear()
         self._unstarted.clear()
-        self.has_begun.clear()
-        # The keeper may have been killed in the middle of a line: an empty one ends what is left of that.
-        self._tell(f"\nbegin {self._generation}")
+        self._has_keeper = False
+        self._generation += 1
 
     def start(self, who: str) -> None:
+        """Have an extension, or the runtime, started; the first one of a generation comes with a keeper."""
+        if not self._has_keeper:
+            self._has_keeper = True
+            self.is_read.clear()
+            self._tell(f"begin {self._generation}")
         self._unstarted[who] = []
         self._tell(f"extension {who}" if who else "runtime")
 
@@ -166,8 +182,8 @@ class Shell:
         if report is None or report.generation != self._generation:
             return
         match report.word:
-            case "begun":
-                self.has_begun.set()
+            case "begun" | "over":
+                self.is_read.set()
             case "started":
                 self._pids[report.who] = report.value
                 for number in self._unstarted.pop(report.who, []):

@@ -26,6 +26,7 @@ from tests.support import eventually, in_loop
     ("line", "report"),
     [
         (b"begun 3", Report("begun", 3)),
+        (b"over 3", Report("over", 3)),
         (b"started 3 12 runtime", Report("started", 3, 12, RUNTIME)),
         (b"ended 3 137 runtime", Report("ended", 3, 137, RUNTIME)),
         (b"started 1 7 extension agent", Report("started", 1, 7, "agent")),
@@ -44,6 +45,7 @@ def test_a_report_is_read(line: bytes, report: Report) -> None:
         b"begun",
         b"begun x",
         b"begun 1 2 runtime",
+        b"over 1 2 runtime",
         b"ended 1",
         b"ended 1 runtime",
         b"ended 1 -1 runtime",
@@ -82,19 +84,23 @@ class Line:
         for line in lines:
             self.shell.heard(line.encode())
 
+    async def ends(self, generation: int) -> None:
+        """Everything was killed, and the first process says that it has seen that."""
+        asyncio.get_running_loop().call_soon(self.says, f"over {generation}")
+        async with asyncio.timeout(5):
+            await self.shell.end()
+
 
 @pytest.fixture
 def line() -> Line:
-    played = Line()
-    played.shell.begin()
-    return played
+    return Line()
 
 
 def test_commands_are_lines(line: Line) -> None:
-    """Each one whole; a beginning has an empty line before it, for what a killed keeper may have left half read."""
+    """Each one whole, the first one with a beginning before it."""
     line.shell.start(RUNTIME)
     line.shell.start("my agent")
-    assert line.told == ["\nbegin 1\n", "runtime\n", "extension my agent\n"]
+    assert line.told == ["begin 1\n", "runtime\n", "extension my agent\n"]
 
 
 def test_ends_are_told_with_who_has_ended(line: Line) -> None:
@@ -133,19 +139,35 @@ def test_a_signal_waits_for_what_is_just_being_started(line: Line) -> None:
     assert line.told[2:] == ["signal TERM 11\n", "signal KILL 11\n"]
 
 
-def test_nothing_of_an_old_generation_is_told(line: Line) -> None:
+@in_loop
+async def test_nothing_of_an_old_generation_is_told() -> None:
     """Reports that were still on their way at a reset are of processes that somebody has ended on purpose."""
+    line = Line()
     line.shell.start(RUNTIME)
     line.says("begun 1", "started 1 10 runtime")
-    line.shell.begin()
+    await line.ends(1)
     line.shell.start(RUNTIME)
-    line.says("ended 1 137 runtime", "begun 1")
-    assert not line.shell.has_begun.is_set()
-    line.says("begun 2", "started 2 10 runtime", "ended 1 137 runtime")
+    line.says("ended 1 137 runtime", "begun 2", "started 2 10 runtime", "ended 1 137 runtime")
     assert line.ended == []
-    assert line.shell.has_begun.is_set()
     line.says("ended 2 1 runtime")
     assert line.ended == [(RUNTIME, 1)]
+
+
+@in_loop
+async def test_it_is_known_when_nothing_unread_can_begin_any_more() -> None:
+    """Before anything is started, and from the shell's word on; an old word does not count."""
+    line = Line()
+    assert line.shell.is_read.is_set()
+    line.shell.start(RUNTIME)
+    assert not line.shell.is_read.is_set()
+    line.says("begun 1")
+    assert line.shell.is_read.is_set()
+    await line.ends(1)
+    assert line.shell.is_read.is_set()
+    line.shell.start(RUNTIME)
+    line.says("begun 1", "over 1")
+    assert not line.shell.is_read.is_set()
+    assert line.told[-3:] == ["\nend 1\n", "begin 2\n", "runtime\n"]
 
 
 # -- the script ------------------------------------------------------------------------------------------------
@@ -211,6 +233,12 @@ class Played:
 
         eventually(all_gone, "the end of the generation")
 
+    async def reset(self) -> None:
+        self.kill_all()
+        async with asyncio.timeout(5):
+            await self.shell.end()
+        assert descendants(self._process.pid) == []  # killed and reaped
+
     def close(self) -> None:
         self.pipes.close()
         self.kill_all()
@@ -244,7 +272,6 @@ def program(request: pytest.FixtureRequest) -> list[str]:
 async def playing(folder: Path, shell: list[str], runtime: str = "exit 0", **variables: str) -> AsyncIterator[Played]:
     played = Played(folder, shell, runtime, variables)
     try:
-        played.shell.begin()
         yield played
     finally:
         played.close()
@@ -333,9 +360,8 @@ def test_after_a_reset_everything_begins_anew(tmp_path: Path, program: list[str]
                 played.shell.start("agent")
                 played.shell.start(RUNTIME)
                 await played.until(lambda: played.has_begun_times(generation))  # noqa: B023 (awaited here)
-                await played.shell.has_begun.wait()
-                played.kill_all()
-                played.shell.begin()
+                await played.shell.is_read.wait()
+                await played.reset()
             played.shell.start(RUNTIME)
             await played.until(lambda: played.output.count(b"run") == 4)
             assert played.ended == []
@@ -352,11 +378,13 @@ def test_commands_of_an_ended_generation_are_lost_with_it(tmp_path: Path, progra
     @in_loop
     async def play() -> None:
         async with playing(tmp_path, program, "echo run") as played:
-            await played.shell.has_begun.wait()
+            played.add("stays", "#!/bin/sh\nexec sleep 60\n")
+            played.shell.start("stays")
+            await played.shell.is_read.wait()
             played.kill_all()
             played.pipes.command(b"runtime\nrunti")
-            played.shell.begin()
-            await played.shell.has_begun.wait()
+            async with asyncio.timeout(5):
+                await played.shell.end()
             played.shell.start(RUNTIME)
             await played.until(lambda: played.ended)
             played.pipes.drain_output()

@@ -31,6 +31,7 @@ from emulator.generation import Generation
 from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
 from emulator.model import (
+    MAX_RESPONSE_BYTES,
     Answer,
     EnvironmentId,
     EnvironmentView,
@@ -400,9 +401,16 @@ class Environment:
 
     def runtime_response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
         self._timing.answered(0)
-        if self._invocation is not None:
-            self._invocation.end(error_type, error_body)
-            self._record("", kind="invocation.answered")
+        invocation = self._invocation
+        if invocation is None:
+            return
+        if invocation.reader is None and self._timing.produced_bytes > MAX_RESPONSE_BYTES:
+            # [D] Who does not stream gets no more than of any other function.
+            too_large = "Function.ResponseSizeTooLarge"
+            invocation.answer(Answer(text.response_too_large_body(), "Unhandled", too_large))
+        else:
+            invocation.end(error_type, error_body)
+        self._record("", kind="invocation.answered")
 
     def runtime_done(self) -> None:
         """The runtime is parked; extensions may still work, and the deadline holds for them as well."""

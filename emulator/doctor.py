@@ -19,7 +19,8 @@ from emulator.sandbox.container import ContainerProvider
 from emulator.sandbox.engine import Engine, engine_answers
 from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
-from emulator.sandbox.process import LACKS, ProcessProvider
+from emulator.sandbox.process import ProcessProvider
+from emulator.sandbox.process_settings import LACKS
 from emulator.sandbox.warden import Warden
 
 __all__ = ["Check", "Examination", "examine"]

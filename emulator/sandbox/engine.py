@@ -127,11 +127,11 @@ class Engine:
         def look(client: docker.APIClient) -> tuple[str, ...]:
             pieces, _ = client.get_archive(container, folder)
             # Members are named after the folder itself: "extensions/", "extensions/one", "extensions/data/...".
-            with tarfile.open(fileobj=_Pieces(pieces), mode="r|") as archive:
+            with tarfile.open(fileobj=io.BufferedReader(_Pieces(pieces)), mode="r|") as archive:
                 names = [PurePosixPath(member.name) for member in archive if not member.isdir()]
             return tuple(sorted(name.name for name in names if len(name.parts) == 2))
 
-        container = await self.create(image, network_mode="none")
+        container = await self.create(image, entrypoint=["/"], network_mode="none")  # never started
         try:
             return await self._call("look into an image", look)
         except _NotFoundError:
@@ -482,19 +482,21 @@ class _Pieces(io.RawIOBase):
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        while len(self._rest) < size or size < 0:
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
             piece = next(self._pieces, None)
             if piece is None:
-                break
-            self._rest += piece
-        found, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return found
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
 
 
 def _moment(text: str) -> float:

@@ -3,9 +3,11 @@
 No rights are needed. Where this process may make control groups (as root, or in a delegated group), an
 environment gets its own, which makes freezing exact and gives it a memory limit.
 
-DIFFERS from AWS, and ``doctor`` says so (:data:`LACKS`): the file system is the host's (``/tmp`` stands in ``TMPDIR``,
-``/var/task`` is the code's own folder, ``LAMBDA_FREEZER_OPT`` tells where the layers are, and none of them is
-read-only), the user is the one who runs the emulator, there is no CPU share, and ``sandbox.localdomain`` is no name.
+DIFFERS from AWS, and ``doctor`` says so: the file system is the host's (``/tmp`` stands in ``TMPDIR``, ``/var/task`` is
+the code's own folder, ``LAMBDA_FREEZER_OPT`` tells where the layers are, and none of them is read-only), the user is
+the one who runs the emulator, there is no CPU share, and ``sandbox.localdomain`` is no name.
+
+The room is long because provider and sandbox share one subject, how several processes are one environment.
 """
 
 from __future__ import annotations
@@ -17,12 +19,11 @@ import itertools
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict
 
 from emulator.errors import ImageNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, SandboxView
@@ -44,29 +45,15 @@ from emulator.sandbox.memory import peak_of_processes
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import OptFolders
 from emulator.sandbox.output import OutputPipe
-from emulator.sandbox.runtime_main import search_path
+from emulator.sandbox.process_settings import extension_variables, runtime_command, runtime_variables
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.sockets import holder_of_socket, inode_of_connection
 from emulator.sandbox.warden import Warden
-from emulator.variables import hidden_from_extensions
 
-__all__ = ["LACKS", "ProcessProvider", "ProcessSandbox"]
-
-LACKS = (
-    "/tmp, /var/task and /opt of their own (TMPDIR, LAMBDA_TASK_ROOT and LAMBDA_FREEZER_OPT name them)",  # noqa: S108
-    "read-only code",
-    "Lambda's user",
-    "the name sandbox.localdomain",
-    "a CPU share",
-    "limits on the number of processes and the size of /tmp",
-)
-"""What an environment has on AWS and as a container, and does not have as a process."""
+__all__ = ["ProcessProvider", "ProcessSandbox"]
 
 _MIB = 2**20
-_PATH = "/usr/local/bin:/usr/bin:/bin"
-_RUNTIME = Path(__file__).with_name("runtime_main.py")
-_WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
-_RUNTIME_KEY = ""  # no file has that name
+_RUNTIME = ""  # no file has that name
 _CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # as a shell says it
 
 
@@ -156,6 +143,12 @@ class ProcessProvider:
                 return SignalFreezer()
 
 
+class _Settings(TypedDict):
+    opt: Path | None
+    temporary: Path
+    runtime_api: str
+
+
 class ProcessSandbox:
     """One environment as process groups: the runtime's, and one for each extension."""
 
@@ -202,27 +195,25 @@ class ProcessSandbox:
     def start_extensions(self) -> None:
         self.started_at = time.time()
         self.view = SandboxView("process", "", 0, self.view.address)
-        variables = self._variables()
-        for hidden in hidden_from_extensions(variables):
-            del variables[hidden]
+        variables = extension_variables(self._spec.function, self._spec.variables, **self._settings())
         with self._new_output("extensions") as output:
             for name in self.extensions:
                 self._start_extension(name, variables, output)
 
     def start_runtime(self) -> None:
-        variables = self._variables()
-        variables.setdefault("PYTHONPATH", self._python_path())
+        settings = self._settings()
+        variables = runtime_variables(self._spec.function, self._spec.variables, **settings)
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
-                self._start_child(_RUNTIME_KEY, self._command(), variables, output)
+                self._start_child(_RUNTIME, runtime_command(self._spec.function, settings["opt"]), variables, output)
         except OSError as error:
             raise SandboxError(f"the runtime's process could not be started: {error}") from error
-        pid = self._children[_RUNTIME_KEY].pid
+        pid = self._children[_RUNTIME].pid
         self.view = SandboxView("process", str(pid), pid, self.view.address)
 
     def signal_runtime(self, number: signal.Signals) -> None:
-        self._signal(_RUNTIME_KEY, number)
+        self._signal(_RUNTIME, number)
 
     def kill_extension(self, name: str) -> None:
         self._signal(name, signal.SIGKILL)
@@ -378,7 +369,7 @@ class ProcessSandbox:
             if code < 0
             else ExitStatus(code=code, out_of_memory=out_of_memory)
         )
-        if name == _RUNTIME_KEY:
+        if name == _RUNTIME:
             self._events.runtime_exited(status)
         else:
             self._events.extension_exited(name, status)
@@ -406,48 +397,10 @@ class ProcessSandbox:
     def _warden_key(self, name: str) -> str:
         return f"{self._spec.environment_id}/{name}"
 
-    # -- command line and variables ----------------------------------------------------------------------
-
-    def _command(self) -> list[str | Path]:
-        # Without -P the folder of the script would come before everything else that can be imported.
-        runtime: list[str | Path] = [sys.executable, "-P", _RUNTIME]
-        wrapper = self._spec.variables.get(_WRAPPER)
-        if not wrapper:
-            return runtime
-        # By a shell: what it says, and its status, where a wrapper is missing are those that AWS's has.
-        return ["/bin/sh", "-c", 'exec "$@"', "bootstrap", self._translated(wrapper), *runtime]
-
-    def _translated(self, path: str) -> Path:
-        """Where a file is that a function knows by its place on Lambda."""
-        places = {"/var/task": self._spec.function.code}
-        if self._opt is not None:
-            places["/opt"] = self._opt.folder
-        for place, folder in places.items():
-            if Path(path).is_relative_to(place):
-                return folder / Path(path).relative_to(place)
-        return Path(path)
-
-    def _variables(self) -> dict[str, str]:
+    def _settings(self) -> _Settings:
         assert self._folder is not None, "processes are started in surroundings that were made"
-        code, opt = str(self._spec.function.code), self._opt.folder if self._opt is not None else None
-        runtime_api = f"{self.view.address}:{self._spec.runtime_api_port}"
         return {
-            "PATH": f"{Path(sys.executable).parent}:{_PATH}" + (f":{opt}/bin" if opt is not None else ""),
-            "LANG": "C.UTF-8",
-            "TZ": ":UTC",
-            "TMPDIR": str(self._folder / "tmp"),
-            "LAMBDA_TASK_ROOT": code,
-            "LAMBDA_RUNTIME_DIR": str(Path(sys.prefix)),
-            "PWD": code,
-            "SHLVL": "0",
-            "_HANDLER": self._spec.function.handler,
-            **({"LD_LIBRARY_PATH": f"{opt}/lib", "LAMBDA_FREEZER_OPT": str(opt)} if opt is not None else {}),
-            **self._spec.variables,
-            "AWS_LAMBDA_METADATA_API": runtime_api,
-            "AWS_LAMBDA_RUNTIME_API": runtime_api,
+            "opt": self._opt.folder if self._opt is not None else None,
+            "temporary": self._folder / "tmp",
+            "runtime_api": f"{self.view.address}:{self._spec.runtime_api_port}",
         }
-
-    def _python_path(self) -> str:
-        """For what the runtime starts; it has its own search path from its script."""
-        opt = str(self._opt.folder) if self._opt is not None else ""
-        return os.pathsep.join(search_path(str(self._spec.function.code), opt, []))

@@ -394,7 +394,7 @@ async def providing(kind: str) -> AsyncIterator[SandboxProvider]:
 async def sandbox_of(provider: SandboxProvider, function: Function) -> AsyncIterator[tuple[Sandbox, Heard]]:
     """One that has not started yet; whatever happens, it is stopped."""
     await provider.prepare(function)
-    variables = lambda_variables(function, region="r", log_stream="s", database={})
+    variables = lambda_variables(function, region="r", log_stream="s", database={}, metadata_token="t")
     heard = Heard()
     sandbox = provider.create(SandboxSpec(EnvironmentId(os.urandom(16).hex()), function, variables, 9001), heard)
     try:
@@ -626,7 +626,7 @@ async def _leave_all_to_the_warden() -> None:
                 spec = SandboxSpec(
                     EnvironmentId("e"),
                     function,
-                    lambda_variables(function, region="r", log_stream="s", database={}),
+                    lambda_variables(function, region="r", log_stream="s", database={}, metadata_token="t"),
                     9001,
                 )
                 sandbox = provider.create(spec, heard)

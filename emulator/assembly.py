@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from emulator.clock import Clock
 from emulator.config import Settings
@@ -17,6 +18,7 @@ from emulator.database.relays import Relays
 from emulator.database.server import DatabaseServer, start_server
 from emulator.model import NetworkReport
 from emulator.proof import prove_process_network
+from emulator.runtime_api.bandwidth import Bandwidth
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import SandboxProvider, Spawn
 from emulator.sandbox.container import ContainerProvider
@@ -36,13 +38,14 @@ _PATHS = {profile.name: profile for profile in (DIRECT, NAT, FIREWALL)}
 class Parts:
     """What one emulator is made of. Without a database the last four are not there.
 
-    ``swept`` counts what killed emulators had left and was removed.
+    ``folder`` is the emulator's own and goes with it; ``swept`` counts what killed emulators had left and was removed.
     """
 
     provider: SandboxProvider
     runtime_api: RuntimeApiServer
     network_report: Callable[[], NetworkReport]
     instance_id: str
+    folder: Path
     swept: int
     server: DatabaseServer | None = None
     observer: Observer | None = None
@@ -92,8 +95,16 @@ async def assemble(
         stack.callback(held.close)
         process = ProcessProvider(instance, warden, held, freezer=settings.emulator.freezer)
         provider = await stack.enter_async_context(process)
-    runtime_api = await stack.enter_async_context(RuntimeApiServer(provider.runtime_api_host))
-    parts = Parts(provider, runtime_api, await _network_report(settings, container), instance.id, swept)
+    runtime_api = await stack.enter_async_context(
+        RuntimeApiServer(
+            provider.runtime_api_host,
+            region=settings.emulator.region,
+            bandwidth=Bandwidth if settings.emulator.streaming_bandwidth == "aws" else None,
+        )
+    )
+    parts = Parts(
+        provider, runtime_api, await _network_report(settings, container), instance.id, instance.folder, swept
+    )
     if settings.database.server != "none":
         await _add_database(stack, parts, settings, instance, warden, engine)
         await _add_relays(stack, parts, settings, clock, timeline, container)

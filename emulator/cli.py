@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from emulator import screen
+from emulator.api.event_stream import Event
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
 from emulator.printer import LogPrinter
@@ -91,20 +92,23 @@ def invoke(
     function: Annotated[str, typer.Argument(help="Name or ARN.")],
     payload: Annotated[str, typer.Option("--payload", "-p", help="JSON; @FILE reads a file, - standard input.")] = "{}",
     event: Annotated[bool, typer.Option("--event", help="Asynchronously: do not wait for the result.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Print the response piece by piece, as it comes.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Show the log of the invocation.")] = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Invoke a function and print what it answers."""
     if not function:
         raise ConfigurationError("the name of the function is empty", cure="lambda-freezer ps names those that run.")
+    if stream:
+        if event:
+            raise ConfigurationError("nothing of an event's result can be printed", cure="Leave --event or --stream.")
+        _print_stream(Client(endpoint).invoke_stream(function, _payload(payload), tail=log))
+        return
     kind = "Event" if event else "RequestResponse"
     response = Client(endpoint).invoke(function, _payload(payload), kind=kind, tail=log and not event)
-    if response.status >= 400:
-        found = response.json()
-        message = found.get("Message") or found.get("message") or ""
-        raise EmulatorError(f"{response.headers.get('x-amzn-errortype', response.status)}: {message}")
+    response.check_invocation()
     if (tail := response.headers.get("x-amz-log-result")) is not None:
-        err.print(Text(base64.b64decode(tail).decode("utf-8", "replace").expandtabs(2), "dim"), end="")
+        _show_log(tail)
     if response.status == 202:
         err.print("accepted", style="dim")
         return
@@ -123,6 +127,36 @@ def ps(
     query = f"?{urlencode({'function': function})}" if function else ""
     found = Client(endpoint).get(f"/_emulator/api/environments{query}")
     _show(found, as_json, lambda: screen.environments_table(found["environments"]))
+
+
+@app.command()
+def logs(
+    function: Annotated[str, typer.Argument(help="Its name.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay, and print what comes, until Ctrl-C.")] = False,
+    environment: Annotated[
+        str | None, typer.Option(help="Only of one environment; the beginning of its id will do.")
+    ] = None,
+    tail: Annotated[int | None, typer.Option(min=0, help="Only so many lines of what there is already.")] = None,
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """What a function's environments have written, in the order in which it came."""
+    if not function:
+        raise ConfigurationError("the name of the function is empty", cure="lambda-freezer ps names those that run.")
+    in_colour = out.is_terminal and not as_json
+    query = {"format": "json" if as_json or in_colour else "text", "follow": str(follow).lower()}
+    query |= {"environment": environment} if environment is not None else {}
+    query |= {"tail": str(tail)} if tail is not None else {}
+    pieces = Client(endpoint).stream(f"/_emulator/api/functions/{quote(function, safe='')}/logs?{urlencode(query)}")
+    try:
+        if in_colour:
+            _print_lines(pieces)
+        else:
+            for piece in pieces:  # as it is: a function may print what is no text
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @app.command()
@@ -230,6 +264,25 @@ def main() -> None:
         raise SystemExit(0) from None
 
 
+def _print_stream(events: Iterable[Event]) -> None:
+    """Bytes as they are, at once; what the last event tells goes to standard error."""
+    for event in events:
+        if event.kind == "PayloadChunk":
+            sys.stdout.buffer.write(event.payload)
+            sys.stdout.buffer.flush()
+            continue
+        outcome = json.loads(event.payload)
+        if "LogResult" in outcome:
+            _show_log(outcome["LogResult"])
+        if "ErrorCode" in outcome:
+            err.print(Text(f"{outcome['ErrorCode']}: {outcome['ErrorDetails']}", "red"))
+            raise typer.Exit(FUNCTION_FAILED)
+
+
+def _show_log(tail: str) -> None:
+    err.print(Text(base64.b64decode(tail).decode("utf-8", "replace").expandtabs(2), "dim"), end="")
+
+
 def _payload(given: str) -> bytes:
     try:
         if given == "-":
@@ -241,6 +294,14 @@ def _payload(given: str) -> bytes:
             f"the payload cannot be read: {error}", cure="@FILE names a file with JSON."
         ) from error
     return given.encode()
+
+
+def _print_lines(pieces: Iterable[bytes]) -> None:
+    rest = b""
+    for piece in pieces:
+        *entries, rest = (rest + piece).split(b"\n")
+        for found in map(json.loads, entries):
+            out.print(screen.log_line(found["environment"], found["line"]), soft_wrap=True)
 
 
 def _show(found: Any, as_json: bool, table: Callable[[], Any]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
+from emulator.api.event_stream import Event, read_event
 from emulator.errors import ConfigurationError, EmulatorError, NotRunningError
 
 __all__ = ["Client", "Response"]
 
 _PATIENCE = 1000.0  # seconds; an invocation may take 900
+_PIECE = 1 << 16  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,17 @@ class Response:
 
     def json(self) -> Any:
         return json.loads(self.body) if self.body else None
+
+    def check_invocation(self) -> None:
+        """Nothing, where the function was invoked.
+
+        Raises:
+            EmulatorError: the API has refused that.
+        """
+        if self.status >= 400:
+            found = self.json()
+            message = found.get("Message") or found.get("message") or ""
+            raise EmulatorError(f"{self.headers.get('x-amzn-errortype', self.status)}: {message}")
 
 
 class Client:
@@ -57,30 +71,86 @@ class Client:
         """As :meth:`get`, with a JSON body."""
         return self._inspect("POST", path, json.dumps(body or {}).encode())
 
+    def stream(self, path: str) -> Iterator[bytes]:
+        """What is behind an inspection path, in pieces as they come, for as long as it takes.
+
+        Raises:
+            NotRunningError: nothing answers there, or no longer.
+            EmulatorError: the emulator's own complaint.
+        """
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                _complain(Response(answer.status, {}, answer.read()))
+            if connection.sock is not None:
+                connection.sock.settimeout(None)  # nobody knows when the next piece will come
+            while piece := answer.read1(_PIECE):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise self._not_running(error) from error
+        finally:
+            connection.close()
+
     def invoke(self, function: str, payload: bytes, *, kind: str, tail: bool) -> Response:
         headers = {"X-Amz-Invocation-Type": kind, "X-Amz-Log-Type": "Tail" if tail else "None"}
         return self._send("POST", f"/2015-03-31/functions/{quote(function, safe='')}/invocations", payload, headers)
 
+    def invoke_stream(self, function: str, payload: bytes, *, tail: bool) -> Iterator[Event]:
+        """Pieces of the response as they come (``PayloadChunk``), then how it went (``InvokeComplete``, JSON).
+
+        Raises:
+            NotRunningError: nothing answers there, or not to the end.
+            EmulatorError: the API's complaint.
+        """
+        path = f"/2021-11-15/functions/{quote(function, safe='')}/response-streaming-invocations"
+        with self._asked("POST", path, payload, {"X-Amz-Log-Type": "Tail" if tail else "None"}) as answer:
+            if answer.status != 200:
+                _whole(answer).check_invocation()
+            try:
+                while (event := read_event(answer.read)) is not None:
+                    yield event
+            except ValueError as error:
+                raise EmulatorError(f"the response cannot be read: {error}") from error
+
     def _inspect(self, method: str, path: str, body: bytes | None = None) -> Any:
         response = self._send(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
         if response.status >= 400:
-            found = response.json()
-            if "detail" in found:  # the form in which the framework refuses a body
-                where = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in found["detail"])
-                raise EmulatorError(where)
-            raise EmulatorError(found.get("error", f"status {response.status}"), cure=found.get("cure", ""))
+            _complain(response)
         return response.json()
 
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+        with self._asked(method, path, body, headers) as answer:
+            return _whole(answer)
+
+    @contextlib.contextmanager
+    def _asked(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
         try:
             connection.request(method, path, body, dict(headers))
-            answer = connection.getresponse()
-            return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise NotRunningError(
-                f"no emulator answers at {self._endpoint}: {error or type(error).__name__}",
-                cure="Start one with: lambda-freezer up (or name another with --endpoint).",
-            ) from error
+            raise self._not_running(error) from error
         finally:
             connection.close()
+
+    def _not_running(self, error: Exception) -> NotRunningError:
+        return NotRunningError(
+            f"no emulator answers at {self._endpoint}: {error or type(error).__name__}",
+            cure="Start one with: lambda-freezer up (or name another with --endpoint).",
+        )
+
+
+def _complain(response: Response) -> NoReturn:
+    found = response.json()
+    if "detail" in found:  # the form in which the framework refuses a body
+        where = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in found["detail"])
+        raise EmulatorError(where)
+    raise EmulatorError(found.get("error", f"status {response.status}"), cure=found.get("cure", ""))
+
+
+def _whole(answer: http.client.HTTPResponse) -> Response:
+    return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())

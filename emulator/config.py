@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from emulator.errors import ConfigurationError
-from emulator.model import KEEPALIVE, Function, Reclaim
+from emulator.model import KEEPALIVE, Function, Logging, Reclaim
 from emulator.policy import PRESETS, IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "DatabaseSettings",
     "EmulatorSettings",
     "FunctionSettings",
+    "LoggingSettings",
     "PolicySettings",
     "Settings",
     "load_settings",
@@ -61,6 +62,9 @@ class EmulatorSettings(_Table):
     concurrency: int = Field(default=1000, ge=0, strict=True)
     network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
     quiet: _Duration = 0.05
+    old_formats: bool = Field(default=False, strict=True)
+    log_folder: Path | None = None
+    streaming_bandwidth: Literal["unlimited", "aws"] = "unlimited"
 
 
 class DatabaseSettings(_Table):
@@ -82,6 +86,15 @@ class PolicySettings(_Table):
     reclaim: Reclaim = Reclaim.SILENT
 
 
+class LoggingSettings(_Table):
+    """The ``logging`` table of a function."""
+
+    format: Literal["Text", "JSON"] = "Text"
+    application_level: Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"] = "INFO"
+    system_level: Literal["DEBUG", "INFO", "WARN"] = "INFO"
+    group: str | None = None
+
+
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
 
@@ -93,6 +106,8 @@ class FunctionSettings(_Table):
     ephemeral_storage: Annotated[int, Field(strict=True)] = 512
     environment: dict[str, str] = Field(default_factory=dict)
     image: str | None = None
+    layers: list[Path] = Field(default_factory=list, max_length=5)
+    logging: LoggingSettings = Field(default_factory=LoggingSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
 
 
@@ -112,9 +127,17 @@ class Settings(_Table):
         """
         made = []
         for name, table in self.functions.items():
-            given = table.model_dump(exclude_unset=True, exclude={"policy", "code"})
-            policy = table.policy.model_dump(exclude_unset=True)
-            made.append(Function(name=name, code=(base / table.code).resolve(), policy=policy, **given))
+            given = table.model_dump(exclude_unset=True, exclude={"policy", "code", "layers", "logging"})
+            made.append(
+                Function(
+                    name=name,
+                    code=(base / table.code).resolve(),
+                    layers=[(base / layer).resolve() for layer in table.layers],
+                    logging=Logging(**table.logging.model_dump(exclude_unset=True)),
+                    policy=table.policy.model_dump(exclude_unset=True),
+                    **given,
+                )
+            )
         return made
 
     def with_values(self, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -215,6 +238,8 @@ def _known_keys(tables: list[str]) -> list[str]:
             return sorted(EmulatorSettings.model_fields)
         case ["database"]:
             return sorted(DatabaseSettings.model_fields)
+        case ["functions", _, "logging"]:
+            return sorted(LoggingSettings.model_fields)
         case ["policy"] | ["functions", _, "policy"]:
             return sorted(PolicySettings.model_fields)
         case _:

@@ -20,6 +20,7 @@ from emulator.sandbox.engine import Engine, engine_answers
 from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.process import ProcessProvider
+from emulator.sandbox.process_settings import LACKS
 from emulator.sandbox.warden import Warden
 
 __all__ = ["Check", "Examination", "examine"]
@@ -58,7 +59,7 @@ async def _examine() -> Examination:
         async with ProcessProvider(instance, warden, HeldSockets(SystemClock(), KEEPALIVE)) as provider:
             freezers["process"] = provider.freezer_report
             networks["process"] = await prove_process_network(with_relay=True)
-            checks.append(_memory(provider.limits_memory))
+            checks += [_memory(provider.limits_memory), _lacks_of_processes()]
         complaint = await asyncio.to_thread(engine_answers)
         if complaint is not None:
             checks.append(
@@ -123,3 +124,8 @@ def _memory(limited: bool) -> Check:
         "none: the memory controller is not ours to use",
         "run as root, or use containers",
     )
+
+
+def _lacks_of_processes() -> Check:
+    """Nothing is wrong with them; but who has both kinds should know what the difference is."""
+    return Check("process sandboxes", True, f"without {', '.join(LACKS[:-1])}, and {LACKS[-1]}: containers have them")

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ import pymysql.connections
 import uvloop
 
 from emulator.api.app import ApiServer
+from emulator.api.stream import ResponseQueue
 from emulator.config import Settings
 from emulator.errors import DatabaseError, EmulatorError
 from emulator.invocation import Invocation, Outcome
@@ -90,7 +92,7 @@ class Emulator:
     Arguments:
         settings: what a configuration file would say; by default a free port is taken.
         base: relative code folders of the settings are below it.
-        log_sink: gets every line that functions and Lambda write, from the emulator's thread.
+        log_sink: gets every line that functions and Lambda write, one or more in one piece, from the emulator's thread.
 
     Raises:
         EmulatorError: on entering, when it cannot start; nothing is left running.
@@ -161,6 +163,37 @@ class Emulator:
 
         return self._call(all_of_them())
 
+    def invoke_stream(self, name: str, payload: Any = None) -> Iterator[bytes]:
+        """Invoke, and get the response in pieces as the function streams it; in one where it does not.
+
+        The event goes out when the first piece is asked for, and the last has come when the environment is at rest
+        again. Whoever reads slowly makes the function wait; whoever stops reading does not disturb it.
+
+        Raises:
+            RequestError: what the API would answer with a status that is not 200.
+            EmulatorError: the function failed, before its response or in the middle of it.
+        """
+
+        async def begin() -> tuple[Invocation, ResponseQueue, asyncio.AbstractEventLoop]:
+            invocation = self._service.new_invocation(name, json.dumps(payload).encode())
+            response = ResponseQueue(invocation, until_report=True)
+            self._service.submit(name, invocation)
+            return invocation, response, asyncio.get_running_loop()
+
+        invocation, response, loop = self._call(begin())
+        try:
+            while (piece := self._call(response.get())) is not None:
+                yield piece
+        finally:
+            # Without waiting: who knows in which thread a forgotten generator ends, and when.
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(response.leave)
+        if invocation.outcome.environment_id is not None:
+            self._call(self._service.at_rest(invocation.outcome.environment_id))
+        if response.error is not None:
+            details = response.error.details.decode("utf-8", "replace")
+            raise EmulatorError(f"the function failed with {response.error.code}: {details}")
+
     def environments(self, function: str | None = None) -> list[EnvironmentView]:
         """All environments, or those of one function; oldest first."""
 
@@ -169,6 +202,19 @@ class Emulator:
             return self._service.environments(function)
 
         return self._call(environments())
+
+    def logs(self, function: str, environment: str | None = None, *, tail: int | None = None) -> str:
+        """What a function's environments, or one of them, have written so far, in the order in which it came.
+
+        Arguments:
+            tail: only so many lines of the end.
+        """
+
+        async def logs() -> bytes:
+            batches = self._service.logs(function, environment, tail=tail)
+            return b"".join([piece.lines async for batch in batches for piece in batch])
+
+        return self._call(logs()).decode(errors="replace")
 
     def connections(self, environment: EnvironmentId | None = None) -> tuple[Session, ...]:
         """The database's sessions, of one environment or all, looked at now."""
@@ -326,12 +372,20 @@ class DeployedFunction:
         """As :meth:`Emulator.invoke`."""
         return self.emulator.invoke(self.name, payload)
 
+    def invoke_stream(self, payload: Any = None) -> Iterator[bytes]:
+        """As :meth:`Emulator.invoke_stream`."""
+        return self.emulator.invoke_stream(self.name, payload)
+
     def invoke_parallel(self, payloads: list[Any]) -> list[InvocationResult]:
         """As :meth:`Emulator.invoke_parallel`."""
         return self.emulator.invoke_parallel(self.name, payloads)
 
     def environments(self) -> list[EnvironmentView]:
         return self.emulator.environments(self.name)
+
+    def logs(self, environment: str | None = None, *, tail: int | None = None) -> str:
+        """As :meth:`Emulator.logs`."""
+        return self.emulator.logs(self.name, environment, tail=tail)
 
     def recycle(self, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
         """As :meth:`Emulator.recycle`."""

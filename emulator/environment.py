@@ -1,8 +1,9 @@
-"""One execution environment: its lifecycle, its sandbox and its conversation with the runtime.
+"""One execution environment: its lifecycle, its sandbox and what its processes are told.
 
 It is the only caller of :func:`emulator.lifecycle.advance`, and every transition is one event on the timeline,
 with its reason. What happens on the warm path (thaw, hand out, answer, park, freeze) happens in plain calls
-from the connection of the runtime or of the client: no task, no future.
+from the connection of the runtime or of the client: no task, no future. Whom it has to wait for (the runtime, and
+every extension) knows :mod:`emulator.generation`.
 
 After a timeout, a crash or a failed init it is reset: its processes and their memory go, its surroundings (``/tmp``,
 the log stream, the address) stay, and init runs again inside the next invocation, on that invocation's time. A cold
@@ -17,29 +18,41 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import secrets
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from emulator import text
+from emulator import failures, platform_events, text
 from emulator.connectivity import Connectivity
 from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
+from emulator.failures import Failure
+from emulator.generation import Generation
 from emulator.invocation import Invocation
 from emulator.lifecycle import Event, State, advance
-from emulator.logs import LogStream
-from emulator.model import Answer, EnvironmentId, EnvironmentView, Function, Reclaim, Report, RequestId
-from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
+from emulator.model import (
+    MAX_RESPONSE_BYTES,
+    Answer,
+    EnvironmentId,
+    EnvironmentView,
+    Function,
+    InitializationType,
+    Reclaim,
+    Report,
+    RequestId,
+)
+from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxSpec
 from emulator.surroundings import Surroundings
+from emulator.timing import Timing
 from emulator.variables import lambda_variables
 
 __all__ = ["Environment", "Owner"]
 
-_INIT_LIMIT = 10.0  # seconds [D]
-_OUT_OF_MEMORY = "Runtime.OutOfMemory"
-_TIMED_OUT = "Sandbox.Timedout"
+_ON_DEMAND_LIMIT = 10.0  # seconds of init [D]
+_PROVISIONED_LIMIT = 130.0  # seconds, or the function's timeout if that is longer [D]
 _GRACE = 0.5  # seconds that a graceful end lets processes take
+_SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 
 
 class Owner(Protocol):
@@ -50,21 +63,16 @@ class Owner(Protocol):
     def environment_gone(self, environment: Environment) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why an init or an invocation came to nothing: for the client, for the log, and in words for the timeline."""
-
-    answer: Answer
-    status: str
-    error_type: str | None
-    reason: str
-
-
 class Environment:
-    """An environment of ``function``. It is made for an invocation and starts with it."""
+    """An environment of ``function``. It is made for an invocation, or ahead of any, and starts with it."""
 
     def __init__(
-        self, environment_id: EnvironmentId, function: Function, surroundings: Surroundings, owner: Owner
+        self,
+        environment_id: EnvironmentId,
+        function: Function,
+        surroundings: Surroundings,
+        owner: Owner,
+        initialization: InitializationType = InitializationType.ON_DEMAND,
     ) -> None:
         self.id = environment_id
         self.function = function
@@ -76,24 +84,23 @@ class Environment:
         self.reclaim_when_parked: Reclaim | None = None
         self._around = surroundings
         self._owner = owner
+        self._initialization = initialization
         self._created_wall = surroundings.clock.now()
-        self.log_stream = text.log_stream_name(self._created_wall, environment_id)
-        self._logs = LogStream(function.name, environment_id, surroundings.log_sink)
-        self._session = RuntimeSession(self)
+        self.log_stream = text.log_stream_name(self._created_wall, environment_id, function)
+        self._logs = surroundings.open_log(function, environment_id, self.log_stream)
+        self._generation: Generation | None = None
         self._invocation: Invocation | None = None
         self.last_request_id: RequestId | None = None
-        self._handed_out_at = 0.0
+        self._timing = Timing()
         self._deadline: asyncio.TimerHandle | None = None
-        self._init_done = asyncio.Event()
-        self._init_failure: _Failure | None = None
         self._init_ms: float | None = None
-        self._needs_init = False
         self._frozen_since: float | None = None
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
         door = surroundings.door
         self._relay = door.open(environment_id, lambda: self.last_request_id) if door is not None else None
+        self._metadata_token = secrets.token_urlsafe(32)
         self._sandbox = surroundings.provider.create(
             SandboxSpec(
                 environment_id,
@@ -103,20 +110,24 @@ class Environment:
                     region=surroundings.region,
                     log_stream=self.log_stream,
                     database=door.variables(self._relay) if door is not None and self._relay is not None else {},
+                    initialization=initialization,
+                    metadata_token=self._metadata_token,
                 ),
                 surroundings.runtime_api.port,
             ),
-            on_output=self._logs.write,
-            on_exit=self._exited,
+            self,
         )
         self._network: Connectivity | None = None
 
     # -- start -------------------------------------------------------------------------------------------
 
-    def start(self, invocation: Invocation) -> None:
-        """Begin life with this invocation to serve; returns at once."""
-        self._take(invocation)
-        self._record(f"cold start for request {invocation.request_id}: no idle environment")
+    def start(self, invocation: Invocation | None) -> None:
+        """Begin life with this invocation to serve, or ahead of any; returns at once."""
+        if invocation is not None:
+            self._take(invocation)
+            self._record(f"cold start for request {invocation.request_id}: no idle environment")
+        else:
+            self._record("started ahead of any request")
         self._begin(self._start)
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -142,7 +153,7 @@ class Environment:
         if door is not None and self._relay is not None:
             await self._relay.__aenter__()
             door.admit(sandbox.view.address, self._relay)
-        self._around.runtime_api.register(sandbox.runtime_api_address, self._session, sandbox.owns_connection)
+        self._new_generation("init")  # it is served before the sandbox says that it has started
         await sandbox.start()
         self._network = Connectivity(
             sandbox.cut,
@@ -152,92 +163,142 @@ class Environment:
         )
         if self._is_ending():
             return  # in the very round of the loop in which it came up
-        self._fire(Event.SANDBOX_STARTED, "the sandbox runs, the runtime starts")
-        self._logs.platform(text.init_start_line(self.function.runtime))
-        failure = await self._init(_INIT_LIMIT)
+        begin = sandbox.started_at
+        self._fire(Event.SANDBOX_STARTED, "the sandbox runs, its processes start")
+        failure = await self._init("init", begin, self._init_limit)
         if self._is_ending():
             return
-        if failure is None:
-            self._init_ms = self._init_took()
-            self._sandbox.initialized()
-            self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
-            self._deliver()
+        sandbox.initialized()
+        if failure is not None:
+            await self._reset(failure)
+            if not self._is_ending():
+                await self._after_failed_init(failure)
             return
-        self._sandbox.initialized()
-        self._log_init_failure("init", failure)
-        await self._reset(failure.reason)
-        if not self._is_ending():
+        self._init_ms = (time.time() - begin) * 1000
+        self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
+        self._deliver_or_park()
+
+    async def _after_failed_init(self, failure: Failure) -> None:
+        if self._invocation is not None:
             await self._init_again()
+        else:  # [R] an environment that is made ahead of requests is not tried again
+            self.end(failure.reason)
 
-    async def _init(self, limit: float) -> _Failure | None:
-        """Wait until the runtime asks for its first event; why it does not, if it does not."""
-        try:
-            async with asyncio.timeout(limit):
-                await self._init_done.wait()
-        except TimeoutError:
-            return _Failure(
-                Answer(text.timeout_body(self.last_request_id or "", self.function.timeout), "Unhandled", _TIMED_OUT),
-                "timeout",
-                None,
-                f"init took longer than {limit:.3g} s",
+    @property
+    def _init_limit(self) -> float:
+        if self._initialization is InitializationType.ON_DEMAND:
+            return _ON_DEMAND_LIMIT
+        return max(_PROVISIONED_LIMIT, self.function.timeout)
+
+    def _new_generation(self, phase: str) -> Generation:
+        generation = self._generation = Generation(
+            self,
+            self._sandbox,
+            self.function,
+            self._around,
+            self._logs,
+            self._initialization,
+            self._metadata_token,
+        )
+        self._logs.platform(
+            platform_events.init_start(
+                self.function, initialization=self._initialization, phase=phase, log_stream=self.log_stream
             )
-        return self._init_failure
+        )
+        return generation
 
-    def _init_took(self) -> float:
-        return (time.time() - self._sandbox.started_at) * 1000
-
-    def _log_init_failure(self, phase: str, failure: _Failure) -> None:
-        self._sandbox.drain_output()
-        self._logs.platform(text.init_report_line(self._init_took(), phase, failure.status, failure.error_type))
+    async def _init(self, phase: str, begin: float, limit: float) -> Failure | None:
+        """Wait for the end of init, and report on it; ``begin`` is seconds since the epoch."""
+        assert self._generation is not None, "a generation is made before it is waited for"
+        failure = await self._generation.init(phase, limit)
+        if self._is_ending():
+            return failure
+        if failure is not None:
+            self._sandbox.drain_output()
+        self._logs.platform(
+            platform_events.init_report(
+                initialization=self._initialization,
+                phase=phase,
+                duration_ms=(time.time() - begin) * 1000,
+                status=failure.status if failure is not None else "success",
+                error_type=failure.error_type if failure is not None else None,
+            )
+        )
+        return failure
 
     async def _init_again(self) -> None:
         """Init inside the invocation that waits, on its time; then serve it, if that works."""
-        begin = self._handed_out_at = time.perf_counter()
+        begin, begin_wall = time.perf_counter(), time.time()
+        self._timing = Timing()
         self._fire(Event.INIT_AGAIN, "there is no runtime since the last reset")
-        self._init_done.clear()
-        self._init_failure = None
-        self._session = RuntimeSession(self)
-        address = self._sandbox.runtime_api_address
-        self._around.runtime_api.register(address, self._session, self._sandbox.owns_connection)
-        self._sandbox.start_runtime()
-        failure = await self._init(self.function.timeout)
+        self._new_generation("invoke")
+        if self._sandbox.extensions:
+            self._sandbox.start_extensions()
+        else:
+            self._sandbox.start_runtime()
+        failure = await self._init("invoke", begin_wall, self.function.timeout)
         if self._is_ending():
             return
-        self._needs_init = False
         if failure is None:
-            self._fire(Event.PARKED, f"init took {self._init_took():.1f} ms of the invocation")
-            self._deliver(spent=time.perf_counter() - begin)
+            spent = time.perf_counter() - begin
+            self._fire(Event.PARKED, f"init took {spent * 1000:.1f} ms of the invocation")
+            self._deliver(spent)
             return
-        self._log_init_failure("invoke", failure)
         if self._invocation is not None:
             self.invocations += 1
-            self._logs.platform(text.start_line(self._invocation.request_id))
+            self._log_start(self._invocation)
             self._invocation.answer(failure.answer)
-        self._finish_invocation(failure.status, failure.error_type)
-        await self._reset_and_park(failure.reason)
+        self._finish_invocation(failure)
+        await self._reset_and_park(failure)
 
     # -- reset -------------------------------------------------------------------------------------------
 
-    def _fail(self, failure: _Failure) -> None:
+    def failed(self, failure: Failure) -> None:
+        """A process has ended, or said that it cannot go on."""
+        if self.state is State.INVOKING:
+            self._fail(failure)
+        elif not self._is_ending() and self.state is not State.RESETTING:
+            if self._invocation is not None:  # it was just being thawed for it
+                self._invocation.answer(failure.answer)
+                self._finish_invocation(failure)
+            self.end(failure.reason)
+
+    def _timed_out(self) -> None:
+        self._deadline = None
+        if self._invocation is not None:
+            reason = f"the invocation took longer than {self.function.timeout} s"
+            self._fail(
+                failures.timeout(
+                    self._invocation.request_id,
+                    self.function.timeout,
+                    reason,
+                    now=self._around.clock.now(),
+                    old=self._around.old_formats,
+                )
+            )
+
+    def _fail(self, failure: Failure) -> None:
         """The running invocation ends here, and the environment is reset."""
         if self._invocation is not None:
             self._invocation.answer(failure.answer)
-        self._finish_invocation(failure.status, failure.error_type)
+        self._finish_invocation(failure)
         self._fire(Event.RESET, failure.reason)
-        self._begin(functools.partial(self._reset_and_park, failure.reason))
+        self._begin(functools.partial(self._reset_and_park, failure))
 
-    async def _reset_and_park(self, reason: str) -> None:
-        await self._reset(reason)
+    async def _reset_and_park(self, failure: Failure) -> None:
+        await self._reset(failure)
         if not self._is_ending():
-            self.idle_since = self._around.clock.monotonic()
-            self._owner.environment_parked(self)
+            self._park()
 
-    async def _reset(self, reason: str) -> None:
+    async def _reset(self, failure: Failure) -> None:
         """End processes, and with them their memory and their connections: the kernel lives, so servers hear of it."""
         if self.state is not State.RESETTING:
-            self._fire(Event.RESET, reason)
-        self._needs_init = True
-        self._around.runtime_api.unregister(self._sandbox.runtime_api_address)
+            self._fire(Event.RESET, failure.reason)
+        generation = self._generation
+        if generation is not None:
+            await generation.shut_down(failure.shutdown_reason)
+            generation.close()
+            self._generation = None
         if self._relay is not None:
             self._relay.reset()
         await self._sandbox.reset()
@@ -270,7 +331,6 @@ class Environment:
 
     def _take(self, invocation: Invocation) -> None:
         self._invocation = invocation
-        self._handed_out_at = time.perf_counter()
         self.last_request_id = invocation.request_id
         invocation.outcome.environment_id = self.id
 
@@ -282,24 +342,33 @@ class Environment:
             self.end(f"it could not be thawed: {error.message}")
             return
         self._frozen_since = None
+        if self._generation is not None:
+            self._generation.telemetry.resume()
         self._fire(Event.THAW_CONFIRMED)
         self._serve()
 
     def _serve(self) -> None:
-        if self._needs_init:
+        if self._generation is None:
             self._begin(self._init_again)
         else:
             self._deliver()
 
+    def _deliver_or_park(self) -> None:
+        if self._invocation is not None:
+            self._deliver()
+        else:
+            self._park()
+
     def _deliver(self, spent: float = 0.0) -> None:
         """Hand the event out; ``spent`` seconds of its time have gone into an init."""
-        invocation = self._invocation
-        assert invocation is not None, "an environment is made or thawed for an invocation"
+        invocation, generation = self._invocation, self._generation
+        assert invocation is not None, "only an environment that has an event delivers one"
+        assert generation is not None, "init comes first"
         self._fire(Event.INVOKE)
         self.invocations += 1
-        self._logs.platform(text.start_line(invocation.request_id))
+        self._log_start(invocation)
         timeout = max(0.0, self.function.timeout - spent)
-        self._handed_out_at = time.perf_counter() - spent
+        self._timing = Timing(spent)
         self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
         event = InvocationEvent(
             invocation.request_id,
@@ -309,76 +378,106 @@ class Environment:
             invocation.trace_id,
             invocation.client_context,
         )
-        # A runtime that is not there has died this very moment: its exit is on its way to us.
-        self._session.hand_out(event)
+        generation.deliver(event)
+
+    def _log_start(self, invocation: Invocation) -> None:
+        self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
 
     def runtime_answered(self, answer: Answer) -> None:
-        """The client gets its answer now; the environment is busy until the runtime is parked again."""
+        """The client gets its answer now; the environment is busy until everybody is parked again."""
+        self._timing.answered(len(answer.payload))
         if self._invocation is not None:
             self._invocation.answer(answer)
             self._record("", kind="invocation.answered")
 
-    def runtime_parked(self) -> None:
-        if self.state in (State.STARTING, State.INIT):
-            self._settle_init(None)
-        elif self.state is State.INVOKING:
-            error = self._invocation.outcome.answer if self._invocation is not None else None
-            failed = error is not None and error.error_type is not None
-            self._finish_invocation("error" if failed else None, error.error_type if error else None)
-            self._fire(Event.PARKED)
-            self.idle_since = self._around.clock.monotonic()
-            self._owner.environment_parked(self)
+    def runtime_response_began(self, content_type: str, resume: Callable[[], None]) -> None:
+        self._timing.first_byte = time.perf_counter()
+        if self._invocation is not None:
+            self._invocation.begin(content_type, resume)
 
-    def runtime_failed_init(self, body: bytes, error_type: str) -> None:
-        self._settle_init(
-            _Failure(Answer(body, "Unhandled", error_type), "error", error_type, f"init failed: {error_type}")
+    def runtime_response_chunk(self, chunk: bytes) -> bool:
+        self._timing.produced_bytes += len(chunk)
+        return self._invocation is None or self._invocation.chunk(chunk)
+
+    def runtime_response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
+        self._timing.answered(0)
+        invocation = self._invocation
+        if invocation is None:
+            return
+        if invocation.reader is None and self._timing.produced_bytes > MAX_RESPONSE_BYTES:
+            # [D] Who does not stream gets no more than of any other function.
+            too_large = "Function.ResponseSizeTooLarge"
+            invocation.answer(Answer(text.response_too_large_body(), "Unhandled", too_large))
+        else:
+            invocation.end(error_type, error_body)
+        self._record("", kind="invocation.answered")
+
+    def runtime_done(self) -> None:
+        """The runtime is parked; extensions may still work, and the deadline holds for them as well."""
+        self._timing.runtime_done = time.perf_counter()
+        if self._logs.is_detailed and self._invocation is not None:
+            self._sandbox.drain_output()
+            answer = self._invocation.outcome.answer
+            failed = answer is not None and answer.error_type is not None
+            self._log_runtime_done("error" if failed else "success", answer.error_type if answer is not None else None)
+
+    def everybody_parked(self) -> None:
+        if self.state is State.INVOKING:
+            self._finish_invocation(None)
+            self._fire(Event.PARKED)
+            self._park()
+
+    def _park(self) -> None:
+        self.idle_since = self._around.clock.monotonic()
+        self._owner.environment_parked(self)
+
+    # -- report ------------------------------------------------------------------------------------------
+
+    def _log_runtime_done(self, status: str, error_type: str | None) -> None:
+        invocation, timing = self._invocation, self._timing
+        assert invocation is not None, "what is done had been begun"
+        self._logs.platform(
+            platform_events.runtime_done(
+                invocation.request_id,
+                status=status,
+                error_type=error_type,
+                duration_ms=timing.elapsed_ms(timing.runtime_done),
+                produced_bytes=timing.produced_bytes,
+                spans=timing.runtime_spans(),
+                trace_id=invocation.trace_id,
+            )
         )
 
-    def _settle_init(self, failure: _Failure | None) -> None:
-        # The first failure counts; an exit may come right behind the first "next", before anybody has looked.
-        self._init_failure = self._init_failure or failure
-        self._init_done.set()
-
-    def _timed_out(self) -> None:
-        self._deadline = None
-        if self._invocation is not None:
-            body = text.timeout_body(self._invocation.request_id, self.function.timeout)
-            reason = f"the invocation took longer than {self.function.timeout} s"
-            self._fail(_Failure(Answer(body, "Unhandled", _TIMED_OUT), "timeout", None, reason))
-
-    def _exited(self, status: ExitStatus) -> None:
-        if self._is_ending() or self.state is State.RESETTING:
-            return
-        message = text.exit_message(self.last_request_id or "", status.code, status.signal)
-        error_type = _OUT_OF_MEMORY if status.out_of_memory else "Runtime.ExitError"
-        reason = "out of memory" if status.out_of_memory else message.partition("Error: ")[2]
-        answer = Answer(text.error_body(error_type, message), "Unhandled", error_type)
-        failure = _Failure(answer, "error", error_type, reason)
-        if self.state in (State.STARTING, State.INIT):
-            self._settle_init(failure)
-        elif self.state is State.INVOKING:
-            self._fail(failure)
-        elif not self._needs_init:
-            if self._invocation is not None:  # it was just being thawed for it
-                self._invocation.answer(answer)
-                self._finish_invocation("error", error_type)
-            self.end(reason)
-
-    def _finish_invocation(self, status: str | None, error_type: str | None) -> None:
+    def _finish_invocation(self, failure: Failure | None) -> None:
         """Everybody is parked, or the environment has failed: END, REPORT, and whoever waits for them."""
-        invocation, self._invocation = self._invocation, None
+        invocation = self._invocation
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
         if invocation is None:
             return
-        duration_ms = (time.perf_counter() - self._handed_out_at) * 1000
-        if status == "timeout":
-            duration_ms = self.function.timeout * 1000.0  # [R] exactly that, whatever the timer did
+        end = time.perf_counter()
         self._sandbox.drain_output()
+        if failure is not None:
+            if self._logs.is_detailed and self._timing.runtime_done is None:
+                self._log_runtime_done(failure.status, failure.error_type)
+            self._logs.platform(platform_events.fault(failure.fault, old=self._around.old_formats))
+        report = self._make_report(invocation, failure, self._timing.elapsed_ms(end))
+        overhead = self._timing.extension_span(end) if failure is None and self._logs.is_detailed else None
+        self._invocation = None
+        self._logs.platform(platform_events.end(invocation.request_id))
+        spans = [overhead] if overhead is not None else []
+        self._logs.platform(platform_events.report(report, spans=spans, old=self._around.old_formats))
+        self._record("", kind="invocation.finished", request_id=invocation.request_id)
+        invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
+
+    def _make_report(self, invocation: Invocation, failure: Failure | None, duration_ms: float) -> Report:
+        if failure is not None and failure.status == "timeout" and not self._around.old_formats:
+            duration_ms = self.function.timeout * 1000.0  # [R] exactly that, whatever the timer did
         cold = self.invocations <= 1
         init_ms = self._init_ms if cold else None
-        report = Report(
+        answer = invocation.outcome.answer
+        return Report(
             request_id=invocation.request_id,
             environment_id=self.id,
             log_stream=self.log_stream,
@@ -387,27 +486,38 @@ class Environment:
             billed_ms=text.billed_milliseconds(duration_ms, init_ms),
             memory_mb=self.function.memory,
             # [R] out of memory: what was used is what there was
-            max_memory_mb=self.function.memory if error_type == _OUT_OF_MEMORY else self._max_memory_mb(),
+            max_memory_mb=self.function.memory if failure is not None and failure.out_of_memory else self._used_mb(),
             init_ms=init_ms,
             # A handled error is a success for the platform: only what ends the environment has a status.
-            status=status if status == "timeout" or self._is_fatal(error_type) else None,
-            error_type=error_type,
+            status=failure.status if failure is not None else None,
+            error_type=failure.error_type if failure is not None else answer.error_type if answer is not None else None,
         )
-        self._logs.platform(text.end_line(invocation.request_id))
-        self._logs.platform(text.report_line(report))
-        self._record("", kind="invocation.finished", request_id=invocation.request_id)
-        invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
 
-    def _max_memory_mb(self) -> int:
+    def _used_mb(self) -> int:
         return min(self.function.memory, -(-self._sandbox.peak_memory() // 2**20))
 
-    def _is_fatal(self, error_type: str | None) -> bool:
-        return error_type in ("Runtime.ExitError", _OUT_OF_MEMORY) or self.state is State.INIT
-
     def _fail_invocation(self, failure: ServiceError) -> None:
+        if self._invocation is not None and self._invocation.answered:
+            self._finish_invocation(None)  # its client has its answer, and may wait for the report
         invocation, self._invocation = self._invocation, None
         if invocation is not None:
             invocation.fail(failure)
+
+    # -- what the sandbox tells ----------------------------------------------------------------------------
+
+    def runtime_wrote(self, output: bytes) -> None:
+        self._logs.write(output)
+
+    def extension_wrote(self, output: bytes) -> None:
+        self._logs.write(output, "extension")
+
+    def runtime_exited(self, status: ExitStatus) -> None:
+        if self._generation is not None:
+            self._generation.runtime_exited(status)
+
+    def extension_exited(self, name: str, status: ExitStatus) -> None:
+        if self._generation is not None:
+            self._generation.extension_exited(name, status)
 
     # -- freeze ------------------------------------------------------------------------------------------
 
@@ -415,6 +525,8 @@ class Environment:
         """Stop every process; done when the state says ``frozen``. A freeze that fails leaves it idle."""
         self._fire(Event.FREEZE)
         epoch = self._next_epoch()
+        if self._generation is not None:
+            self._generation.telemetry.pause()
         try:
             self._sandbox.freezer.freeze(functools.partial(self._froze, epoch))
         except FreezeError as error:
@@ -428,6 +540,8 @@ class Environment:
         if error is not None:
             self._fire(Event.FREEZE_FAILED, error.message)
             self._connectivity.thaw(lambda _error: None)
+            if self._generation is not None:
+                self._generation.telemetry.resume()
             return
         self.freezes += 1
         self._frozen_since = self._around.clock.now()
@@ -442,23 +556,25 @@ class Environment:
     def end(self, reason: str, how: Reclaim = Reclaim.FIN) -> None:
         """Begin the end; :attr:`gone` is set when nothing is left. A second call changes nothing.
 
-        No extension is there to be told, so nobody is: no signal, no grace ([D] a shutdown of 0 ms). What becomes
-        of its connections says ``how``; after a failure the kernel lives on and closes them at once.
+        Without extensions nobody is told: no signal, no grace ([D] a shutdown of 0 ms). With them it is thawed, and
+        they and the runtime may end by themselves. What becomes of the connections that are still open says
+        ``how``; after a failure the kernel lives on and closes them at once.
         """
         if self._is_ending():
             return
+        was_frozen = self.state in (State.FREEZING, State.FROZEN)
         self._fire(Event.END, reason)
         self._next_epoch()
         self._fail_invocation(ServiceError(f"the environment was ended: {reason}"))
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._around.spawn(self._tear_down(how))
+        self._around.spawn(self._tear_down(how, was_frozen=was_frozen))
 
     def _is_ending(self) -> bool:
         return self.state in (State.SHUTTING_DOWN, State.GONE)
 
-    async def _tear_down(self, how: Reclaim) -> None:
+    async def _tear_down(self, how: Reclaim, *, was_frozen: bool) -> None:
         task = self._task
         if task is not None:
             task.cancel()
@@ -468,8 +584,10 @@ class Environment:
                 await self._around.before_end(self.id)
         try:
             if self._network is not None:
+                await self._let_everybody_end(self._network, was_frozen=was_frozen)
                 await self._reclaim(self._network, how)
-            self._around.runtime_api.unregister(self._sandbox.runtime_api_address)
+            if self._generation is not None:
+                self._generation.close()
             await self._sandbox.stop()
         except (OSError, EmulatorError) as error:
             self._record(f"its sandbox could not be removed: {error}", kind="environment.trouble")
@@ -478,9 +596,42 @@ class Environment:
             self._relay.reclaim(Reclaim.FIN)
         if self._around.door is not None:
             self._around.door.dismiss(self._sandbox.view.address)
+        self._logs.close()
         self._fire(Event.ENDED)
         self.gone.set()
         self._owner.environment_gone(self)
+
+    async def _let_everybody_end(self, network: Connectivity, *, was_frozen: bool) -> None:
+        generation = self._generation
+        if generation is None or not generation.is_to_be_told:
+            return
+        if was_frozen and not await self._thaw_to_end(network):
+            return
+        self._record("the runtime and its extensions are told", kind="environment.shutdown")
+        await generation.shut_down(_SPINDOWN)
+        self._sandbox.drain_output()
+
+    async def _thaw_to_end(self, network: Connectivity) -> bool:
+        """Network first, then processes; whether both are back."""
+        thawed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def done(error: EmulatorError | None) -> None:
+            if not thawed.done():
+                thawed.set_result(error is None)
+
+        def network_is_back(error: SandboxError | None) -> None:
+            if error is not None:
+                done(error)
+                return
+            try:
+                self._sandbox.freezer.thaw(done)
+            except FreezeError as trouble:
+                done(trouble)
+
+        network.thaw(network_is_back)
+        if self._generation is not None:
+            self._generation.telemetry.resume()
+        return await thawed
 
     async def _reclaim(self, network: Connectivity, how: Reclaim) -> None:
         if how is Reclaim.SILENT:

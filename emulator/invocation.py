@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from emulator.errors import RequestError
 from emulator.model import Answer, EnvironmentId, Report, RequestId
 
-__all__ = ["Invocation", "Outcome"]
+__all__ = ["Invocation", "Outcome", "ResponseReader"]
+
+
+class ResponseReader(Protocol):
+    """Who wants a streamed response as it comes.
+
+    Of one that is not streamed, or that fails before its first byte, only ``on_answer`` hears.
+    """
+
+    def response_began(self, content_type: str, resume: Callable[[], None]) -> None:
+        """The first byte is on its way. ``resume`` is to be called when more is wanted after a ``False``."""
+        ...
+
+    def response_chunk(self, chunk: bytes) -> bool:
+        """Some more of it; ``False``: no more now, :meth:`response_began` said how to go on."""
+        ...
+
+    def response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
+        """That was all; with an error where it broke off, or the runtime said so in its trailers."""
+        ...
 
 
 @dataclass(slots=True)
@@ -30,6 +50,7 @@ class Invocation:
         asynchronous: an ``Event`` invocation: it waits for a free environment instead of being throttled.
         on_answer: called once, when the client can be answered.
         on_report: called once, when nothing of the invocation runs any more; never if it failed before.
+        reader: gets a streamed response as it comes. Without one it is collected, and answered whole.
     """
 
     request_id: RequestId
@@ -40,18 +61,48 @@ class Invocation:
     asynchronous: bool = False
     on_answer: Callable[[Outcome], None] | None = None
     on_report: Callable[[Outcome], None] | None = None
+    reader: ResponseReader | None = None
     outcome: Outcome = field(default_factory=Outcome)
+    began: bool = False
+    """A streamed response has begun: there will be one, whole or not."""
+    _pieces: list[bytes] = field(default_factory=list)
 
     @property
     def answered(self) -> bool:
         return self.outcome.answer is not None or self.outcome.failure is not None
 
-    def answer(self, answer: Answer) -> None:
-        """The result is known; a second one (a timeout after the response) changes nothing."""
+    def begin(self, content_type: str, resume: Callable[[], None]) -> None:
+        """The runtime streams its response."""
         if not self.answered:
-            self.outcome.answer = answer
-            if self.on_answer is not None:
-                self.on_answer(self.outcome)
+            self.began = True
+            if self.reader is not None:
+                self.reader.response_began(content_type, resume)
+
+    def chunk(self, chunk: bytes) -> bool:
+        """Some more of it; ``False`` where the reader wants no more now."""
+        if not self.began or self.answered:
+            return True
+        if self.reader is not None:
+            return self.reader.response_chunk(chunk)
+        self._pieces.append(chunk)
+        return True
+
+    def end(self, error_type: str | None = None, error_body: bytes | None = None) -> None:
+        """The streamed response is over. [D] An error in its trailers leaves it a response, with an error to it."""
+        payload = b"".join(self._pieces)
+        self.answer(Answer(payload, "Unhandled" if error_type else None, error_type), error_body)
+
+    def answer(self, answer: Answer, error_body: bytes | None = None) -> None:
+        """The result is known; a second one (a timeout after the response) changes nothing."""
+        if self.answered:
+            return
+        self.outcome.answer = answer
+        if self.reader is not None and self.began:
+            broken = answer.payload if answer.error_type and error_body is None else error_body
+            self.reader.response_ended(answer.error_type, broken)
+        self._pieces.clear()
+        if self.on_answer is not None:
+            self.on_answer(self.outcome)
 
     def fail(self, failure: RequestError) -> None:
         """There will be no result, for the emulator could not serve."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -22,12 +22,15 @@ __all__ = [
     "MAX_EVENT_PAYLOAD_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
+    "MAX_STREAM_BYTES",
     "Answer",
     "ConnectionsSummary",
     "EnvironmentId",
     "EnvironmentView",
     "FreezerReport",
     "Function",
+    "InitializationType",
+    "Logging",
     "NetworkReport",
     "NetworkRung",
     "Reclaim",
@@ -44,8 +47,10 @@ RequestId = NewType("RequestId", str)
 MAX_PAYLOAD_BYTES = 6_291_456  # [R] "Request must be smaller than 6291456 bytes"
 MAX_EVENT_PAYLOAD_BYTES = 1_048_576  # [D] asynchronous invocations, since 2025-10
 MAX_RESPONSE_BYTES = 6_291_556  # [C] 6 MiB + 100
+MAX_STREAM_BYTES = 200 * 2**20  # [D] "200 MB"; [I] mebibytes, as where AWS says 6 MB
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
+_LOG_GROUP = re.compile(r"[\.\-_/#A-Za-z0-9]{1,512}")  # [D] API_LoggingConfig
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 # [D] configuration-envvars: these belong to Lambda.
 _RESERVED_VARIABLES = frozenset(
@@ -62,6 +67,9 @@ _RESERVED_VARIABLES = frozenset(
         "AWS_LAMBDA_INITIALIZATION_TYPE",
         "AWS_LAMBDA_LOG_GROUP_NAME",
         "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_MAX_CONCURRENCY",
+        "AWS_LAMBDA_METADATA_API",
+        "AWS_LAMBDA_METADATA_TOKEN",
         "AWS_LAMBDA_RUNTIME_API",
         "AWS_REGION",
         "AWS_SECRET_ACCESS_KEY",
@@ -71,6 +79,52 @@ _RESERVED_VARIABLES = frozenset(
     }
 )
 _MAX_VARIABLES_BYTES = 4096
+
+
+_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+_SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
+_MAX_LAYERS = 5  # [D] gettingstarted-limits
+
+
+class InitializationType(StrEnum):
+    """Why an environment is initialised; in ``AWS_LAMBDA_INITIALIZATION_TYPE`` and in telemetry."""
+
+    ON_DEMAND = "on-demand"
+    PROVISIONED_CONCURRENCY = "provisioned-concurrency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logging:
+    """How a function's log is written; AWS's ``LoggingConfig``.
+
+    Arguments:
+        format: ``Text`` or ``JSON``.
+        application_level: with ``JSON`` the least level of the function's own lines that is kept.
+        system_level: with ``JSON`` the least level of Lambda's own lines that is kept.
+        group: name of the log group; ``/aws/lambda/<function>`` where there is none.
+
+    Raises:
+        ConfigurationError: a value that AWS would refuse.
+    """
+
+    format: str = "Text"
+    application_level: str = "INFO"
+    system_level: str = "INFO"
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check("format", self.format, ("Text", "JSON"))
+        self._check("application_level", self.application_level, _LEVELS)
+        self._check("system_level", self.system_level, _SYSTEM_LEVELS)
+        if self.group is not None and not _LOG_GROUP.fullmatch(self.group):
+            raise ConfigurationError(
+                f"{self.group!r} is not a name for a log group",
+                cure="A name is 1 to 512 letters, digits and the signs . - _ / #.",
+            )
+
+    def _check(self, key: str, value: str, allowed: tuple[str, ...]) -> None:
+        if value not in allowed:
+            raise ConfigurationError(f"logging {key} is {value!r}", cure=f"{key} is one of {', '.join(allowed)}.")
 
 
 def _default_runtime() -> str:
@@ -91,6 +145,8 @@ class Function:
         ephemeral_storage: MiB of ``/tmp``, 512 to 10,240.
         environment: variables of the function; Lambda's own names are refused.
         image: a container image to use instead of the one the runtime stands for.
+        layers: folders or zip archives, at most five, merged in this order into ``/opt``.
+        logging: format and levels of its log.
         policy: the settings of the ``[policy]`` table that are different for this function.
 
     Raises:
@@ -106,10 +162,13 @@ class Function:
     ephemeral_storage: int = 512
     environment: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    layers: Sequence[Path] = ()
+    logging: Logging = field(default_factory=Logging)
     policy: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
+        object.__setattr__(self, "layers", tuple(Path(layer) for layer in self.layers))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"{self.name!r} is not a function name",
@@ -120,6 +179,8 @@ class Function:
         self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
         if not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
+        if len(self.layers) > _MAX_LAYERS:
+            self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
 
     def _check_range(self, key: str, value: int, low: int, high: int, unit: str) -> None:

@@ -14,10 +14,11 @@ from emulator import screen
 
 __all__ = ["LogPrinter"]
 
-_WAITING = 10_000  # lines; what comes on top while nobody reads is dropped, and told
+_WAITING = 1 << 20  # bytes; what comes on top while nobody reads is left out, and told
 _PATIENCE = 1.0  # seconds that the end waits for a reader
 
-_Line = tuple[str, str, bytes]
+_Lines = tuple[str, str, bytes]
+_Entry = tuple[int, _Lines | None]  # how many lines were left out before these; no lines are the end
 
 
 class LogPrinter:
@@ -25,8 +26,10 @@ class LogPrinter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._lines: queue.Queue[_Line | None] = queue.Queue(_WAITING)
-        self._dropped = 0
+        self._entries: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
+        self._put = 0  # bytes; only the one who puts counts here, and only the thread in _printed
+        self._printed = 0
+        self._left_out = 0
         self._thread = threading.Thread(target=self._print, name="log-printer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -36,25 +39,30 @@ class LogPrinter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            self._lines.put_nowait(None)
-        except queue.Full:
-            return
+        self._entries.put((self._left_out, None))
         self._thread.join(_PATIENCE)
 
-    def put(self, function: str, environment: str, line: bytes) -> None:
-        """One line of a function's log."""
-        try:
-            self._lines.put_nowait((function, environment, line))
-        except queue.Full:
-            self._dropped += 1
+    def put(self, function: str, environment: str, lines: bytes) -> None:
+        """Whole lines of a function's log, one or more."""
+        if self._put - self._printed > _WAITING:
+            self._left_out += lines.count(b"\n")
+            return
+        left_out, self._left_out = self._left_out, 0
+        self._put += len(lines)
+        self._entries.put((left_out, (function, environment, lines)))
 
     def _print(self) -> None:
         try:
-            while (line := self._lines.get()) is not None:
-                if self._dropped:
-                    dropped, self._dropped = self._dropped, 0
-                    self._console.print(Text(f"{dropped} lines were dropped, for nobody read them", "yellow"))
-                self._console.print(screen.log_line(*line), soft_wrap=True)
+            while True:
+                left_out, found = self._entries.get()
+                if left_out:
+                    note = f"{left_out} lines are left out here, for nobody read them; lambda-freezer logs has them"
+                    self._console.print(Text(note, "yellow"), soft_wrap=True)
+                if found is None:
+                    return
+                function, environment, lines = found
+                for line in lines.decode("utf-8", "replace").removesuffix("\n").split("\n"):
+                    self._console.print(screen.log_line(environment, line, function), soft_wrap=True)
+                self._printed += len(lines)
         except (OSError, SystemExit):
             return  # the reader has gone; Rich says so by SystemExit

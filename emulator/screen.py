@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,15 @@ __all__ = [
 ]
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if code != 9} | {127: 0x2421}
+_PLATFORM = re.compile(
+    r"(START|END|REPORT) RequestId: |INIT_START |INIT_REPORT |(EXTENSION|TELEMETRY|LOGS)  Name: "
+    r'|\{"time":"[^"]*","type":"platform\.'
+)
+_TROUBLE = re.compile(  # of Lambda, and of the runtimes' own loggers, in both formats
+    r"(REPORT .*|INIT_REPORT .*)Status: (error|timeout)|Task timed out after \d|RequestId: \S+ Error: "
+    r"|\[(ERROR|CRITICAL)\]|  (ERROR|FATAL)  |^Traceback \(most recent call last\)"
+    r'|"level": ?"(?i:error|fatal|critical)"|"type":"platform\..*"status":"(error|timeout|failure)"'
+)
 _STATES = {
     "starting": ("◌", "cyan"),
     "init": ("◔", "cyan"),
@@ -179,6 +189,7 @@ def status_lines(status: Mapping[str, Any]) -> RenderableType:
     grid.add_row("freezer", how)
     grid.add_row("network", network_line(status["network"]))
     grid.add_row("database", status["database"] or "none")
+    grid.add_row("logs", status["log_folder"])
     for note in status["notes"]:
         grid.add_row("note", note)
     return grid
@@ -192,14 +203,13 @@ def doctor_table(checks: Sequence[tuple[str, bool, str, str]]) -> RenderableType
     return table
 
 
-def log_line(function: str, environment: str, line: bytes) -> Text:
-    """One line of a function's log, with where it comes from in front."""
+def log_line(environment: str, line: str, function: str | None = None) -> Text:
+    """One line of a function's log, with where it comes from in front; ``function`` where there are several."""
     # Control characters would act on the terminal instead of being seen; the file and the tail have them as they are.
-    text = line.decode("utf-8", "replace").rstrip("\n").translate(_VISIBLE)
-    platform = text.startswith(("START ", "END ", "REPORT ", "INIT_START ", "INIT_REPORT "))
-    return Text.assemble(
-        (f"{function} {environment[:4]} ", "cyan"), (text.replace("\t", "  "), "dim" if platform else "")
-    )
+    text = line.translate(_VISIBLE).replace("\t", "  ")
+    style = "red" if _TROUBLE.search(text) else "dim" if _PLATFORM.match(text) else ""
+    where = (f"{environment[:8]} ", "dim") if function is None else (f"{function} {environment[:4]} ", "cyan")
+    return Text.assemble(where, (text, style))
 
 
 def print_error(console: Console, error: EmulatorError) -> None:

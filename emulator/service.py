@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from emulator import text
 from emulator.assembly import assemble
@@ -30,6 +30,7 @@ from emulator.errors import (
 )
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
+from emulator.log_files import LogFiles, LogPiece
 from emulator.logs import LogSink
 from emulator.model import (
     ConnectionsSummary,
@@ -49,6 +50,8 @@ from emulator.version import VERSION
 
 __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -67,6 +70,7 @@ class Status:
     concurrency_in_use: int
     uptime: float
     notes: Sequence[str]
+    log_folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Service:
     Arguments:
         settings: what the configuration says.
         base: relative code folders are below it.
-        log_sink: gets every line that functions and Lambda write.
+        log_sink: gets every line that functions and Lambda write, one or more in one piece.
     """
 
     def __init__(self, settings: Settings, base: Path | None = None, *, log_sink: LogSink | None = None) -> None:
@@ -132,6 +136,13 @@ class Service:
             spawn=self._spawn,
             environments=self._all_environments,
         )
+        folder = self.settings.emulator.log_folder
+        self._log_files = LogFiles(
+            parts.folder / "logs" if folder is None else (self._base / folder).resolve(),
+            parts.folder,
+            on_trouble=lambda trouble: self.timeline.record("logs.trouble", trouble),
+        )
+        stack.callback(self._log_files.close)
         self._surroundings = Surroundings(
             provider=parts.provider,
             runtime_api=parts.runtime_api,
@@ -139,10 +150,13 @@ class Service:
             clock=self.clock,
             spawn=self._spawn,
             region=self.settings.emulator.region,
+            account=self.settings.emulator.account,
             quiet=self.settings.emulator.quiet,
             door=parts.door,
             before_end=parts.observer.before_end if parts.observer is not None else None,
             log_sink=self._log_sink,
+            old_formats=self.settings.emulator.old_formats,
+            log_files=self._log_files,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         watcher = self._watcher = CodeWatcher(self._code_changed)
@@ -156,9 +170,10 @@ class Service:
     async def stop_intake(self) -> None:
         """Take no more events, and end everything that runs: whoever waits for an answer gets one.
 
-        To be called while the doors are still open, so that the answers get out.
+        To be called while the doors are still open, so that the answers get out. Who follows a log gets its end.
         """
         await self._stop_pools()
+        self._log_files.end_followers()
 
     async def _stop_pools(self) -> None:
         await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
@@ -176,7 +191,11 @@ class Service:
             SandboxError: nothing here can run it.
             DatabaseError: the database it names can neither be found nor made.
         """
-        function = replace(function, code=(self._base / function.code).resolve())
+        function = replace(
+            function,
+            code=(self._base / function.code).resolve(),
+            layers=[(self._base / layer).resolve() for layer in function.layers],
+        )
         check_code(function, other_user=self._parts.provider.kind == "container")
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
@@ -188,7 +207,7 @@ class Service:
             known.update(function, "the function was deployed again")
         else:
             self._pools[function.name] = Pool(function, self._surroundings, policy, self._concurrency)
-        self._watcher.watch(function.name, function.code)
+        self._watcher.watch(function.name, function.code, *function.layers)
 
     def function(self, name: str) -> Function:
         return self._pool(name).function
@@ -207,7 +226,22 @@ class Service:
 
     def _code_changed(self, name: str) -> None:
         pool = self._pools[name]
-        pool.update(pool.function, "its code changed")
+        if pool.function.layers:
+            self._spawn(self._prepare_again(pool))
+        else:
+            pool.update(pool.function, "its code changed")
+
+    async def _prepare_again(self, pool: Pool) -> None:
+        """Merge its layers anew; one that cannot be used right now is told of, and the old environments go on."""
+        function = pool.function
+        try:
+            check_code(function, other_user=self._parts.provider.kind == "container")
+            await self._parts.provider.prepare(function)
+        except (OSError, EmulatorError) as error:
+            self.timeline.record("function.trouble", str(error), function=function.name)
+        else:
+            if pool.function is function:  # or it was deployed again meanwhile
+                pool.update(function, "its code or a layer changed")
 
     def _pool(self, name: str) -> Pool:
         try:
@@ -304,6 +338,26 @@ class Service:
         environment = self._the_one(environment_id)
         return environment.view(self._sessions_of(environment.id))
 
+    def logs(
+        self, function: str, environment: str | None = None, *, tail: int | None = None, follow: bool = False
+    ) -> AsyncIterator[list[LogPiece]]:
+        """What a function's environments have written, in the order in which it came, some at a time.
+
+        Arguments:
+            environment: only this one's; the beginning of its id will do, and it may be gone.
+            tail: only so many lines of what there is already.
+            follow: go on with what comes, until the emulator stops.
+
+        Raises:
+            FunctionNotFoundError: there is no such function, or no such environment of it.
+            InvalidParameterValueError: several environments begin like that.
+        """
+        pool = self._pool(function)
+        if environment is not None:
+            known = self._log_files.environments(function) | {e.id for e in pool.environments}
+            environment = _only([one for one in known if one.startswith(environment)], environment)
+        return self._log_files.read(function, environment=environment, tail=tail, follow=follow)
+
     async def look_at_sessions(self) -> None:
         """Have the counts of sessions in views be of this moment, where a database can be asked."""
         if self._parts.observer is not None:
@@ -391,13 +445,14 @@ class Service:
             concurrency_in_use=self._concurrency.in_use,
             uptime=time.monotonic() - self._started_at,
             notes=(*provider.notes, *self._parts.notes, *self._troubles()),
+            log_folder=str(self._log_files.folder),
         )
 
     # -- inside ------------------------------------------------------------------------------------------
 
     def _troubles(self) -> list[str]:
-        trouble = self._parts.observer.trouble if self._parts.observer is not None else None
-        return [trouble] if trouble is not None else []
+        troubles = (self._parts.observer.trouble if self._parts.observer is not None else None, self._log_files.trouble)
+        return [trouble for trouble in troubles if trouble is not None]
 
     def _all_environments(self) -> Iterator[Environment]:
         for pool in self._pools.values():
@@ -407,12 +462,15 @@ class Service:
         return next((e for e in self._all_environments() if e.id == environment_id), None)
 
     def _the_one(self, beginning: str) -> Environment:
-        found = [e for e in self._all_environments() if e.id.startswith(beginning)] if beginning else []
-        if not found:
-            raise FunctionNotFoundError(f"Environment not found: {beginning}")
-        if len(found) > 1:
-            raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
-        return found[0]
+        return _only([e for e in self._all_environments() if e.id.startswith(beginning)], beginning)
 
     def _sessions_of(self, environment_id: EnvironmentId) -> int | None:
         return self._parts.observer.sessions_of(environment_id) if self._parts.observer is not None else None
+
+
+def _only(found: Sequence[T], beginning: str) -> T:
+    if not found or not beginning:
+        raise FunctionNotFoundError(f"Environment not found: {beginning}")
+    if len(found) > 1:
+        raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
+    return found[0]

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from emulator.clock import Clock
 from emulator.database.doors import Door
-from emulator.logs import LogSink
-from emulator.model import EnvironmentId
+from emulator.log_files import LogFiles
+from emulator.logs import LogSink, LogStream
+from emulator.model import EnvironmentId, Function
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import SandboxProvider, Spawn
 from emulator.timeline import Timeline
@@ -32,7 +33,15 @@ class Surroundings:
     clock: Clock
     spawn: Spawn
     region: str
+    account: str
     quiet: float
     door: Door | None = None
     before_end: BeforeEnd | None = None
     log_sink: LogSink | None = None
+    log_files: LogFiles | None = None
+    old_formats: bool = False
+
+    def open_log(self, function: Function, environment_id: EnvironmentId, name: str) -> LogStream:
+        """The log stream ``name`` of an environment, on its way to whoever wants it."""
+        file = self.log_files.open(function, environment_id, name) if self.log_files is not None else None
+        return LogStream(function, environment_id, self.log_sink, file=file, now=self.clock.now)

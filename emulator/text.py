@@ -1,6 +1,7 @@
 """The texts that AWS writes: log lines, error bodies, names. Pure functions, byte for byte as recorded.
 
-Sources and their certainty are in docs/fidelity.md; where two formats are in the wild the newer one is used.
+Sources and their certainty are in docs/fidelity.md; where two formats are in the wild the newer one is used, and
+the older one is to be had by saying ``old``.
 """
 
 from __future__ import annotations
@@ -11,27 +12,36 @@ import re
 import secrets
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from emulator.model import MAX_RESPONSE_BYTES, Report
+from emulator.model import MAX_RESPONSE_BYTES, Function, Report
 
 __all__ = [
     "VERSION",
     "billed_milliseconds",
     "end_line",
     "error_body",
+    "exit_fault",
     "exit_message",
+    "extension_exit_message",
+    "extension_line",
     "filter_error_type",
     "function_arn",
     "init_report_line",
     "init_start_line",
+    "iso_time",
+    "log_group_name",
     "log_stream_name",
     "new_request_id",
     "new_trace_id",
     "report_line",
     "response_too_large_body",
+    "runtime_version",
     "start_line",
+    "subscription_line",
     "timeout_body",
+    "timeout_fault",
     "to_json",
 ]
 
@@ -62,9 +72,25 @@ def new_trace_id(now: float) -> str:
     return f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
 
 
-def log_stream_name(now: float, environment_id: str) -> str:
-    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, and the environment's own id in it."""
-    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/[{VERSION}]{environment_id}"
+def iso_time(moment: float) -> str:
+    """``2024-07-01T08:54:54.106Z``; ``moment`` is seconds since the epoch."""
+    milliseconds = round(moment * 1000)
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
+    return f"{seconds}.{milliseconds % 1000:03d}Z"
+
+
+def log_group_name(function: Function) -> str:
+    """[D] ``/aws/lambda/<function>``, where the function has not named another one."""
+    return function.logging.group or f"/aws/lambda/{function.name}"
+
+
+def log_stream_name(now: float, environment_id: str, function: Function | None = None) -> str:
+    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, and the environment's own id in it.
+
+    [R] In a log group of the user's choice, which functions may share, the function's name stands before the version.
+    """
+    name = function.name if function is not None and function.logging.group is not None else ""
+    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/{name}[{VERSION}]{environment_id}"
 
 
 def function_arn(region: str, account: str, name: str, qualifier: str | None = None) -> str:
@@ -76,9 +102,14 @@ def function_arn(region: str, account: str, name: str, qualifier: str | None = N
 # -- log lines ---------------------------------------------------------------------------------------------
 
 
+def runtime_version(runtime: str) -> str:
+    """``python:3.13.emulated``: AWS names a build of the runtime there; this says that it is not AWS's."""
+    return f"{runtime.replace('python', 'python:')}.emulated"
+
+
 def init_start_line(runtime: str) -> str:
     """AWS names a build of the runtime and its ARN there; here both say that this is not AWS's."""
-    return f"INIT_START Runtime Version: {runtime.replace('python', 'python:')}.emulated\t\n"
+    return f"INIT_START Runtime Version: {runtime_version(runtime)}\t\n"
 
 
 def init_report_line(init_ms: float, phase: str, status: str, error_type: str | None) -> str:
@@ -97,8 +128,8 @@ def end_line(request_id: str) -> str:
     return f"END RequestId: {request_id}\n"
 
 
-def report_line(report: Report) -> str:
-    """The REPORT line, with the trailing tab that AWS writes."""
+def report_line(report: Report, *, old: bool = False) -> str:
+    """The REPORT line, with the trailing tab that AWS writes. The old one has no word of how it ended."""
     parts = [
         f"REPORT RequestId: {report.request_id}",
         f"Duration: {report.duration_ms:.2f} ms",
@@ -108,11 +139,32 @@ def report_line(report: Report) -> str:
     ]
     if report.init_ms is not None:
         parts.append(f"Init Duration: {report.init_ms:.2f} ms")
-    if report.status is not None:
+    if report.status is not None and not old:
         parts.append(f"Status: {report.status}")
         if report.status == "error" and report.error_type:
             parts.append(f"Error Type: {report.error_type}")
     return "\t".join(parts) + "\t\n"
+
+
+def timeout_fault(request_id: str, timeout: float, now: float) -> str:
+    """[D] What an old log says of a timeout, before END; an empty line follows it."""
+    return f"{iso_time(now)} {request_id} Task timed out after {timeout:.2f} seconds\n"
+
+
+def exit_fault(message: str, error_type: str) -> str:
+    """[D] What an old log says of a runtime that has ended, before END: two lines."""
+    return f"{message}\n{error_type}"
+
+
+def extension_line(name: str, state: str, events: Sequence[str], error_type: str | None = None) -> str:
+    """[R] An extension that is ready, or has failed; one an extension and an init."""
+    line = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]"
+    return f"{line}\tError Type: {error_type}\n" if error_type else f"{line}\n"
+
+
+def subscription_line(api: str, name: str, types: Sequence[str]) -> str:
+    """[R] An extension subscribed to the ``telemetry`` or the ``logs`` API; its types have capitals here."""
+    return f"{api.upper()}\tName: {name}\tState: Subscribed\tTypes: [{', '.join(map(str.capitalize, types))}]\n"
 
 
 def billed_milliseconds(duration_ms: float, init_ms: float | None) -> int:
@@ -128,8 +180,13 @@ def error_body(error_type: str, message: str) -> bytes:
     return to_json({"errorType": error_type, "errorMessage": message})
 
 
-def timeout_body(request_id: str, timeout: float) -> bytes:
-    """What the client of an invocation that took too long gets; ``timeout`` is seconds."""
+def timeout_body(request_id: str, timeout: float, *, old: bool = False, now: float = 0.0) -> bytes:
+    """What the client of an invocation that took too long gets; ``timeout`` is seconds.
+
+    The old form has no error type, and the moment ``now`` in its message.
+    """
+    if old:
+        return to_json({"errorMessage": timeout_fault(request_id, timeout, now).rstrip("\n")})
     return error_body("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds")
 
 
@@ -141,6 +198,15 @@ def exit_message(request_id: str, code: int | None, signal: int | None) -> str:
         reason = f"Runtime exited with error: exit status {code}"
     else:
         reason = "Runtime exited without providing a reason"
+    return f"RequestId: {request_id} Error: {reason}"
+
+
+def extension_exit_message(request_id: str, code: int | None, signal: int | None) -> str:
+    """[C] Why the process of an extension is gone: a clean exit is an error here too."""
+    if signal is not None:
+        reason = f"signal: {_SIGNALS.get(signal, f'signal {signal}')}"
+    else:
+        reason = f"exit status {code}" if code else "exit code 0"
     return f"RequestId: {request_id} Error: {reason}"
 
 

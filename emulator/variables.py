@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from emulator.model import Function
+from emulator.model import Function, InitializationType
 
-__all__ = ["lambda_variables"]
+__all__ = ["hidden_from_extensions", "lambda_variables"]
+
+# Nothing listens there, as nothing does on AWS while tracing is off. These may be changed by the user [D].
+_XRAY = {
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
+}
+# [D] runtimes-extensions-api; all other names of that list begin with an underscore.
+_HIDDEN = frozenset(
+    {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
 
 
 def lambda_variables(
-    function: Function, *, region: str, log_stream: str, database: Mapping[str, str]
+    function: Function,
+    *,
+    region: str,
+    log_stream: str,
+    database: Mapping[str, str],
+    initialization: InitializationType = InitializationType.ON_DEMAND,
+    metadata_token: str,
 ) -> dict[str, str]:
     """What AWS sets (as recorded; docs/fidelity.md), the database's coordinates, and the user's own.
 
@@ -18,20 +42,45 @@ def lambda_variables(
     cannot be overridden (:class:`~emulator.model.Function` refuses them).
     """
     return {
+        **_XRAY,
         **database,
         **function.environment,
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization.value,
+        "AWS_LAMBDA_METADATA_TOKEN": metadata_token,
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.logging.group or f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
+        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
+        "_AWS_XRAY_DAEMON_PORT": "2000",
         "_HANDLER": function.handler,
         # A role's credentials on AWS. These have the right form and open nothing.
         "AWS_ACCESS_KEY_ID": "ASIAEMULATEDEMULATED",
         "AWS_SECRET_ACCESS_KEY": "emulated",
         "AWS_SESSION_TOKEN": "emulated",
+        **_of_runtime(function),
+        **_of_logging(function),
     }
+
+
+def _of_runtime(function: Function) -> dict[str, str]:
+    """[D] Not defined where the function brings its own runtime (``provided.*``)."""
+    return {} if function.runtime.startswith("provided") else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}"}
+
+
+def _of_logging(function: Function) -> dict[str, str]:
+    """[C] What AWS's runtime clients read to write JSON, and to leave out what is below the level."""
+    if function.logging.format != "JSON":
+        return {}
+    return {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": function.logging.application_level}
+
+
+def hidden_from_extensions(names: Iterable[str]) -> frozenset[str]:
+    """Those of an environment's variables that its extensions do not see.
+
+    The documented list [D], and whatever begins with an underscore, as AWS's own code has it [C].
+    """
+    return frozenset(name for name in names if name in _HIDDEN or name.startswith("_"))

@@ -55,7 +55,7 @@ def image_table(distribution: Distribution) -> tuple[Image, ...]:
             key="python",
             tag=f"lambda-freezer/python:{distribution.python}",
             standin=f"python{distribution.python}",
-            packages=(*WITH_PYTHON, "findutils", "mawk"),
+            packages=(*WITH_PYTHON, "curl", "findutils", "mawk"),
             inputs=(HERE / "python",),
             prepare=install_runtime_client,
         ),

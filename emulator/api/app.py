@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 
 from emulator.api.inspect import inspection_routes
 from emulator.api.invoke import InvokeRoute
+from emulator.api.stream import StreamRoute
 from emulator.errors import AddressInUseError, DatabaseError, EmulatorError, RequestError
 from emulator.service import Service
 from emulator.version import VERSION
@@ -42,7 +43,7 @@ def create_app(service: Service) -> InvokeRoute:
         methods=["GET", "POST", "PUT", "DELETE", "PATCH"],
         include_in_schema=False,
     )
-    return InvokeRoute(service, app)
+    return InvokeRoute(service, StreamRoute(service, app))  # the one that has to be fast is asked first
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from emulator import text
+from emulator.log_files import LogPiece
 from emulator.model import EnvironmentId, Reclaim
 from emulator.service import RecycleAnswer, Service
 
@@ -59,6 +64,19 @@ def inspection_routes(service: Service) -> APIRouter:
         """End all environments of a function."""
         return service.recycle_function(name, wish.reclaim if wish is not None else None)
 
+    @routes.get("/functions/{name}/logs", response_class=StreamingResponse)
+    async def logs(
+        name: str,
+        environment: str | None = None,
+        tail: Annotated[int | None, Query(ge=0)] = None,
+        follow: bool = False,
+        form: Annotated[Literal["text", "json"], Query(alias="format")] = "text",
+    ) -> StreamingResponse:
+        """What a function's environments have written, in the order in which it came; as lines, or as NDJSON."""
+        media_type, render = _LOG_FORMATS[form]
+        batches = service.logs(name, environment, tail=tail, follow=follow)
+        return StreamingResponse(_rendered(batches, render), media_type=media_type)
+
     @routes.get("/connections")
     async def connections(environment: str | None = None) -> dict[str, Any]:
         """The sessions of the database, each joined to the environment that opened it."""
@@ -79,3 +97,29 @@ def inspection_routes(service: Service) -> APIRouter:
         return {"seconds": answer.seconds, "now": answer.now, "timers": answer.timers, "caused": caused}
 
     return routes
+
+
+def _plain(pieces: Sequence[LogPiece]) -> bytes:
+    return b"".join([piece.lines for piece in pieces])
+
+
+def _ndjson(pieces: Sequence[LogPiece]) -> bytes:
+    entries = []
+    for piece in pieces:
+        known = {"time": text.iso_time(piece.time), "environment": piece.environment, "stream": piece.stream}
+        lines = piece.lines.decode("utf-8", "replace").removesuffix("\n").split("\n")
+        entries += [json.dumps({**known, "line": line}) + "\n" for line in lines]
+    return "".join(entries).encode()
+
+
+_LOG_FORMATS: dict[str, tuple[str, Callable[[Sequence[LogPiece]], bytes]]] = {
+    "text": ("text/plain; charset=utf-8", _plain),
+    "json": ("application/x-ndjson", _ndjson),
+}
+
+
+async def _rendered(
+    batches: AsyncIterator[list[LogPiece]], render: Callable[[Sequence[LogPiece]], bytes]
+) -> AsyncIterator[bytes]:
+    async for pieces in batches:
+        yield render(pieces)

@@ -1,4 +1,4 @@
-"""AWS's Invoke operation as a plain ASGI route.
+"""AWS's Invoke operation as a plain ASGI route, and what it shares with its streaming sister.
 
 It stands ahead of FastAPI in the same application: routing and models of a framework would cost more than all
 else that an invocation costs here.
@@ -12,7 +12,8 @@ import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote
 
 import pydantic_core
@@ -29,18 +30,30 @@ from emulator.errors import (
     ValidationError,
 )
 from emulator.invocation import Invocation, Outcome
-from emulator.model import MAX_EVENT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES
+from emulator.model import MAX_EVENT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, Report
 from emulator.service import Service
 
-__all__ = ["InvokeRoute", "Message", "Receive", "Scope", "Send", "parse_function_name"]
+__all__ = [
+    "Headers",
+    "InvokeRequest",
+    "InvokeRoute",
+    "Message",
+    "Receive",
+    "Route",
+    "Scope",
+    "Send",
+    "invocation_headers",
+    "log_tail",
+    "parse_function_name",
+    "send_answer",
+]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-_Headers = list[tuple[bytes, bytes]]
+Headers = list[tuple[bytes, bytes]]
 
-_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
 # [R] as recorded in AWS's own validation message
 _NAME_PATTERN = (
     r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
@@ -81,35 +94,57 @@ def parse_function_name(given: str, qualifier: str | None, region: str) -> tuple
     return match["name"], inner or qualifier
 
 
-class InvokeRoute:
-    """Answers invocations; everything else goes on to ``inner``."""
+@dataclass(frozen=True, slots=True)
+class InvokeRequest:
+    """What a client asks for; ``invocation`` is not yet on its way."""
+
+    name: str
+    kind: str
+    with_logs: bool
+    invocation: Invocation
+
+
+class Route:
+    """One way to invoke; every request that is for something else goes on to ``inner``.
+
+    Attributes:
+        path: the operation's path; its first group is the name of the function.
+        kinds: the invocation types that it takes.
+    """
+
+    path: ClassVar[re.Pattern[str]]
+    kinds: ClassVar[tuple[str, ...]]
 
     def __init__(self, service: Service, inner: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._service = service
         self._inner = inner
+
+    async def answer(self, request: InvokeRequest, send: Send) -> None:
+        """Serve it. A ``RequestError`` that is raised before anything was sent is told to the client."""
+        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._inner(scope, receive, send)
             return
         raw_path = scope.get("raw_path") or scope["path"].encode()
-        match = _PATH.fullmatch(raw_path.decode("latin-1").partition("?")[0])
+        match = self.path.fullmatch(raw_path.decode("latin-1").partition("?")[0])
         if match is None:
             await self._inner(scope, receive, send)
             return
         try:
-            await self._invoke(unquote(match[1]), scope, receive, send)
+            await self.answer(await self._read(unquote(match[1]), scope, receive), send)
         except RequestError as error:
             await _send_error(send, error)
         except EmulatorError as error:
             await _send_error(send, ServiceError(error.message, cure=error.cure))
 
-    async def _invoke(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read(self, name: str, scope: Scope, receive: Receive) -> InvokeRequest:
         headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
         kind = headers.get(b"x-amz-invocation-type", "RequestResponse")
         limit = MAX_EVENT_PAYLOAD_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
-        payload = await _read(receive, limit)
-        _check_choice("invocationType", kind, ("RequestResponse", "Event", "DryRun"))
+        payload = await _read_body(receive, limit)
+        _check_choice("invocationType", kind, self.kinds)
         log_type = headers.get(b"x-amz-log-type", "None")
         _check_choice("logType", log_type, ("None", "Tail"))
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("Qualifier", [None])[0]
@@ -121,17 +156,29 @@ class InvokeRoute:
         invocation.client_context = _client_context(headers.get(b"x-amz-client-context"))
         if (trace := headers.get(b"x-amzn-trace-id")) is not None:
             invocation.trace_id = trace
-        if kind == "DryRun":
-            await _send(send, 204, _headers(invocation), b"")
-        elif kind == "Event":
-            invocation.asynchronous = True
-            self._service.submit(name, invocation)
-            await _send(send, 202, _headers(invocation), b"")
-        else:
-            outcome = await self._served(name, invocation, with_logs=log_type == "Tail")
-            await self._send_outcome(send, invocation, outcome, with_logs=log_type == "Tail")
+        return InvokeRequest(name, kind, log_type == "Tail", invocation)
 
-    async def _served(self, name: str, invocation: Invocation, *, with_logs: bool) -> Outcome:
+
+class InvokeRoute(Route):
+    """``Invoke``: the answer comes in one piece."""
+
+    path = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
+    kinds = ("RequestResponse", "Event", "DryRun")
+
+    async def answer(self, request: InvokeRequest, send: Send) -> None:
+        """Serve it, or accept it, or only look at it."""
+        invocation = request.invocation
+        if request.kind == "DryRun":
+            await send_answer(send, 204, invocation_headers(invocation), b"")
+        elif request.kind == "Event":
+            invocation.asynchronous = True
+            self._service.submit(request.name, invocation)
+            await send_answer(send, 202, invocation_headers(invocation), b"")
+        else:
+            outcome = await self._served(request)
+            await self._send_outcome(send, request, outcome)
+
+    async def _served(self, request: InvokeRequest) -> Outcome:
         """Wait for the answer; with logs, until the REPORT line is written, for it belongs to the tail."""
         arrived: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -144,30 +191,36 @@ class InvokeRoute:
             if outcome.failure is not None:
                 arrive(outcome)
 
-        if with_logs:
-            invocation.on_report = arrive
-            invocation.on_answer = arrive_if_failed
+        if request.with_logs:
+            request.invocation.on_report = arrive
+            request.invocation.on_answer = arrive_if_failed
         else:
-            invocation.on_answer = arrive
-        self._service.submit(name, invocation)
+            request.invocation.on_answer = arrive
+        self._service.submit(request.name, request.invocation)
         return await arrived
 
-    async def _send_outcome(self, send: Send, invocation: Invocation, outcome: Outcome, *, with_logs: bool) -> None:
+    async def _send_outcome(self, send: Send, request: InvokeRequest, outcome: Outcome) -> None:
         if outcome.failure is not None:
             raise outcome.failure
         answer = outcome.answer
         assert answer is not None, "an invocation is answered or has failed"
-        headers = _headers(invocation)
+        headers = invocation_headers(request.invocation)
         headers.append((b"content-type", b"application/json"))
         headers.append((b"x-amz-executed-version", text.VERSION.encode()))
         if answer.function_error is not None:
             headers.append((b"x-amz-function-error", answer.function_error.encode()))
-        if with_logs and outcome.report is not None:
-            headers.append((b"x-amz-log-result", base64.b64encode(outcome.report.logs[-_TAIL_BYTES:])))
-        await _send(send, 200, headers, answer.payload)
+        if request.with_logs and outcome.report is not None:
+            headers.append((b"x-amz-log-result", log_tail(outcome.report)))
+        await send_answer(send, 200, headers, answer.payload)
 
 
-def _headers(invocation: Invocation) -> _Headers:
+def log_tail(report: Report) -> bytes:
+    """The last 4 KB of the log, in base64."""
+    return base64.b64encode(report.logs[-_TAIL_BYTES:])
+
+
+def invocation_headers(invocation: Invocation) -> Headers:
+    """What every answer to an invocation carries."""
     root = invocation.trace_id.partition(";")[0].removeprefix("Root=")
     return [
         (b"x-amzn-requestid", invocation.request_id.encode()),
@@ -175,7 +228,7 @@ def _headers(invocation: Invocation) -> _Headers:
     ]
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def _read_body(receive: Receive, limit: int) -> bytes:
     """The body; one that is too large is read to its end as well, or the client would never see the answer."""
     pieces: list[bytes] = []
     size = 0
@@ -249,15 +302,16 @@ def _client_context(header: str | None) -> str | None:
 
 
 async def _send_error(send: Send, error: RequestError) -> None:
-    headers: _Headers = [
+    headers: Headers = [
         (b"content-type", b"application/json"),
         (b"x-amzn-errortype", error.code.encode()),
         (b"x-amzn-requestid", text.new_request_id().encode()),
     ]
-    await _send(send, error.status, headers, text.to_json(error.body()))
+    await send_answer(send, error.status, headers, text.to_json(error.body()))
 
 
-async def _send(send: Send, status: int, headers: _Headers, body: bytes) -> None:
+async def send_answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """An answer in one piece."""
     if status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

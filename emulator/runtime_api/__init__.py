@@ -1,1 +1,1 @@
-"""What the inside of an environment talks to: the Lambda Runtime API, version 2018-06-01."""
+"""What the inside of an environment talks to: the Runtime API, the Extensions API and what belongs to them."""

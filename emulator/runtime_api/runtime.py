@@ -14,9 +14,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from emulator import text
-from emulator.model import MAX_RESPONSE_BYTES, Answer, RequestId
+from emulator.model import Answer, RequestId
+from emulator.runtime_api.error_cause import ERROR_CAUSE, without_cause
+from emulator.runtime_api.reply import ACCEPTED, TOO_LARGE, Reply, reply_error
 
-__all__ = ["TRUNCATED", "InvocationEvent", "Reply", "RuntimeEvents", "RuntimeSession", "State"]
+__all__ = ["InvocationEvent", "RuntimeEvents", "RuntimeSession", "State"]
 
 
 class State(StrEnum):
@@ -26,6 +28,7 @@ class State(StrEnum):
     INIT_ERROR = "InitError"
     READY = "Ready"
     RUNNING = "Running"
+    RESPONDING = "InvocationResponse"  # it streams
     RESPONSE_SENT = "RuntimeResponseSentState"
 
 
@@ -58,30 +61,16 @@ class InvocationEvent:
         ).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer to a call: status and JSON body."""
+# Looking a member up costs Python 3.11 more than all else that a call does to a session.
+_STARTED, _INIT_ERROR, _READY = State.STARTED, State.INIT_ERROR, State.READY
+_RUNNING, _RESPONDING, _RESPONSE_SENT = State.RUNNING, State.RESPONDING, State.RESPONSE_SENT
 
-    status: int
-    body: bytes
-
-
-def _reply_error(status: int, error_type: str, message: str) -> Reply:
-    # AWS's agent encodes with Go's encoder: message first, a newline at the end.
-    return Reply(status, text.to_json({"errorMessage": message, "errorType": error_type}) + b"\n")
-
-
-_ACCEPTED = Reply(202, b'{"status":"OK"}\n')
-_INVALID_REQUEST_ID = _reply_error(400, "InvalidRequestID", "Invalid request ID")
-_TOO_LARGE = _reply_error(
-    413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
-)
-TRUNCATED = _reply_error(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
-_INVALID_MODE = _reply_error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+_INVALID_REQUEST_ID = reply_error(400, "InvalidRequestID", "Invalid request ID")
+_INVALID_MODE = reply_error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
 
 
 def _forbidden(state: str, target: str) -> Reply:
-    return _reply_error(
+    return reply_error(
         403,
         "InvalidStateTransition",
         f"State transition from {state} to {target} failed for runtime. Error: State transition is not allowed",
@@ -99,6 +88,18 @@ class RuntimeEvents(Protocol):
         """The running invocation has its result."""
         ...
 
+    def runtime_response_began(self, content_type: str, resume: Callable[[], None]) -> None:
+        """The running invocation has a result that comes in pieces; ``resume`` asks for more after a ``False``."""
+        ...
+
+    def runtime_response_chunk(self, chunk: bytes) -> bool:
+        """Some more of it; ``False`` where no more is wanted now."""
+        ...
+
+    def runtime_response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
+        """That was all of it; with an error where it broke off, or the runtime said so in its trailers."""
+        ...
+
     def runtime_failed_init(self, body: bytes, error_type: str) -> None:
         """The function's module-level code failed; the body is what the client is to get."""
         ...
@@ -109,35 +110,34 @@ class RuntimeSession:
 
     def __init__(self, events: RuntimeEvents) -> None:
         self._events = events
-        self.state = State.STARTED
+        self.state = _STARTED
         self._current: InvocationEvent | None = None
         self._parked: Callable[[InvocationEvent], None] | None = None
 
     def next(self, send: Callable[[InvocationEvent], None]) -> Reply | None:
         """``GET /runtime/invocation/next``: parked until there is an event, however long that takes."""
-        match self.state:
-            case State.INIT_ERROR:
-                return _forbidden(self.state, State.READY)
-            case State.RUNNING if self._current is not None:
-                # [C] An impatient runtime gets the same event again.
-                send(self._current)
-                return None
-            case State.READY:
-                self._parked = send  # the runtime gave its first connection up
-                return None
-            case _:
-                self.state = State.READY
-                self._current = None
-                self._parked = send
-                self._events.runtime_parked()
-                return None
+        state = self.state
+        if state is _RESPONSE_SENT or state is _STARTED:
+            self.state = _READY
+            self._current = None
+            self._parked = send
+            self._events.runtime_parked()
+            return None
+        if state is _READY:
+            self._parked = send  # the runtime gave its first connection up
+            return None
+        if state is _RUNNING and self._current is not None:
+            # [C] An impatient runtime gets the same event again.
+            send(self._current)
+            return None
+        return _forbidden(state, _READY)
 
     def hand_out(self, event: InvocationEvent) -> bool:
         """Answer the parked call; ``False`` when the runtime is not there. If it calls again, it gets the event."""
-        if self.state is not State.READY:
+        if self.state is not _READY:
             return False
         send, self._parked = self._parked, None
-        self.state = State.RUNNING
+        self.state = _RUNNING
         self._current = event
         if send is None:
             return False
@@ -150,10 +150,13 @@ class RuntimeSession:
             self._parked = None
 
     def response(self, request_id: str, body: bytes | None, mode: str | None = None) -> Reply:
-        """``POST .../response``; a body of ``None`` was larger than allowed."""
-        if (refused := self._check_turn(request_id, "InvocationResponse")) is not None:
+        """``POST .../response``, whole; a body of ``None`` was larger than allowed.
+
+        Trailers say nothing here: [C] the agent looks at them only where the response is streamed.
+        """
+        if (refused := self._check_turn(request_id, _RESPONDING)) is not None:
             return refused
-        if mode not in (None, "", "streaming"):
+        if mode:
             self._finish(
                 text.error_body("Runtime.InvalidResponseModeHeader", "Invalid function response mode"),
                 "Runtime.InvalidResponseModeHeader",
@@ -161,38 +164,58 @@ class RuntimeSession:
             return _INVALID_MODE
         if body is None:
             self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
-            return _TOO_LARGE
-        self.state = State.RESPONSE_SENT
+            return TOO_LARGE
+        self.state = _RESPONSE_SENT
         self._events.runtime_answered(Answer(body))
-        return _ACCEPTED
+        return ACCEPTED
 
-    def error(self, request_id: str, body: bytes | None, error_type: str | None) -> Reply:
+    def begin_response(self, request_id: str, content_type: str | None, resume: Callable[[], None]) -> Reply | None:
+        """``POST .../response`` in streaming mode, as soon as its head is there; a reply where it is refused."""
+        if (refused := self._check_turn(request_id, _RESPONDING)) is not None:
+            return refused
+        self.state = _RESPONDING
+        self._events.runtime_response_began(content_type or "application/octet-stream", resume)
+        return None
+
+    def response_chunk(self, chunk: bytes) -> bool:
+        """Some more of it; ``False`` where no more is wanted now."""
+        return self._events.runtime_response_chunk(chunk)
+
+    def end_response(self, error_type: str | None, error_body: bytes | None) -> None:
+        """It is over, for better or worse."""
+        self.state = _RESPONSE_SENT
+        self._events.runtime_response_ended(error_type, error_body)
+
+    def error(
+        self, request_id: str, body: bytes | None, error_type: str | None, content_type: str | None = None
+    ) -> Reply:
         """``POST .../error``: an error that the function or its runtime reports itself."""
         if (refused := self._check_turn(request_id, "InvocationErrorResponse")) is not None:
             return refused
         if body is None:
             self._finish(text.response_too_large_body(), "Function.ResponseSizeTooLarge")
-            return _TOO_LARGE
-        self._finish(body or _unknown_error(error_type), text.filter_error_type(error_type))
-        return _ACCEPTED
+            return TOO_LARGE
+        payload = without_cause(body) if content_type == ERROR_CAUSE else body or _unknown_error(error_type)
+        self._finish(payload, text.filter_error_type(error_type))
+        return ACCEPTED
 
     def init_error(self, body: bytes | None, error_type: str | None) -> Reply:
         """``POST /runtime/init/error``: only before the first ``next``."""
-        if self.state is not State.STARTED:
-            return _forbidden(self.state, State.INIT_ERROR)
-        self.state = State.INIT_ERROR
+        if self.state is not _STARTED:
+            return _forbidden(self.state, _INIT_ERROR)
+        self.state = _INIT_ERROR
         self._events.runtime_failed_init(body or _unknown_error(error_type), text.filter_error_type(error_type))
-        return _ACCEPTED
+        return ACCEPTED
 
     def _check_turn(self, request_id: str, target: str) -> Reply | None:
         if self._current is None or self._current.request_id != request_id:
             return _INVALID_REQUEST_ID
-        if self.state is not State.RUNNING:
+        if self.state is not _RUNNING:
             return _forbidden(self.state, target)
         return None
 
     def _finish(self, payload: bytes, error_type: str) -> None:
-        self.state = State.RESPONSE_SENT
+        self.state = _RESPONSE_SENT
         # [R] "Unhandled" for everything, reported properly or not.
         self._events.runtime_answered(Answer(payload, "Unhandled", error_type))
 

@@ -19,9 +19,8 @@ __all__ = [
     "ExitStatus",
     "FakeProvider",
     "FakeSandbox",
-    "OnExit",
-    "OnOutput",
     "Sandbox",
+    "SandboxEvents",
     "SandboxProvider",
     "SandboxSpec",
     "Spawn",
@@ -60,6 +59,26 @@ class SandboxSpec:
     runtime_api_port: int
 
 
+class SandboxEvents(Protocol):
+    """What an environment wants to hear of its sandbox."""
+
+    def runtime_wrote(self, output: bytes) -> None:
+        """The runtime, or a process that it started, has printed this."""
+        ...
+
+    def extension_wrote(self, output: bytes) -> None:
+        """An external extension has printed this."""
+        ...
+
+    def runtime_exited(self, status: ExitStatus) -> None:
+        """The runtime has ended, and nobody had asked for that by :meth:`Sandbox.reset` or :meth:`Sandbox.stop`."""
+        ...
+
+    def extension_exited(self, name: str, status: ExitStatus) -> None:
+        """An external extension has ended, in the same sense."""
+        ...
+
+
 class Sandbox(Protocol):
     """One environment's processes, and their surroundings."""
 
@@ -86,8 +105,13 @@ class Sandbox(Protocol):
         """The address by which its connections to the Runtime API are known."""
         ...
 
+    @property
+    def extensions(self) -> Sequence[str]:
+        """The external extensions, by the names of their files in ``/opt/extensions``; known before the start."""
+        ...
+
     async def start(self) -> None:
-        """Make the surroundings and start the runtime in them.
+        """Make the surroundings and start the external extensions in them; the runtime, where there are none.
 
         Raises:
             SandboxError: it could not be started; nothing is left of it.
@@ -102,12 +126,30 @@ class Sandbox(Protocol):
         """
         ...
 
+    def start_extensions(self) -> None:
+        """Start every external extension anew, after a reset; nothing where there are none.
+
+        One that cannot be executed is told of by :meth:`SandboxEvents.extension_exited`, with status 126 or 127.
+
+        Raises:
+            SandboxError: nothing can be started here any more.
+        """
+        ...
+
     def start_runtime(self) -> None:
-        """Start the runtime anew, after a reset.
+        """Start the runtime: when all extensions have registered, or anew after a reset.
 
         Raises:
             SandboxError: it could not be started.
         """
+        ...
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        """Send SIGTERM or SIGKILL to the runtime alone, extensions stay; nothing if it has ended."""
+        ...
+
+    def kill_extension(self, name: str) -> None:
+        """SIGKILL for one external extension; nothing if it has ended."""
         ...
 
     def initialized(self) -> None:
@@ -143,10 +185,6 @@ class Sandbox(Protocol):
         ...
 
 
-OnOutput = Callable[[bytes], None]
-OnExit = Callable[[ExitStatus], None]
-
-
 class SandboxProvider(Protocol):
     """Makes sandboxes of one kind; entering it prepares what they share, leaving it removes that."""
 
@@ -172,23 +210,29 @@ class SandboxProvider(Protocol):
     @property
     def freezer_report(self) -> FreezerReport: ...
 
-    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> Sandbox:
+    def create(self, spec: SandboxSpec, events: SandboxEvents) -> Sandbox:
         """A sandbox that is not started yet."""
         ...
 
     async def prepare(self, function: Function) -> None:
-        """Find what the function needs to run here, once, before its first environment.
+        """Find what the function needs to run here, before its first environment; and merge its layers anew.
+
+        Environments that are made from now on get those; what there is keeps the old ones. To be called again when
+        the function is deployed again, or one of its layers has changed.
 
         Raises:
             SandboxError: no image, no interpreter, no engine, with the cure.
+            CodeError: a layer cannot be used; what was prepared before stays in force.
         """
         ...
 
 
 class FakeSandbox:
-    """A sandbox without processes: the test plays the runtime."""
+    """A sandbox without processes: the test plays the runtime, and the extensions."""
 
-    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
+    extensions: Sequence[str] = ()
+
+    def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
         self.spec = spec
         self.freezer = FakeFreezer()
         self.cut = FakeCut()
@@ -196,12 +240,13 @@ class FakeSandbox:
         self.view = SandboxView("fake", spec.environment_id, 0, address)
         self.started_at = time.time()
         self.started = self.stopped = self.is_initialized = False
-        self.resets = self.runtime_starts = 0
+        self.resets = self.runtime_starts = self.extension_starts = 0
         self.fail_start_with: SandboxError | None = None
-        self.on_output, self.on_exit = on_output, on_exit
+        self.on_output, self.on_exit = events.runtime_wrote, events.runtime_exited
+        self.on_extension_output, self.on_extension_exit = events.extension_wrote, events.extension_exited
         self.pending_output = b""
         self.calls: list[str] = []
-        """How its end was prepared, in order."""
+        """What was done to its processes, in order."""
 
     async def start(self) -> None:
         if self.fail_start_with is not None:
@@ -214,6 +259,15 @@ class FakeSandbox:
     def start_runtime(self) -> None:
         self.runtime_starts += 1
         self.started_at = time.time()
+
+    def start_extensions(self) -> None:
+        self.extension_starts += 1
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        self.calls.append(f"runtime {number.name}")
+
+    def kill_extension(self, name: str) -> None:
+        self.calls.append(f"kill {name}")
 
     def initialized(self) -> None:
         self.is_initialized = True
@@ -262,9 +316,9 @@ class FakeProvider:
     ) -> None:
         pass
 
-    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> FakeSandbox:
+    def create(self, spec: SandboxSpec, events: SandboxEvents) -> FakeSandbox:
         number = len(self.sandboxes) + 2
-        sandbox = self.sandbox_class(spec, f"127.0.{number // 256}.{number % 256}", on_output, on_exit)
+        sandbox = self.sandbox_class(spec, f"127.0.{number // 256}.{number % 256}", events)
         sandbox.fail_start_with = self.fail_start_with
         self.sandboxes.append(sandbox)
         return sandbox

@@ -6,11 +6,11 @@ frozen and before it is ended (:mod:`emulator.sandbox.container_network`).
 The code is mounted read-only at ``/var/task``, the root is read-only, only ``/tmp`` can be written; a user
 without rights or capabilities; memory, CPU and process limits as on Lambda.
 
-The first process of a container is a shell that starts the runtime when it is told to and tells how it ended. So the
-container outlives its runtime, as an environment on Lambda does: after a reset `/tmp` is as it was. (A first process
-is also deaf to its own signals, which the runtime on Lambda is not.) Commands, ends and output go through named pipes
-that are mounted into it; the engine's way lags by milliseconds, while what a function printed before it answered is
-here before its answer is.
+The first process of a container is a shell that has the runtime and the extensions started when it is told to, and
+tells how they ended (:mod:`emulator.sandbox.shell`). So the container outlives them, as an environment on Lambda does:
+after a reset `/tmp` is as it was. (A first process is also deaf to its own signals, which the runtime on Lambda is
+not.) Commands, reports and output go through named pipes that are mounted into it; the engine's way lags by
+milliseconds, while what a function printed before it answered is here before its answer is.
 
 The room is long because provider and sandbox share one subject, what a container is made of and how it ends.
 """
@@ -27,14 +27,22 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from emulator.errors import EngineError, FreezeError, SandboxError
 from emulator.model import FreezerReport, Function, NetworkReport, RungReport, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec, Spawn
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
+from emulator.sandbox.container_settings import (
+    PIPES,
+    USER,
+    host_settings,
+    names_of_itself,
+    unwanted_variables,
+    variables,
+)
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
@@ -48,23 +56,25 @@ from emulator.sandbox.images import ChosenImage, choose_image
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import peak_of_processes
 from emulator.sandbox.network import Cut, NoCut
+from emulator.sandbox.opt import Opt, OptFolders
 from emulator.sandbox.pipes import Pipes
+from emulator.sandbox.shell import RUNTIME, Shell, script
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.warden import Warden
+from emulator.variables import hidden_from_extensions
 
 __all__ = ["ContainerProvider", "ContainerSandbox"]
 
-_MIB = 2**20
-_USER = "993:990"  # [X] sbx_user1051
 _MEMORY_OF_ONE_CPU = 1769  # MiB [D]
 _PATIENCE = 10.0  # seconds
-_PROCESSES = 1024  # [D] gettingstarted-limits
-_PIPES = "/run/lambda-freezer"
-_SCRIPT = (
-    # In a shell of its own: what the first one has to say of a killed runtime is not the function's output.
-    f"exec 2>/dev/null 3<{_PIPES}/start 4>{_PIPES}/ended; "
-    f'while read -r _ <&3; do (exec "$@" >{_PIPES}/output 2>&1 3<&- 4>&-); echo $? >&4; done'
-)
+_EXTENSIONS = "/opt/extensions"
+# From inside, -1 is everything but the first process and oneself. Then what is not dead yet is counted, by the state
+# behind the name in parentheses; what has no parent any more stays a zombie until the first process looks.
+_KILL_ALL = """kill -KILL -1
+for stat in /proc/[0-9]*/stat; do
+  read -r line <"$stat" || continue
+  case ${line%% *}.${line##*) } in 1.*|$$.*|*.Z*|*.X*) ;; *) echo "$line" ;; esac
+done 2>/dev/null"""
 
 
 class ContainerProvider:
@@ -98,6 +108,8 @@ class ContainerProvider:
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
         self._images: dict[tuple[str, str | None], ChosenImage] = {}
+        self._extensions: dict[str, tuple[str, ...]] = {}
+        self.opt = OptFolders(instance)
         self.notes: list[str] = []
         self.hosts: Mapping[str, str] = {}
         """Names that every container is to know, with their addresses."""
@@ -127,8 +139,21 @@ class ContainerProvider:
         return self.network.report
 
     async def prepare(self, function: Function) -> None:
-        """Find the function's image; with the first one the means to freeze it and its network are tried."""
-        await self.image(function)
+        """Find the function's image, and merge its layers.
+
+        With the first image the means to freeze it and its network are tried. One of the user's own is searched for
+        extensions, once.
+        """
+        chosen = await self.image(function)
+        await self.opt.prepare(function)
+        if function.image is not None and chosen.name not in self._extensions:
+            self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, _EXTENSIONS)
+
+    def extensions_of(self, function: Function, opt: Opt | None) -> tuple[str, ...]:
+        """Those of its layers, which cover what an image has in the same place."""
+        if opt is not None:
+            return opt.extensions
+        return self._extensions.get(function.image, ()) if function.image is not None else ()
 
     async def image(self, function: Function) -> ChosenImage:
         key = (function.runtime, function.image)
@@ -142,8 +167,8 @@ class ContainerProvider:
                 await self.network.prove(chosen.name)
         return self._images[key]
 
-    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> ContainerSandbox:
-        return ContainerSandbox(self, spec, self.network.next_addresses(), on_output, on_exit)
+    def create(self, spec: SandboxSpec, events: SandboxEvents) -> ContainerSandbox:
+        return ContainerSandbox(self, spec, self.network.next_addresses(), events)
 
     def make_freezer(self, container: str, group: Group) -> Freezer:
         match self._report.name, group.place:
@@ -218,13 +243,12 @@ class ContainerSandbox:
         provider: ContainerProvider,
         spec: SandboxSpec,
         addresses: Addresses,
-        on_output: OnOutput,
-        on_exit: OnExit,
+        events: SandboxEvents,
     ) -> None:
         self._provider = provider
         self._engine = provider.engine
         self._spec = spec
-        self._on_output, self._on_exit = on_output, on_exit
+        self._events = events
         self._addresses = addresses
         self.view = SandboxView("container", "", 0, addresses.vpc)
         self.cut: Cut = NoCut()
@@ -233,10 +257,12 @@ class ContainerSandbox:
         self._group = Group(Place(), own=False)
         self._freezer: Freezer | None = None
         self._pipes: Pipes | None = None
-        self._runtime_ended = asyncio.Event()
-        self._is_reset = False
+        self._shell = Shell(self._ended)
+        self._is_being_ended = False  # by us, so that nobody is told
         self._has_ended = False
         self._folder: Path | None = None
+        self._opt = provider.opt.take(spec.function)
+        self.extensions: Sequence[str] = provider.extensions_of(spec.function, self._opt)
         self._peak = 0
 
     @property
@@ -249,12 +275,15 @@ class ContainerSandbox:
             image = await self._provider.image(self._spec.function)
             folder = self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             self._provider.warden.keep(self._spec.environment_id, folders=[folder])
-            pipes = self._pipes = Pipes(folder / "pipes", on_output=self._on_output, on_ended=self._ended)
+            self._make_pipes(folder / "pipes")
             # Known by its name before it exists, so that a cancelled start leaves nothing behind.
             self._container = self._engine.new_name()
-            await self._create(image, pipes.folder)
+            await self._create(image, folder / "pipes")
             self._engine.on_exit(self._container, self._exited)
-            pipes.start()  # it waits in the pipe for the shell to come
+            if self.extensions:  # the word waits in the pipe for the shell to come
+                self.start_extensions()
+            else:
+                self._shell.start(RUNTIME)
             await self._engine.start(self._container)
             details = await self._engine.details(self._container)
         except OSError as error:
@@ -269,43 +298,61 @@ class ContainerSandbox:
         self._freezer = self._provider.make_freezer(self._container, self._group)
         self.view = SandboxView("container", details.id[:12], details.pid, self.view.address)
 
+    def start_extensions(self) -> None:
+        self._check_it_lives()
+        self.started_at = time.time()
+        for name in self.extensions:
+            self._shell.start(name)
+
+    def start_runtime(self) -> None:
+        self._check_it_lives()
+        self.started_at = time.time()
+        self._shell.start(RUNTIME)
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        # DIFFERS: on AWS its whole process group gets it [C]; a plain shell makes no groups, so here it does alone.
+        self._shell.signal(RUNTIME, number)
+
+    def kill_extension(self, name: str) -> None:
+        self._shell.signal(name, signal.SIGKILL)
+
     async def reset(self) -> None:
         self._check_it_lives()
-        self._is_reset = True
+        self._is_being_ended = True
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._kill_runtime()
+                await self._shell.is_read.wait()  # or its begin, and the rest, would be read after the kill
+                await self._kill_all()
+                await self._shell.end()
         except TimeoutError as error:
             raise SandboxError("the processes of a container do not end") from error
         finally:
-            self._is_reset = False
+            self._is_being_ended = False
+        self._check_it_lives()
+        self.drain_output()  # the last words of the old generation
         self._peak = 0
         self._group.forget()
-
-    def start_runtime(self) -> None:
-        assert self._pipes is not None, "a runtime is started in a container that runs"
-        self._check_it_lives()
-        self._runtime_ended.clear()
-        self.started_at = time.time()
-        self._pipes.start()
 
     def _check_it_lives(self) -> None:
         if self._has_ended:
             raise SandboxError("the container has ended")
 
-    async def _kill_runtime(self) -> None:
-        """SIGKILL for everything but the shell; once more for what was being born meanwhile."""
+    async def _kill_all(self) -> None:
+        """SIGKILL for everything but the first process; again and again for what was being born meanwhile."""
         while True:
-            pids = [pid for pid in self.process_ids() if pid != self.view.pid]
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            if not self._group.folders():
-                # They cannot be seen from here. From inside, -1 is everything but the first process and oneself.
-                await self._engine.run_inside(self._container, ["/bin/sh", "-c", "kill -KILL -1"], user=_USER)
-            if self._runtime_ended.is_set() and not pids:
+            if not await self._kill_what_is_left() or self._has_ended:
                 return
             await asyncio.sleep(0.002)  # the kernel gives no sign when the last of them has gone
+
+    async def _kill_what_is_left(self) -> bool:
+        if not self._group.folders():  # they cannot be seen from here
+            left = await self._engine.run_inside(self._container, ["/bin/sh", "-c", _KILL_ALL], user=USER)
+            return bool(left.strip())
+        pids = [pid for pid in self.process_ids() if pid != self.view.pid]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(pids)
 
     def initialized(self) -> None:
         self.peak_memory()  # a container that crashes takes its figures along
@@ -316,7 +363,7 @@ class ContainerSandbox:
 
     def drain_output(self) -> None:
         if self._pipes is not None:
-            self._pipes.output.drain()
+            self._pipes.drain_output()
 
     def peak_memory(self) -> int:
         self._peak = max(self._peak, self._group.peak_memory(), peak_of_processes(self.process_ids()))
@@ -333,13 +380,15 @@ class ContainerSandbox:
         """The cut is all that is needed: the cable goes with the container."""
 
     async def terminate(self, patience: float) -> None:
-        await terminate(self.process_ids(), patience)
+        # The first process is deaf to that, and goes with the container.
+        await terminate([pid for pid in self.process_ids() if pid != self.view.pid], patience)
 
     def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
         # Its address is its own, and without any capability it cannot take another's.
         return peer[0] == self._addresses.control
 
     async def stop(self) -> None:
+        self._is_being_ended = True
         if self._container:
             self._engine.forget(self._container)
             if isinstance(self._freezer, CgroupV1Freezer):
@@ -353,71 +402,75 @@ class ContainerSandbox:
             self._pipes.close()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        if self._opt is not None:
+            opt, self._opt = self._opt, None
+            await self._provider.opt.give_back(opt)
         self._provider.warden.drop(self._spec.environment_id)
+
+    def _make_pipes(self, folder: Path) -> None:
+        self._pipes = Pipes(
+            folder,
+            on_output=self._events.runtime_wrote,
+            on_extension_output=self._events.extension_wrote,
+            on_report=self._shell.heard,
+        )
+        self._shell.connect(self._pipes)
 
     async def _create(self, image: ChosenImage, pipes: Path) -> None:
         function = self._spec.function
+        runtime_api = f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}"
+        environment = variables(self._spec.variables, image.details, runtime_api)
+        shell_script = script(
+            PIPES,
+            _EXTENSIONS,
+            unset=unwanted_variables(environment, image.details),
+            hidden=hidden_from_extensions([*environment, *image.details.variables]),
+        )
         await self._engine.create(
             image.name,
             name=self._container,
-            entrypoint=["/bin/sh", "-c", _SCRIPT, "lambda", *image.details.entrypoint],
+            entrypoint=["/bin/sh", "-c", shell_script, "lambda", *image.details.entrypoint],
             command=[function.handler],
-            environment={
-                **self._spec.variables,
-                "AWS_LAMBDA_RUNTIME_API": f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}",
-            },
-            user=_USER,
+            environment=environment,
+            user=USER,
             working_dir="/var/task",
             network=self._provider.network.control,
             address=self._addresses.control,
-            hosts=self._provider.hosts,
-            host=self._host_settings(function, pipes),
+            hosts={**self._provider.hosts, **names_of_itself(self._addresses.control)},
+            host=host_settings(function, pipes=pipes, opt=self._opt.folder if self._opt is not None else None),
         )
         await self._engine.connect(self._provider.network.vpc, self._container, self._addresses.vpc)
-
-    def _host_settings(self, function: Function, pipes: Path) -> dict[str, Any]:
-        return {
-            "binds": {
-                str(function.code): {"bind": "/var/task", "mode": "ro"},
-                str(pipes): {"bind": _PIPES, "mode": "rw"},
-            },
-            # DIFFERS: on AWS /tmp is a disk; here its content counts as memory of the function.
-            "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={function.ephemeral_storage}m"},  # noqa: S108
-            "read_only": True,
-            "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges"],
-            "mem_limit": function.memory * _MIB,
-            "memswap_limit": function.memory * _MIB,
-            "pids_limit": _PROCESSES,
-            "init": False,
-            "log_config": {"Type": "none", "Config": {}},
-        }
 
     async def _limit_cpu_by_engine(self, share: float) -> None:
         # A container that has ended meanwhile has no use for a limit.
         with contextlib.suppress(EngineError):
             await self._engine.limit_cpu(self._container, share)
 
-    def _ended(self, code: int) -> None:
-        """The runtime has ended, and the shell says how."""
+    def _ended(self, who: str, code: int) -> None:
+        """The runtime or an extension has ended, and the shell says how."""
         self.drain_output()
-        self._runtime_ended.set()
-        if not self._is_reset:
+        if not self._is_being_ended:
             out_of_memory = self._group.out_of_memory_kills() > 0
-            self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
+            status = ExitStatus.from_shell(code, out_of_memory=out_of_memory)
+            if who == RUNTIME:
+                self._events.runtime_exited(status)
+            else:
+                self._events.extension_exited(who, status)
 
     def _exited(self, code: int) -> None:
         """The whole container has ended, which nobody here has asked for."""
         self._has_ended = True
-        self._runtime_ended.set()
-        self._provider.spawn(self._report_exit(code))
+        self._shell.is_read.set()  # there is nothing to wait for
+        if not self._is_being_ended:
+            self._provider.spawn(self._report_exit(code))
 
     async def _report_exit(self, code: int) -> None:
         out_of_memory = False
         with contextlib.suppress(EngineError):
             out_of_memory = (await self._engine.details(self._container)).out_of_memory
         self.drain_output()
-        self._on_exit(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
+        if not self._is_being_ended:
+            self._events.runtime_exited(ExitStatus.from_shell(code, out_of_memory=out_of_memory))
 
 
 def _probe_file(kind: type[CgroupV2Freezer] | type[CgroupV1Freezer], folder: Path | None, pid: int) -> RungReport:

@@ -12,14 +12,17 @@ import asyncio
 import contextlib
 import datetime
 import functools
+import io
 import ipaddress
 import itertools
 import os
 import re
 import socket
+import tarfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -115,7 +118,26 @@ class Engine:
             tuple(config.get("Entrypoint") or ()),
             tuple(config.get("Cmd") or ()),
             config.get("Labels") or {},
+            dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
         )
+
+    async def files_in_image(self, image: str, folder: str) -> tuple[str, ...]:
+        """The names of what is directly in a folder of an image and no folder itself; sorted. None is run for that."""
+
+        def look(client: docker.APIClient) -> tuple[str, ...]:
+            pieces, _ = client.get_archive(container, folder)
+            # Members are named after the folder itself: "extensions/", "extensions/one", "extensions/data/...".
+            with tarfile.open(fileobj=io.BufferedReader(_Pieces(pieces)), mode="r|") as archive:
+                names = [PurePosixPath(member.name) for member in archive if not member.isdir()]
+            return tuple(sorted(name.name for name in names if len(name.parts) == 2))
+
+        container = await self.create(image, entrypoint=["/"], network_mode="none")  # never started
+        try:
+            return await self._call("look into an image", look)
+        except _NotFoundError:
+            return ()
+        finally:
+            await self.remove(container)
 
     async def has_image(self, name: str) -> bool:
         return await self.image(name) is not None
@@ -453,6 +475,28 @@ class Engine:
         callback = self._exits.pop(container, None)
         if callback is not None:
             callback(code)
+
+
+class _Pieces(io.RawIOBase):
+    """A stream of bytes in pieces, as a file that can be read once."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
 
 
 def _moment(text: str) -> float:

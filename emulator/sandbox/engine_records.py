@@ -6,7 +6,7 @@ import ipaddress
 import random
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psutil
 
@@ -15,12 +15,13 @@ __all__ = ["ContainerDetails", "ImageDetails", "Network", "ServerContainer", "fr
 
 @dataclass(frozen=True, slots=True)
 class ImageDetails:
-    """What we need to know of an image."""
+    """What we need to know of an image. ``variables`` are those that its containers have."""
 
     id: str
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     labels: Mapping[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

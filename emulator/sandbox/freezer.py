@@ -194,17 +194,24 @@ class CgroupV1Anchor:
 
 
 class SignalFreezer:
-    """SIGSTOP and SIGCONT to the process group and to every descendant that left it.
+    """SIGSTOP and SIGCONT to process groups, and to every descendant that left them.
 
     A process may be born while we walk, so the walk repeats until it finds nothing new. What detaches
     completely (its parent gone, its session its own) is not found: only a control group holds that.
+
+    Arguments:
+        pids: the first process of each group.
     """
 
     name = "signals"
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, *pids: int) -> None:
+        self._roots = set(pids)
         self._stopped: set[int] = set()
+
+    def add(self, pid: int) -> None:
+        """One more group, by its first process."""
+        self._roots.add(pid)
 
     def freeze(self, done: Done) -> None:
         try:
@@ -221,7 +228,7 @@ class SignalFreezer:
 
     def stop_all(self) -> None:
         self._stopped.clear()
-        self._signal_group(signal.SIGSTOP)
+        self._signal_groups(signal.SIGSTOP)
         for _ in range(50):
             fresh = self._others() - self._stopped
             if not fresh:
@@ -235,29 +242,32 @@ class SignalFreezer:
         for pid in self._stopped:
             _signal(pid, signal.SIGCONT)
         self._stopped.clear()
-        self._signal_group(signal.SIGCONT)
+        self._signal_groups(signal.SIGCONT)
 
     def close(self) -> None:
         """From now on it signals nobody: the number of a process that has ended may be another's one day."""
         self._stopped.clear()
-        self._pid = 0
+        self._roots.clear()
 
     def is_frozen(self) -> bool:
         """Stopped, or dead and not yet reaped: in neither state can a process run."""
-        return all(state in "TtZX" for pid in [self._pid, *descendants(self._pid)] for state in _states(pid))
+        return all(
+            state in "TtZX" for root in self._roots for pid in (root, *descendants(root)) for state in _states(pid)
+        )
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        if self._pid:  # or it is closed, and 0 would be ourselves
+    def _signal_groups(self, number: signal.Signals) -> None:
+        for root in self._roots:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._pid, number)
+                os.killpg(root, number)
 
     def _others(self) -> set[int]:
-        """Descendants outside the process group of the environment."""
+        """Descendants outside the process groups of the environment."""
         others = set()
-        for pid in descendants(self._pid):
-            with contextlib.suppress(ProcessLookupError):
-                if os.getpgid(pid) != self._pid:
-                    others.add(pid)
+        for root in self._roots:
+            for pid in descendants(root):
+                with contextlib.suppress(ProcessLookupError):
+                    if os.getpgid(pid) not in self._roots:
+                        others.add(pid)
         return others
 
 

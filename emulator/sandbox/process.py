@@ -1,33 +1,36 @@
-"""Environments as plain processes: a process group each, with a private temporary directory.
+"""Environments as plain processes: the runtime and each extension a session, with a private temporary directory.
 
 No rights are needed. Where this process may make control groups (as root, or in a delegated group), an
 environment gets its own, which makes freezing exact and gives it a memory limit.
 
-DIFFERS from AWS, and ``doctor`` says so: the file system is the host's (``/tmp`` stands in ``TMPDIR``,
-``/var/task`` is the code's own folder), the user is the one who runs the emulator, there is no CPU share.
+DIFFERS from AWS, and ``doctor`` says so: the file system is the host's (``/tmp`` stands in ``TMPDIR``, ``/var/task`` is
+the code's own folder, ``LAMBDA_FREEZER_OPT`` tells where the layers are, and none of them is read-only), the user is
+the one who runs the emulator, there is no CPU share, and ``sandbox.localdomain`` is no name.
+
+The room is long because provider and sandbox share one subject, how several processes are one environment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict
 
 from emulator.errors import ImageNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
+from emulator.sandbox.child import Child
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
     CgroupV1Freezer,
@@ -40,7 +43,9 @@ from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import peak_of_processes
 from emulator.sandbox.network import Cut, NoCut
+from emulator.sandbox.opt import OptFolders
 from emulator.sandbox.output import OutputPipe
+from emulator.sandbox.process_settings import extension_variables, runtime_command, runtime_variables
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.sockets import holder_of_socket, inode_of_connection
 from emulator.sandbox.warden import Warden
@@ -48,7 +53,8 @@ from emulator.sandbox.warden import Warden
 __all__ = ["ProcessProvider", "ProcessSandbox"]
 
 _MIB = 2**20
-_PATH = "/usr/local/bin:/usr/bin:/bin"
+_RUNTIME = ""  # no file has that name
+_CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # as a shell says it
 
 
 class ProcessProvider:
@@ -73,6 +79,7 @@ class ProcessProvider:
         self._place = Place()
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
+        self.opt = OptFolders(instance)
         self._numbers = itertools.count(1)
         self.notes: list[str] = []
 
@@ -107,12 +114,13 @@ class ProcessProvider:
                 f"function {function.name}: the process sandbox runs Python only, not {function.runtime}",
                 cure='Use a container: sandbox = "container".',
             )
+        await self.opt.prepare(function)
 
-    def create(self, spec: SandboxSpec, *, on_output: OnOutput, on_exit: OnExit) -> ProcessSandbox:
+    def create(self, spec: SandboxSpec, events: SandboxEvents) -> ProcessSandbox:
         number = next(self._numbers)
         # 127.0.0.x is where other programs of this machine live; ours begin at 127.1.0.1.
         address = f"127.{1 + number // 65536 % 254}.{number // 256 % 256}.{number % 256}"
-        return ProcessSandbox(self, spec, address, on_output, on_exit)
+        return ProcessSandbox(self, spec, address, events)
 
     def make_group(self, name: str) -> Group | None:
         """Control groups for one environment, for the freezer in force and the memory limit."""
@@ -125,34 +133,40 @@ class ProcessProvider:
         group = make_group(place, f"lambda-freezer-{self.instance.id}-{name}")
         return group if group.folders() else None
 
-    def make_freezer(self, pid: int, group: Group | None) -> Freezer:
+    def make_freezer(self, group: Group | None) -> Freezer:
         match self._report.name, group:
             case CgroupV2Freezer.name, Group(place=Place(unified=Path() as folder)):
                 return CgroupV2Freezer(folder)
             case CgroupV1Freezer.name, Group(place=Place(freezer=Path() as folder)):
                 return CgroupV1Freezer(folder)
             case _:
-                return SignalFreezer(pid)
+                return SignalFreezer()
+
+
+class _Settings(TypedDict):
+    opt: Path | None
+    temporary: Path
+    runtime_api: str
 
 
 class ProcessSandbox:
-    """One environment as a process group."""
+    """One environment as process groups: the runtime's, and one for each extension."""
 
-    def __init__(
-        self, provider: ProcessProvider, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit
-    ) -> None:
+    def __init__(self, provider: ProcessProvider, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
         self._provider = provider
         self._spec = spec
-        self._on_output, self._on_exit = on_output, on_exit
+        self._events = events
         self.view = SandboxView("process", "", 0, address)
         self.started_at = 0.0
         self.cut: Cut = NoCut()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._opt = provider.opt.take(spec.function)
+        self.extensions: Sequence[str] = self._opt.extensions if self._opt is not None else ()
+        self._children: dict[str, Child] = {}
         self._output: OutputPipe | None = None
+        self._extension_output: OutputPipe | None = None
+        self._generation = 0
         self._group: Group | None = None
         self._freezer: Freezer | None = None
-        self._pidfd = -1
-        self._ended = asyncio.Event()
         self._folder: Path | None = None
         self._memory_peak = 0
 
@@ -168,33 +182,57 @@ class ProcessSandbox:
             self._group = self._provider.make_group(self._spec.environment_id)
             if self._group is not None:
                 self._group.limit_memory(self._spec.function.memory * _MIB)
-            self.start_runtime()
+            self._freezer = self._provider.make_freezer(self._group)
+            self._keep_with_warden()
+            if self.extensions:
+                self.start_extensions()
+            else:
+                self.start_runtime()
         except OSError as error:
             await self.stop()
             raise SandboxError(f"the process could not be prepared: {error}") from error
+
+    def start_extensions(self) -> None:
+        self.started_at = time.time()
+        self.view = SandboxView("process", "", 0, self.view.address)
+        variables = extension_variables(self._spec.function, self._spec.variables, **self._settings())
+        with self._new_output("extensions") as output:
+            for name in self.extensions:
+                self._start_extension(name, variables, output)
+
+    def start_runtime(self) -> None:
+        settings = self._settings()
+        variables = runtime_variables(self._spec.function, self._spec.variables, **settings)
+        try:
+            with self._new_output("runtime") as output:
+                self.started_at = time.time()
+                self._start_child(_RUNTIME, runtime_command(self._spec.function, settings["opt"]), variables, output)
+        except OSError as error:
+            raise SandboxError(f"the runtime's process could not be started: {error}") from error
+        pid = self._children[_RUNTIME].pid
+        self.view = SandboxView("process", str(pid), pid, self.view.address)
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        self._signal(_RUNTIME, number)
+
+    def kill_extension(self, name: str) -> None:
+        self._signal(name, signal.SIGKILL)
 
     async def reset(self) -> None:
         await self._end_processes()
         if isinstance(self._freezer, SignalFreezer):  # it knows its processes by number
             self._freezer.close()
-        self._keep_with_warden(pid=0)
         self._memory_peak = 0
         if self._group is not None:
             self._group.forget()
-
-    def start_runtime(self) -> None:
-        assert self._folder is not None, "a runtime is started in surroundings that were made"
-        try:
-            self._start_process(self._folder)
-        except OSError as error:
-            raise SandboxError(f"the runtime's process could not be started: {error}") from error
 
     def initialized(self) -> None:
         """DIFFERS: a process keeps all the CPU there is."""
 
     def drain_output(self) -> None:
-        if self._output is not None:
-            self._output.drain()
+        for output in (self._output, self._extension_output):
+            if output is not None:
+                output.drain()
 
     def peak_memory(self) -> int:
         counted = self._group.peak_memory() if self._group is not None else 0
@@ -204,9 +242,8 @@ class ProcessSandbox:
     def process_ids(self) -> Sequence[int]:
         if self._group is not None:
             return self._group.process_ids()
-        if self._process is None or self._process.returncode is not None:
-            return ()
-        return [self._process.pid, *descendants(self._process.pid)]
+        roots = [child.pid for child in self._children.values() if child.is_running]
+        return [pid for root in roots for pid in (root, *descendants(root))]
 
     @property
     def runtime_api_address(self) -> str:
@@ -234,76 +271,42 @@ class ProcessSandbox:
             self._group = None
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        if self._opt is not None:
+            opt, self._opt = self._opt, None
+            await self._provider.opt.give_back(opt)
         self._provider.warden.drop(self._spec.environment_id)
 
+    # -- processes ---------------------------------------------------------------------------------------
+
     async def _end_processes(self) -> None:
-        if self._process is not None:
+        """Nobody is told of their ends: they were asked for."""
+        self._generation += 1
+        for child in self._children.values():
+            child.forget()
+        if self._children:
             self._kill()
             try:
                 async with asyncio.timeout(10):
-                    await self._ended.wait()
+                    await self._all_gone()
             except TimeoutError as error:
-                raise SandboxError(f"process {self._process.pid} does not end") from error
-            self._process = None  # its number may be another's by the time of the next end
-        if self._output is not None:
-            self._output.close()
+                left = ", ".join(str(pid) for pid in self.process_ids())
+                raise SandboxError(f"process {left} does not end") from error
+        for name in self._children:
+            self._provider.warden.drop(self._warden_key(name))
+        self._children.clear()  # their numbers may be others' by the time of the next end
+        for output in (self._output, self._extension_output):
+            if output is not None:
+                output.close()
 
-    def _start_process(self, folder: Path) -> None:
-        if not self._spec.function.code.is_dir():
-            raise SandboxError(
-                f"the code of function {self._spec.function.name} is gone: {self._spec.function.code}",
-                cure="Put the folder back; the next invocation finds it.",
-            )
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        self._output = OutputPipe(reading, self._on_output)
-        self.started_at = time.time()
-        self._ended.clear()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", self._spec.function.handler],
-                cwd=self._spec.function.code,
-                env=self._variables(folder / "tmp"),
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-            )
-        finally:
-            os.close(writing)
-        pid = self._process.pid
-        self._pidfd = os.pidfd_open(pid)
-        asyncio.get_running_loop().add_reader(self._pidfd, self._exited)
-        if self._group is not None:
-            self._group.add(pid)
-        self._keep_with_warden(pid)
-        if self._freezer is None or isinstance(self._freezer, SignalFreezer):
-            self._freezer = self._provider.make_freezer(pid, self._group)
-        self.view = SandboxView("process", str(pid), pid, self.view.address)
-
-    def _keep_with_warden(self, pid: int) -> None:
-        self._provider.warden.keep(
-            self._spec.environment_id,
-            pid=pid,
-            groups=self._group.folders() if self._group is not None else (),
-            folders=[self._folder] if self._folder is not None else (),
-        )
-
-    def _variables(self, temporary: Path) -> dict[str, str]:
-        code = str(self._spec.function.code)
-        return {
-            "PATH": f"{Path(sys.executable).parent}:{_PATH}",
-            "LANG": "C.UTF-8",
-            "TZ": ":UTC",
-            "TMPDIR": str(temporary),
-            "PYTHONPATH": code,
-            "LAMBDA_TASK_ROOT": code,
-            "LAMBDA_RUNTIME_DIR": str(Path(sys.prefix)),
-            **self._spec.variables,
-            "AWS_LAMBDA_RUNTIME_API": f"{self.view.address}:{self._spec.runtime_api_port}",
-        }
+    async def _all_gone(self) -> None:
+        for child in self._children.values():
+            await child.wait()
+        while True:
+            if self._group is None or not self._group.process_ids():
+                return
+            await asyncio.sleep(0.001)  # others' children: the kernel gives no sign when the last of them has gone
 
     def _kill(self) -> None:
-        assert self._process is not None
         stragglers = self.process_ids()
         if isinstance(self._freezer, CgroupV1Freezer):
             # It holds even SIGKILL back. The other means do not: what is frozen dies without running again.
@@ -311,22 +314,93 @@ class ProcessSandbox:
                 self._freezer.thaw(lambda _error: None)
         if self._group is not None:
             self._group.kill()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        for child in self._children.values():
+            child.signal(signal.SIGKILL)
         for pid in stragglers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _exited(self) -> None:
-        assert self._process is not None
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._pidfd = -1
-        code = self._process.wait()
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        child = self._children.get(name)
+        if child is not None and child.is_running:
+            child.signal(number)
+
+    def _start_extension(self, name: str, variables: dict[str, str], output: int) -> None:
+        assert self._opt is not None, "extensions of a process come with layers"
+        try:
+            self._start_child(name, [self._opt.folder / "extensions" / name], variables, output)
+        except OSError as error:
+            # Not before who asked for it is ready to listen.
+            code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_EXECUTE
+            asyncio.get_running_loop().call_soon(self._could_not_start, self._generation, name, code)
+
+    def _could_not_start(self, generation: int, name: str, code: int) -> None:
+        if generation == self._generation:
+            self._events.extension_exited(name, ExitStatus(code=code))
+
+    def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
+        function = self._spec.function
+        if not function.code.is_dir():
+            raise SandboxError(
+                f"the code of function {function.name} is gone: {function.code}",
+                cure="Put the folder back; the next invocation finds it.",
+            )
+        child = self._children[name] = Child(
+            command,
+            folder=function.code,
+            variables=variables,
+            output=output,
+            on_end=functools.partial(self._ended, name),
+        )
+        if self._group is not None:
+            with contextlib.suppress(ProcessLookupError):  # it has ended at once
+                self._group.add(child.pid)
+        self._provider.warden.keep(self._warden_key(name), pid=child.pid)
+        if isinstance(self._freezer, SignalFreezer):
+            self._freezer.add(child.pid)
+        if not self.view.pid:
+            self.view = SandboxView("process", str(child.pid), child.pid, self.view.address)
+
+    def _ended(self, name: str, code: int) -> None:
         self.drain_output()
-        self._ended.set()
-        killed_for_memory = self._group is not None and self._group.out_of_memory_kills() > 0
-        if code < 0:
-            self._on_exit(ExitStatus(signal=-code, out_of_memory=killed_for_memory))
+        out_of_memory = self._group is not None and self._group.out_of_memory_kills() > 0
+        status = (
+            ExitStatus(signal=-code, out_of_memory=out_of_memory)
+            if code < 0
+            else ExitStatus(code=code, out_of_memory=out_of_memory)
+        )
+        if name == _RUNTIME:
+            self._events.runtime_exited(status)
         else:
-            self._on_exit(ExitStatus(code=code, out_of_memory=killed_for_memory))
+            self._events.extension_exited(name, status)
+
+    @contextlib.contextmanager
+    def _new_output(self, kind: str) -> Iterator[int]:
+        """The writing end of a pipe for the runtime, or for all extensions; ours is closed when they have theirs."""
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        if kind == "runtime":
+            self._output = OutputPipe(reading, self._events.runtime_wrote)
+        else:
+            self._extension_output = OutputPipe(reading, self._events.extension_wrote)
+        try:
+            yield writing
+        finally:
+            os.close(writing)
+
+    def _keep_with_warden(self) -> None:
+        self._provider.warden.keep(
+            self._spec.environment_id,
+            groups=self._group.folders() if self._group is not None else (),
+            folders=[self._folder] if self._folder is not None else (),
+        )
+
+    def _warden_key(self, name: str) -> str:
+        return f"{self._spec.environment_id}/{name}"
+
+    def _settings(self) -> _Settings:
+        assert self._folder is not None, "processes are started in surroundings that were made"
+        return {
+            "opt": self._opt.folder if self._opt is not None else None,
+            "temporary": self._folder / "tmp",
+            "runtime_api": f"{self.view.address}:{self._spec.runtime_api_port}",
+        }

@@ -12,9 +12,10 @@ from emulator.clock import FakeClock
 from emulator.errors import SandboxError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
-from emulator.runtime_api.runtime import InvocationEvent, Reply, RuntimeSession
+from emulator.runtime_api.reply import Reply
+from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
-from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, SandboxEvents, SandboxSpec
 from emulator.surroundings import BeforeEnd, Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 
@@ -32,8 +33,8 @@ async def settle() -> None:
 class SlowReset(FakeSandbox):
     """A sandbox whose reset takes until it is let through."""
 
-    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
-        super().__init__(spec, address, on_output, on_exit)
+    def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
+        super().__init__(spec, address, events)
         self.gate = asyncio.Event()
 
     async def reset(self) -> None:
@@ -143,6 +144,7 @@ class Stage:
             clock=self.clock,
             spawn=self._spawn,
             region="us-east-1",
+            account="123456789012",
             quiet=quiet,
             before_end=before_end,
             log_sink=lambda _function, _environment, line: self.lines.append(line.decode()),
@@ -160,9 +162,9 @@ class Stage:
         After a reset there is another one, with a session of its own.
         """
         sandbox = self.provider.sandboxes[index]
-        session = self.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
-        assert session is not None, "its environment is not served by the Runtime API"
-        return PlayedRuntime(session, sandbox)
+        sessions = self.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+        assert sessions is not None, "its environment is not served by the Runtime API"
+        return PlayedRuntime(sessions.runtime, sandbox)
 
     def kinds(self, environment: str | None = None) -> list[str]:
         """What happened, in order; of one environment, or of all."""

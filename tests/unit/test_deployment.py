@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -91,6 +92,54 @@ def test_a_private_folder_is_refused_where_another_user_runs_the_code(code: Path
     assert error.cure == f"chmod -R o+rX {code}"
 
 
+def layered(code: Path, *layers: Path) -> Function:
+    return Function(name="orders", code=code, layers=layers)
+
+
+def test_layers_that_can_be_used_are_accepted(tmp_path: Path, code: Path) -> None:
+    """A folder and a file; whether that is an archive is seen when it is unpacked."""
+    folder, archive = tmp_path / "folder", tmp_path / "layer.zip"
+    folder.mkdir(mode=0o755)
+    archive.touch()
+    check_code(layered(code, folder, archive), other_user=True)
+
+
+def test_a_missing_layer_is_refused(tmp_path: Path, code: Path) -> None:
+    """The message names function and layer."""
+    with pytest.raises(CodeError) as caught:
+        check_code(layered(code, tmp_path / "missing"), other_user=False)
+    assert caught.value.message == f"function orders: its layer {tmp_path / 'missing'} does not exist"
+    assert caught.value.cure
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_a_layer_that_we_cannot_read_is_refused(kind: str) -> None:
+    """The cure is the command that helps."""
+    with tempfile.TemporaryDirectory() as place:  # other users have to be let into it, to see the code
+        Path(place).chmod(0o755)
+        code, layer = Path(place) / "code", Path(place) / "layer"
+        code.mkdir(mode=0o755)
+        (code / "app.py").touch()
+        if kind == "folder":
+            layer.mkdir()
+        else:
+            layer.touch()
+        layer.chmod(0o000)
+        with as_ordinary_user(), pytest.raises(CodeError) as caught:
+            check_code(layered(code, layer), other_user=False)
+    assert caught.value.message == f"function orders: its layer {layer} cannot be read"
+    assert caught.value.cure.startswith("chmod u+r")
+
+
+def test_a_private_layer_is_refused_where_another_user_runs_the_code(tmp_path: Path, code: Path) -> None:
+    """As private code is."""
+    layer = tmp_path / "layer"
+    layer.mkdir(mode=0o700)
+    check_code(layered(code, layer), other_user=False)
+    with pytest.raises(CodeError, match="can be read by its owner only"):
+        check_code(layered(code, layer), other_user=True)
+
+
 class Watched:
     """A running watcher and what it has said; it is told again until it has armed itself."""
 
@@ -117,10 +166,10 @@ class Watched:
 
 
 @contextlib.asynccontextmanager
-async def watching(**folders: Path) -> AsyncIterator[Watched]:
+async def watching(**paths: Path | tuple[Path, ...]) -> AsyncIterator[Watched]:
     watched = Watched()
-    for name, folder in folders.items():
-        watched.watcher.watch(name, folder)
+    for name, given in paths.items():
+        watched.watcher.watch(name, *(given if isinstance(given, tuple) else (given,)))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(watched.watcher.run())
         yield watched
@@ -202,3 +251,40 @@ async def test_a_link_is_watched_where_it_points_to(tmp_path: Path, code: Path) 
     link.symlink_to(code)
     async with watching(orders=link) as watched:
         await watched.hears(lambda n: (link / "app.py").write_text(f"x = {n}\n"), "orders")
+
+
+@in_loop
+async def test_a_changed_layer_is_a_change_of_its_function(tmp_path: Path, code: Path) -> None:
+    """A folder and an archive; of the archive's neighbours nobody wants to hear."""
+    layer, archive = tmp_path / "layer", tmp_path / "archives" / "layer.zip"
+    layer.mkdir()
+    archive.parent.mkdir()
+    archive.touch()
+    async with watching(orders=(code, layer, archive)) as watched:
+        for changed in (layer / "module.py", archive, code / "app.py"):
+            watched.changed.clear()
+            await watched.hears(lambda n, path=changed: path.write_text(f"x = {n}\n"), "orders")  # type: ignore[misc]
+        watched.changed.clear()
+        (archive.parent / "other.zip").write_text("x")
+        archive.write_text("a change that is heard after it")
+        async with asyncio.timeout(5):
+            while not watched.changed:
+                await asyncio.sleep(0.01)
+        assert watched.changed == ["orders"]
+
+
+@in_loop
+async def test_an_archive_that_is_replaced_as_a_whole_is_still_watched(tmp_path: Path, code: Path) -> None:
+    """Build tools write a new one beside it and rename it; a watch on the file itself would go with the old one."""
+    archive = tmp_path / "layer.zip"
+    archive.touch()
+
+    def replace(number: int) -> None:
+        fresh = tmp_path / f"fresh-{number}"
+        fresh.write_text(str(number))
+        fresh.rename(archive)
+
+    async with watching(orders=(code, archive)) as watched:
+        for _ in range(3):
+            watched.changed.clear()
+            await watched.hears(replace, "orders")

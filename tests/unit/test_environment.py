@@ -13,7 +13,7 @@ import pytest
 from emulator.environment import Environment
 from emulator.errors import DatabaseError, FreezeError, SandboxError
 from emulator.model import Answer, EnvironmentId, Reclaim
-from emulator.sandbox.base import FakeSandbox, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import FakeSandbox, SandboxEvents, SandboxSpec
 from emulator.sandbox.freezer import Done, FakeFreezer
 from tests.support import in_loop, skip_time
 from tests.unit.stage import ARN, Broken, PlayedRuntime, SlowReset, Stage, Watched
@@ -373,8 +373,8 @@ async def test_the_view_follows_the_life() -> None:
 class Diary(FakeSandbox):
     """A sandbox in whose diary everything stands in one order: freezer, network, sockets, signals, the end."""
 
-    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
-        super().__init__(spec, address, on_output, on_exit)
+    def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
+        super().__init__(spec, address, events)
         self.freezer.calls = self.cut.calls = self.calls
 
     async def reset(self) -> None:
@@ -1080,6 +1080,7 @@ async def test_an_init_inside_an_invocation_is_on_its_time(monkeypatch: pytest.M
     """The event has what is left of its timeout, by its deadline and by the clock; Duration contains both."""
     watch = Watch()
     monkeypatch.setattr("emulator.environment.time", watch)
+    monkeypatch.setattr("emulator.timing.time", watch)
     play = Play()
     runtime, watched = await play.in_init_again()
     watch.now += 1.25
@@ -1105,6 +1106,7 @@ async def test_an_invocation_times_out_when_init_and_handler_have_taken_its_time
     """Not a whole timeout after the init."""
     watch = Watch()
     monkeypatch.setattr("emulator.environment.time", watch)
+    monkeypatch.setattr("emulator.timing.time", watch)
     play = Play()
     runtime, watched = await play.in_init_again()
     watch.now += 2.0

@@ -17,7 +17,7 @@ from emulator.model import Reclaim
 from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import InvocationEvent
-from emulator.sandbox.base import ExitStatus, OnExit, OnOutput, SandboxSpec
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
 from tests.support import SkippingLoop, skip_time
 from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
@@ -30,8 +30,8 @@ NUMBER = st.integers(0, 7)
 class Moody(Broken, SlowReset):
     """A sandbox whose resets take their time or fail, and whose runtimes may refuse to start again."""
 
-    def __init__(self, spec: SandboxSpec, address: str, on_output: OnOutput, on_exit: OnExit) -> None:
-        super().__init__(spec, address, on_output, on_exit)
+    def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
+        super().__init__(spec, address, events)
         self.gate.set()
 
     @property
@@ -381,12 +381,12 @@ class AnyOrder(RuleBasedStateMachine):
         known = self.runtimes.get(number)
         if known is None:
             sandbox.freezer.slow = self.slow
-        session = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
-        if session is None:  # what becomes of it: a reset has ended its connections, or is about to end it
+        sessions = self.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+        if sessions is None:  # what becomes of it: a reset has ended its connections, or is about to end it
             assert known is not None, "an environment without a runtime was never served"
             known.dead = True
-        elif known is None or known.session is not session:
-            self.runtimes[number] = Runtime(session, sandbox)
+        elif known is None or known.session is not sessions.runtime:
+            self.runtimes[number] = Runtime(sessions.runtime, sandbox)
             self.generations.append(self.runtimes[number])
 
     def _sandboxes(self) -> list[Moody]:

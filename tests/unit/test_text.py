@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator import text
-from emulator.model import EnvironmentId, Report, RequestId
+from emulator.model import EnvironmentId, Function, Logging, Report, RequestId
 
 ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 
@@ -65,6 +67,12 @@ def test_the_report_of_a_crash_names_its_error_type() -> None:
     """Status and error type stand behind each other, in this order."""
     line = text.report_line(report(init_ms=84.0, status="error", error_type="Runtime.ExitError"))
     assert "\tInit Duration: 84.00 ms\tStatus: error\tError Type: Runtime.ExitError" in line
+
+
+def test_an_old_report_does_not_say_how_it_ended() -> None:
+    """Status and error type are left out, all else is as it was."""
+    failed = report(status="error", error_type="Runtime.ExitError")
+    assert text.report_line(failed, old=True) == text.report_line(report())
 
 
 def test_a_handled_error_does_not_show_in_the_report() -> None:
@@ -123,6 +131,52 @@ def test_the_timeout_answer_is_as_recorded() -> None:
     assert text.timeout_body(ID, 1) == (
         b'{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd '
         b'Error: Task timed out after 1.00 seconds"}'
+    )
+
+
+def test_the_old_timeout_answer_is_as_recorded() -> None:
+    """No error type, and the moment stands in the message."""
+    assert text.timeout_body(ID, 1, old=True, now=1_712_595_382.1234) == (
+        b'{"errorMessage":"2024-04-08T16:56:22.123Z 8476a536-e9f4-11e8-9739-2dfe598c3fcd '
+        b'Task timed out after 1.00 seconds"}'
+    )
+
+
+def test_old_logs_tell_failures_before_end() -> None:
+    """A timeout with its moment and an empty line behind it, an exit in two lines."""
+    assert text.timeout_fault(ID, 3, 1_709_572_958.033) + "\n" == (
+        "2024-03-04T17:22:38.033Z 8476a536-e9f4-11e8-9739-2dfe598c3fcd Task timed out after 3.00 seconds\n\n"
+    )
+    assert text.exit_fault(text.exit_message(ID, 0, None), "Runtime.ExitError") + "\n" == (
+        "RequestId: 8476a536-e9f4-11e8-9739-2dfe598c3fcd Error: Runtime exited without providing a reason\n"
+        "Runtime.ExitError\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "signal", "reason"),
+    [(0, None, "exit code 0"), (1, None, "exit status 1"), (None, 9, "signal: killed"), (None, None, "exit code 0")],
+)
+def test_an_extension_that_has_ended_is_told_in_the_words_of_the_agent(
+    code: int | None, signal: int | None, reason: str
+) -> None:
+    """A clean exit has words of its own."""
+    assert text.extension_exit_message(ID, code, signal) == f"RequestId: {ID} Error: {reason}"
+
+
+def test_lines_of_extensions_are_as_recorded() -> None:
+    """Tabs between the parts, blanks in the lists, types with capitals."""
+    assert text.extension_line("x", "Ready", ["INVOKE", "SHUTDOWN"]) == (
+        "EXTENSION\tName: x\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n"
+    )
+    assert text.extension_line("x", "InitError", [], "Extension.Bad") == (
+        "EXTENSION\tName: x\tState: InitError\tEvents: []\tError Type: Extension.Bad\n"
+    )
+    assert text.subscription_line("telemetry", "x", ["platform", "function"]) == (
+        "TELEMETRY\tName: x\tState: Subscribed\tTypes: [Platform, Function]\n"
+    )
+    assert text.subscription_line("logs", "x", ["platform"]) == (
+        "LOGS\tName: x\tState: Subscribed\tTypes: [Platform]\n"
     )
 
 
@@ -190,6 +244,22 @@ def test_the_log_stream_carries_day_version_and_environment() -> None:
     """The day is that of UTC."""
     stream = text.log_stream_name(1_723_939_199.9, "60cefc4c4d174d898e4dbb301f9f10ef")
     assert stream == "2024/08/17/[$LATEST]60cefc4c4d174d898e4dbb301f9f10ef"
+
+
+def test_a_log_group_of_ones_own_has_the_function_in_the_names_of_its_streams() -> None:
+    """As recorded in 2026; without such a group both names are the usual ones."""
+    own = Function(name="fn", code=Path(), logging=Logging(group="shared"))
+    usual = Function(name="fn", code=Path())
+    assert text.log_stream_name(1_723_939_199.9, "60ce", own) == "2024/08/17/fn[$LATEST]60ce"
+    assert text.log_stream_name(1_723_939_199.9, "60ce", usual) == "2024/08/17/[$LATEST]60ce"
+    assert (text.log_group_name(own), text.log_group_name(usual)) == ("shared", "/aws/lambda/fn")
+
+
+@given(moment=st.integers(0, 4_000_000_000_000))
+def test_a_moment_has_milliseconds(moment: int) -> None:
+    """Three digits, rounded and not cut, in UTC."""
+    expected = datetime.datetime.fromtimestamp(moment // 1000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    assert text.iso_time(moment / 1000) == f"{expected}.{moment % 1000:03d}Z"
 
 
 def test_an_arn_has_a_qualifier_only_if_the_caller_gave_one() -> None:

@@ -5,27 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import types
-from dataclasses import dataclass, field
-from typing import Any, cast
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator import text
-from emulator.api.invoke import InvokeRoute, Message, Receive, Scope, Send, parse_function_name
+from emulator.api.invoke import Message, Scope, parse_function_name
 from emulator.errors import FunctionNotFoundError, RequestError, SandboxError, ServiceError, ValidationError
-from emulator.invocation import Invocation
-from emulator.model import RequestId
-from emulator.policy import Policy
-from emulator.pool import Concurrency, Pool
-from emulator.service import Service
 from tests.support import in_loop
-from tests.unit.stage import PlayedRuntime, Stage
+from tests.unit.api.play import REGION, Answered, Play
 
-REGION = "us-east-1"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 # [R] as it stands in AWS's own validation message
 PATTERN = (
@@ -101,101 +90,6 @@ def test_every_text_is_a_name_or_refused(name: str, qualifier: str | None) -> No
 
 
 # -- the route -------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Answered:
-    """What the client got."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-class Play:
-    """The route over one pool on a stage; behind it an application that only says that it was reached."""
-
-    def __init__(self, *, limit: int = 10) -> None:
-        self.stage = Stage()
-        self.concurrency = Concurrency(limit)
-        self.pool = Pool(self.stage.function, self.stage.surroundings, Policy("keep-warm"), self.concurrency)
-        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION))
-        self.route = InvokeRoute(cast(Service, self), self._inner)
-        self.reached: list[Scope] = []
-
-    # What the route needs of a service.
-
-    def arn(self, name: str, qualifier: str | None = None) -> str:
-        return text.function_arn(REGION, "123456789012", name, qualifier)
-
-    def new_invocation(self, name: str, payload: bytes, *, qualifier: str | None = None) -> Invocation:
-        if name != "orders":
-            raise FunctionNotFoundError(f"Function not found: {self.arn(name, '$LATEST')}")
-        return Invocation(
-            RequestId(text.new_request_id()), payload, self.arn(name, qualifier), "Root=1-5bef-77;Sampled=0"
-        )
-
-    def submit(self, name: str, invocation: Invocation) -> None:
-        self.pool.submit(invocation)
-
-    async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.reached.append(scope)
-
-    # What a client does.
-
-    def ask(
-        self,
-        name: str = "orders",
-        *pieces: bytes,
-        headers: dict[str, str] | None = None,
-        query: str = "",
-    ) -> asyncio.Task[Answered]:
-        """Begin a request; the task ends with what the client got."""
-        path = f"/2015-03-31/functions/{quote(name, safe='$')}/invocations"
-        scope: Scope = {
-            "type": "http",
-            "method": "POST",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(key.lower().encode(), value.encode()) for key, value in (headers or {}).items()],
-        }
-        return asyncio.get_running_loop().create_task(self._asked(scope, list(pieces) or [b"{}"]))
-
-    async def _asked(self, scope: Scope, pieces: list[bytes]) -> Answered:
-        answered = Answered()
-
-        async def receive() -> Message:
-            if not pieces:
-                await asyncio.get_running_loop().create_future()  # nothing more comes from this client
-            body = pieces.pop(0)
-            return {"type": "http.request", "body": body, "more_body": bool(pieces)}
-
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answered.status = message["status"]
-                answered.headers = {key.decode(): value.decode() for key, value in message["headers"]}
-            else:
-                answered.body += message["body"]
-
-        await self.route(scope, receive, send)
-        return answered
-
-    async def runtime(self) -> PlayedRuntime:
-        """The runtime of the environment that was just started, with its event."""
-        await self.stage.settle()
-        runtime = self.stage.runtime()
-        runtime.park()
-        await self.stage.settle()
-        return runtime
-
-    async def refused(self, name: str = "orders", *pieces: bytes, **asked: Any) -> Answered:
-        """A request that is answered without any environment."""
-        async with asyncio.timeout(5):
-            answered = await self.ask(name, *pieces, **asked)
-        assert self.stage.provider.sandboxes == []
-        assert answered.headers["content-length"] == str(len(answered.body))
-        return answered
 
 
 @in_loop

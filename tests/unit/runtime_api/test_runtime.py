@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from emulator.model import Answer, RequestId
-from emulator.runtime_api.runtime import InvocationEvent, Reply, RuntimeSession, State
+from emulator.runtime_api.reply import Reply
+from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession, State
 
 ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 OTHER = "00000000-0000-4000-8000-000000000000"
@@ -49,12 +53,25 @@ class Heard:
         self.parked = 0
         self.answers: list[Answer] = []
         self.init_failures: list[tuple[bytes, str]] = []
+        self.stream: list[object] = []
+        self.resume: Callable[[], None] | None = None
 
     def runtime_parked(self) -> None:
         self.parked += 1
 
     def runtime_answered(self, answer: Answer) -> None:
         self.answers.append(answer)
+
+    def runtime_response_began(self, content_type: str, resume: Callable[[], None]) -> None:
+        self.stream.append(content_type)
+        self.resume = resume
+
+    def runtime_response_chunk(self, chunk: bytes) -> bool:
+        self.stream.append(chunk)
+        return len(chunk) < 10
+
+    def runtime_response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
+        self.stream.append((error_type, error_body))
 
     def runtime_failed_init(self, body: bytes, error_type: str) -> None:
         self.init_failures.append((body, error_type))
@@ -252,9 +269,9 @@ def test_an_error_that_is_too_large_is_treated_like_a_response() -> None:
     assert talk.heard.answers[0].error_type == "Function.ResponseSizeTooLarge"
 
 
-@pytest.mark.parametrize("mode", [None, "", "streaming"])
-def test_the_response_modes_of_lambda_are_accepted(mode: str | None) -> None:
-    """No header, an empty one, and the one literal word."""
+@pytest.mark.parametrize("mode", [None, ""])
+def test_a_response_without_a_mode_is_taken_whole(mode: str | None) -> None:
+    """No header, and an empty one."""
     talk = Talk().running()
     assert talk.session.response(ID, b"1", mode) == OK
 
@@ -267,6 +284,88 @@ def test_another_response_mode_ends_the_invocation(mode: str) -> None:
     assert talk.heard.answers[0].error_type == "Runtime.InvalidResponseModeHeader"
     assert talk.heard.answers[0].function_error == "Unhandled"
     assert talk.session.state == "RuntimeResponseSentState"
+    assert talk.session.next(talk.send) is None
+
+
+def nothing() -> None:
+    pass
+
+
+def test_a_streamed_response_is_told_piece_by_piece() -> None:
+    """How it begins, each piece, and how it ends; the environment says whether it wants more."""
+    talk = Talk().running()
+    assert talk.session.begin_response(ID, "text/html", nothing) is None
+    assert talk.session.state == "InvocationResponse"
+    assert talk.session.response_chunk(b"<p>")
+    assert not talk.session.response_chunk(b"0123456789")
+    talk.session.end_response(None, None)
+    assert talk.heard.stream == ["text/html", b"<p>", b"0123456789", (None, None)]
+    assert talk.heard.resume is nothing
+    assert talk.heard.answers == []
+    assert talk.session.state == "RuntimeResponseSentState"
+    assert talk.session.next(talk.send) is None
+
+
+@pytest.mark.parametrize("content_type", [None, ""])
+def test_a_streamed_response_without_a_content_type_is_bytes(content_type: str | None) -> None:
+    """As Node's runtime says it by itself."""
+    talk = Talk().running()
+    talk.session.begin_response(ID, content_type, nothing)
+    assert talk.heard.stream == ["application/octet-stream"]
+
+
+def test_nothing_else_is_allowed_while_a_response_is_streamed() -> None:
+    """No second response, no error, no next event: 403 with the agent's word for the state, and the stream goes on."""
+    talk = Talk().running()
+    talk.session.begin_response(ID, None, nothing)
+    state = "InvocationResponse"
+    assert talk.session.response(ID, b"1") == forbidden(state, "InvocationResponse")
+    assert talk.session.begin_response(ID, None, nothing) == forbidden(state, "InvocationResponse")
+    assert talk.session.error(ID, b"{}", None) == forbidden(state, "InvocationErrorResponse")
+    assert talk.session.next(talk.send) == forbidden(state, "Ready")
+    assert talk.session.init_error(b"{}", None) == forbidden(state, "InitError")
+    assert talk.session.response(OTHER, b"1") == INVALID_ID
+    assert not talk.session.hand_out(event(OTHER))
+    assert talk.heard.stream == ["application/octet-stream"]
+    assert talk.heard.parked == 1
+
+
+def test_a_streamed_response_that_is_not_wanted_is_refused() -> None:
+    """For another id, and a second time: nobody hears that anything began."""
+    talk = Talk().running()
+    assert talk.session.begin_response(OTHER, None, nothing) == INVALID_ID
+    talk.session.response(ID, b"1")
+    refused = forbidden("RuntimeResponseSentState", "InvocationResponse")
+    assert talk.session.begin_response(ID, None, nothing) == refused
+    assert talk.heard.stream == []
+
+
+CAUSE = "application/vnd.aws.lambda.error.cause+json"
+
+
+def test_an_error_with_its_cause_reaches_the_client_without_it() -> None:
+    """Rendered anew: message and type first, the stack trace behind; the cause was for tracing."""
+    body = {"errorCause": {"exceptions": []}, "stackTrace": ["a", "b"], "errorType": "E", "errorMessage": "m"}
+    talk = Talk().running()
+    assert talk.session.error(ID, json.dumps(body).encode(), "Runtime.Panic", CAUSE) == OK
+    payload = b'{"errorMessage":"m","errorType":"E","stackTrace":["a","b"]}'
+    assert talk.heard.answers == [Answer(payload, "Unhandled", "Runtime.Panic")]
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON"])
+def test_an_error_with_a_cause_that_cannot_be_read_says_so(body: bytes) -> None:
+    """The client gets a JSON string; the runtime hears nothing of it."""
+    talk = Talk().running()
+    assert talk.session.error(ID, body, "Runtime.Panic", CAUSE) == OK
+    assert talk.heard.answers == [Answer(b'"Invalid error body"', "Unhandled", "Runtime.Panic")]
+
+
+def test_an_error_of_another_content_type_is_not_looked_into() -> None:
+    """Only that very content type speaks of a cause."""
+    for kind in (None, "application/json", CAUSE + "; charset=utf-8"):
+        talk = Talk().running()
+        assert talk.session.error(ID, b"as it is", "Runtime.Panic", kind) == OK
+        assert talk.heard.answers[0].payload == b"as it is"
 
 
 def test_a_second_parked_call_replaces_the_first() -> None:
@@ -339,12 +438,14 @@ class AnyOrderOfCalls(RuleBasedStateMachine):
         self.numbers = 0
         self.rounds = 0
         self.expected_answers = 0
+        self.expected_stream: list[object] = []
+        self.streams = 0
 
     @rule()
     def next(self) -> None:
         reply = self.talk.session.next(self.talk.send)
-        if self.state == "InitError":
-            assert reply == forbidden("InitError", "Ready")
+        if self.state in ("InitError", "InvocationResponse"):
+            assert reply == forbidden(self.state, "Ready")
             return
         assert reply is None
         if self.state == "Running":
@@ -385,6 +486,33 @@ class AnyOrderOfCalls(RuleBasedStateMachine):
             self.state = "RuntimeResponseSentState"
             self.expected_answers += 1
 
+    @rule(right=st.booleans())
+    def begin_a_stream(self, right: bool) -> None:
+        request_id = self.current if right and self.current is not None else "another"
+        reply = self.talk.session.begin_response(request_id, None, nothing)
+        if request_id != self.current:
+            assert reply == INVALID_ID
+        elif self.state != "Running":
+            assert reply == forbidden(self.state, "InvocationResponse")
+        else:
+            assert reply is None
+            self.state = "InvocationResponse"
+            self.expected_stream.append("application/octet-stream")
+
+    @precondition(lambda self: self.state == "InvocationResponse")
+    @rule(chunk=st.binary(min_size=1, max_size=20))
+    def stream(self, chunk: bytes) -> None:
+        assert self.talk.session.response_chunk(chunk) == (len(chunk) < 10)
+        self.expected_stream.append(chunk)
+
+    @precondition(lambda self: self.state == "InvocationResponse")
+    @rule(error_type=st.sampled_from([None, "Runtime.TruncatedResponse"]))
+    def end_the_stream(self, error_type: str | None) -> None:
+        self.talk.session.end_response(error_type, None)
+        self.expected_stream.append((error_type, None))
+        self.state = "RuntimeResponseSentState"
+        self.streams += 1
+
     @rule()
     def init_error(self) -> None:
         reply = self.talk.session.init_error(b"{}", None)
@@ -401,7 +529,8 @@ class AnyOrderOfCalls(RuleBasedStateMachine):
         assert heard.parked == self.rounds
         assert len(heard.answers) == self.expected_answers
         assert len(heard.init_failures) == (self.state == "InitError")
-        assert heard.parked >= len(heard.answers) >= heard.parked - 1
+        assert heard.stream == self.expected_stream
+        assert heard.parked >= len(heard.answers) + self.streams >= heard.parked - 1
 
 
 TestAnyOrderOfCalls = AnyOrderOfCalls.TestCase

@@ -4,163 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, ParamSpec
 
 import pytest
 import uvloop
 
 from emulator.errors import AddressInUseError
-from emulator.model import Answer, RequestId
-from emulator.runtime_api.runtime import InvocationEvent, RuntimeEvents, RuntimeSession
-from emulator.runtime_api.server import Guard, RuntimeApiServer
+from emulator.model import Answer
+from emulator.runtime_api.server import RuntimeApiServer
 from tests.support import SkippingLoop, run
+from tests.unit.runtime_api.wire import (
+    ACCEPTED,
+    ADDRESS,
+    ID,
+    NEXT,
+    TOKEN,
+    Client,
+    Inside,
+    connected,
+    event,
+    on_each_loop,
+    post,
+    post_chunked,
+    request,
+    serving,
+    wire,
+)
 
-P = ParamSpec("P")
-
-ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
 LIMIT = 6_291_556
-ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
-ADDRESS = "127.1.2.3"
-
-
-def wire(status: str, body: bytes) -> bytes:
-    """An answer in JSON as it has to be on the wire."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
 INVALID_ID = wire("400 Bad Request", b'{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}\n')
-
-
-def on_each_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run a coroutine test on asyncio's own loop and on the one that the emulator uses."""
-
-    @functools.wraps(test)
-    def run_test(*args: P.args, **kwargs: P.kwargs) -> None:
-        for factory in (SkippingLoop, uvloop.new_event_loop):
-            run(test(*args, **kwargs), factory)
-
-    return run_test
-
-
-def event(payload: bytes = b'{"k":"v"}', request_id: str = ID) -> InvocationEvent:
-    return InvocationEvent(RequestId(request_id), payload, 1542409706888, "arn", "Root=1")
-
-
-class Session(RuntimeSession):
-    """A session that tells when it has seen the end of a connection."""
-
-    def __init__(self, events: RuntimeEvents) -> None:
-        super().__init__(events)
-        self.unparked = asyncio.Event()
-
-    def unpark(self, send: Callable[[InvocationEvent], None]) -> None:
-        super().unpark(send)
-        self.unparked.set()
-
-
-@dataclass
-class Inside:
-    """One environment: what it hears of the runtime, each thing with an event to wait for."""
-
-    answers: list[Answer] = field(default_factory=list)
-    parks: int = 0
-    parked: asyncio.Event = field(default_factory=asyncio.Event)
-    init_failures: list[tuple[bytes, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.session = Session(self)
-
-    def runtime_parked(self) -> None:
-        self.parks += 1
-        self.parked.set()
-
-    def runtime_answered(self, answer: Answer) -> None:
-        self.answers.append(answer)
-
-    def runtime_failed_init(self, body: bytes, error_type: str) -> None:
-        self.init_failures.append((body, error_type))
-
-    async def hand_out(self, given: InvocationEvent) -> None:
-        """Wait for the runtime to park, then give it the event."""
-        async with asyncio.timeout(5):
-            await self.parked.wait()
-        self.parked.clear()
-        assert self.session.hand_out(given)
-
-
-class Client:
-    """A runtime's connection, without any library between the test and the bytes."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def exactly(self, count: int) -> bytes:
-        async with asyncio.timeout(5):
-            return await self.reader.readexactly(count)
-
-    async def answer(self) -> bytes:
-        """One whole answer, as it is on the wire."""
-        async with asyncio.timeout(5):
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            (length,) = (line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
-            return head + await self.reader.readexactly(int(length.partition(b": ")[2]))
-
-    async def ask(self, data: bytes) -> bytes:
-        await self.send(data)
-        return await self.answer()
-
-    async def closed(self) -> bytes:
-        """What still came before the other end was closed."""
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read()
-            except ConnectionError:
-                return b""
-
-
-@contextlib.asynccontextmanager
-async def connected(
-    server: RuntimeApiServer, address: str = ADDRESS, source: str | None = None
-) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection(
-        address, server.port, limit=1 << 24, local_addr=(source, 0) if source else None
-    )
-    try:
-        yield Client(reader, writer)
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-@contextlib.asynccontextmanager
-async def serving(*, guard: Guard | None = None) -> AsyncIterator[tuple[RuntimeApiServer, Inside, Client]]:
-    """A server, one environment, and a connection of its runtime."""
-    async with RuntimeApiServer("0.0.0.0") as server:
-        inside = Inside()
-        server.register(ADDRESS, inside.session, guard)
-        async with connected(server) as client:
-            yield server, inside, client
-
-
-def post(what: str, body: bytes, *headers: str, request_id: str = ID) -> bytes:
-    lines = [f"POST /2018-06-01/runtime/invocation/{request_id}/{what} HTTP/1.1", "Host: x", *headers]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-def post_chunked(what: str, *chunks: bytes, trailers: bytes = b"", headers: bytes = b"") -> bytes:
-    head = f"POST /2018-06-01/runtime/invocation/{ID}/{what} HTTP/1.1\r\nHost: x\r\n".encode() + headers
-    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-    return head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n" + trailers + b"\r\n"
 
 
 @on_each_loop
@@ -230,7 +101,7 @@ async def test_init_error_is_accepted_once_and_only_before_next() -> None:
         assert await client.ask(request) == ACCEPTED
         assert inside.init_failures == [(b"{}", "Runtime.ImportModuleError")]
         late = Inside()
-        server.register("127.1.2.4", late.session)
+        server.register("127.1.2.4", late.sessions)
         async with connected(server, "127.1.2.4") as other:
             await other.send(NEXT)
             await late.hand_out(event())
@@ -318,28 +189,15 @@ async def test_trailers_are_accepted_on_every_post() -> None:
 
 
 @on_each_loop
-async def test_the_streaming_mode_is_accepted_and_another_is_not() -> None:
-    """Only the literal word of the API."""
-    async with serving() as (_, inside, client):
-        for mode, status in ((b"streaming", b"202 Accepted"), (b"Streaming", b"400 Bad Request")):
-            await client.send(NEXT)
-            await inside.hand_out(event())
-            await client.answer()
-            header = b"Lambda-Runtime-Function-Response-Mode: " + mode + b"\r\n"
-            answer = await client.ask(post_chunked("response", b"1", headers=header))
-            assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
-
-
-@on_each_loop
 async def test_a_body_cut_short_is_told_so_and_answers_nothing() -> None:
     """400 in the recorded words; the invocation still waits for its answer, on another connection."""
     cut = [post_chunked("response", b"12345")[:-8], post("response", b"12345")[:-2]]
-    for request in cut:
+    for given in cut:
         async with serving() as (server, inside, client):
             await client.send(NEXT)
             await inside.hand_out(event())
             await client.answer()
-            await client.send(request)
+            await client.send(given)
             client.writer.write_eof()
             assert await client.closed() == wire(
                 "400 Bad Request",
@@ -416,7 +274,7 @@ async def test_environments_are_told_apart_by_the_address_they_call() -> None:
         pairs = []
         for number in range(1, 6):
             inside = Inside()
-            server.register(f"127.1.0.{number}", inside.session)
+            server.register(f"127.1.0.{number}", inside.sessions)
             client = await stack.enter_async_context(connected(server, f"127.1.0.{number}"))
             await client.send(NEXT)
             pairs.append((inside, client))
@@ -431,8 +289,8 @@ async def test_environments_are_told_apart_by_the_address_they_call_from() -> No
     """A container calls one address from its own."""
     async with RuntimeApiServer("127.0.0.1") as server:
         first, second = Inside(), Inside()
-        server.register("127.7.0.1", first.session)
-        server.register("127.7.0.2", second.session)
+        server.register("127.7.0.1", first.sessions)
+        server.register("127.7.0.2", second.sessions)
         async with connected(server, "127.0.0.1", source="127.7.0.2") as client:
             await client.send(NEXT)
             await second.hand_out(event())
@@ -484,7 +342,7 @@ async def test_unregister_drops_what_is_connected_and_refuses_what_comes() -> No
     """Of this environment; another one's parked call is not touched."""
     async with serving() as (server, inside, client):
         other = Inside()
-        server.register("127.1.2.4", other.session)
+        server.register("127.1.2.4", other.sessions)
         async with connected(server, "127.1.2.4") as neighbour:
             await neighbour.send(NEXT)
             await client.send(NEXT)
@@ -524,14 +382,285 @@ async def test_what_is_no_http_is_answered_and_closed() -> None:
 
 @on_each_loop
 async def test_other_paths_are_not_found() -> None:
-    """Also those of an API that is not offered here; ``ping`` answers."""
+    """As AWS's agent says it; also those of an API that is not offered here, and known ones with another method."""
+    known = "/2018-06-01/runtime"
+    others = [
+        ("GET", "/"),
+        ("GET", f"{known}/restore/next"),
+        ("POST", f"{known}/restore/error"),
+        ("GET", "/2021-04-23/credentials"),
+        ("GET", f"{known}/invocation/next/"),
+        ("POST", f"{known}/invocation/next"),
+        ("GET", f"{known}/invocation/{ID}/response"),
+        ("POST", f"{known}/invocation/{ID}"),
+        ("POST", f"{known}/invocation/{ID}/other"),
+        ("GET", f"{known}/init/error"),
+        ("GET", "/2020-01-01/extension/register"),
+        ("POST", "/2020-01-01/extension/event/next"),
+        ("POST", "/2022-07-01/telemetry"),
+        ("PUT", "/2022-07-01/logs"),
+    ]
     async with serving() as (_, inside, client):
-        for path in (b"/", b"/2018-06-01/runtime/restore/next", b"/2018-06-01/runtime/invocation/next/"):
-            answer = await client.ask(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
-        answer = await client.ask(b"GET /2018-06-01/ping HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert inside.parks == 0
+        for method, path in others:
+            assert await client.ask(request(method, path)) == (
+                b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 19\r\n\r\n"
+                b"404 page not found\n"
+            )
+        assert (inside.parks, inside.subscriptions) == (0, [])
+
+
+@on_each_loop
+async def test_ping_is_answered() -> None:
+    """For those who have come to rely on it; no newline behind it."""
+    async with serving() as (_, _, client):
+        assert await client.ask(request("GET", "/2018-06-01/ping")) == (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 4\r\n\r\npong"
+        )
+
+
+def identifier_of(answer: bytes) -> str:
+    """What registration gave."""
+    (line,) = (line for line in answer.split(b"\r\n") if line.startswith(b"Lambda-Extension-Identifier: "))
+    return line.partition(b": ")[2].decode()
+
+
+def next_event(identifier: str) -> bytes:
+    return request("GET", "/2020-01-01/extension/event/next", b"", f"Lambda-Extension-Identifier: {identifier}")
+
+
+def register(name: str, body: bytes) -> bytes:
+    return request("POST", "/2020-01-01/extension/register", body, f"Lambda-Extension-Name: {name}")
+
+
+@on_each_loop
+async def test_the_life_of_an_extension_on_the_wire() -> None:
+    """Registration, an invocation, the end, byte for byte; header names are the same in any case."""
+    async with serving(external=("my-ext",)) as (_, inside, client):
+        answer = await client.ask(register("my-ext", b'{"events":["INVOKE","SHUTDOWN"]}'))
+        identifier = identifier_of(answer)
+        body = b'{"functionName":"fn","functionVersion":"$LATEST","handler":"app.handler"}\n'
+        assert answer == (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Lambda-Extension-Identifier: " + identifier.encode() + b"\r\nContent-Length: 74\r\n\r\n" + body
+        )
+        await client.send(next_event(identifier).replace(b"Lambda-Extension-I", b"lambda-EXTENSION-i"))
+        await inside.until(lambda: inside.extension_parks)
+        inside.extensions.invoke(event())
+        head, _, body = (await client.answer()).partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[:2] == [b"HTTP/1.1 200 OK", b"Content-Type: application/json"]
+        assert lines[2].startswith(b"Lambda-Extension-Event-Identifier: ")
+        assert body == (
+            b'{"eventType":"INVOKE","deadlineMs":1542409706888,"requestId":"' + ID.encode() + b'",'
+            b'"invokedFunctionArn":"arn","tracing":{"type":"X-Amzn-Trace-Id","value":"Root=1"}}'
+        )
+        await client.send(next_event(identifier))
+        await inside.until(lambda: len(inside.extension_parks) == 2)
+        assert inside.extensions.shut_down("spindown", 12) == ["my-ext"]
+        assert await client.answer() == (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 68\r\n\r\n"
+            b'{"eventType":"SHUTDOWN","deadlineMs":12,"shutdownReason":"spindown"}'
+        )
+
+
+@on_each_loop
+async def test_an_extension_may_ask_for_the_account() -> None:
+    """By a header of its registration."""
+    async with serving() as (_, _, client):
+        given = register("a", b"{}").replace(b"Host: x", b"Lambda-Extension-Accept-Feature: accountId")
+        assert (await client.ask(given)).endswith(b'"handler":"app.handler","accountId":"123456789012"}\n')
+
+
+@on_each_loop
+async def test_an_extension_without_an_identifier_is_refused_as_recorded() -> None:
+    """403, in JSON."""
+    async with serving() as (_, _, client):
+        assert await client.ask(request("GET", "/2020-01-01/extension/event/next")) == wire(
+            "403 Forbidden",
+            b'{"errorMessage":"Missing Lambda-Extension-Identifier header",'
+            b'"errorType":"Extension.MissingExtensionIdentifier"}\n',
+        )
+
+
+@on_each_loop
+async def test_errors_of_extensions_are_accepted() -> None:
+    """Each on its own path, with type and body as they were sent."""
+    async with serving() as (_, inside, client):
+        for name, what in (("a", "init"), ("b", "exit")):
+            identifier = identifier_of(await client.ask(register(name, b"{}")))
+            headers = (f"Lambda-Extension-Identifier: {identifier}", f"Lambda-Extension-Function-Error-Type: My.{what}")
+            given = request("POST", f"/2020-01-01/extension/{what}/error", b'{"errorMessage":"no"}', *headers)
+            assert await client.ask(given) == ACCEPTED
+        assert inside.failed == [
+            ("a", "InitError", "My.init", b'{"errorMessage":"no"}'),
+            ("b", "ExitError", "My.exit", b'{"errorMessage":"no"}'),
+        ]
+
+
+@on_each_loop
+async def test_an_extension_that_lost_its_parked_connection_gets_its_event_on_the_next() -> None:
+    """It is parked all the while; an event that comes in between waits for it."""
+    async with serving() as (server, inside, client):
+        identifier = identifier_of(await client.ask(register("a", b'{"events":["INVOKE"]}')))
+        async with connected(server) as lost:
+            await lost.send(next_event(identifier))
+            await inside.until(lambda: inside.extension_parks)
+        async with asyncio.timeout(5):
+            await inside.session.unparked.wait()
+        assert inside.extensions.all_parked
+        inside.extensions.invoke(event())
+        assert b'"eventType":"INVOKE"' in await client.ask(next_event(identifier))
+        assert inside.extension_parks == ["a"]
+
+
+@on_each_loop
+async def test_a_parked_connection_that_was_to_be_closed_is_closed_behind_its_event() -> None:
+    """Of an extension and of a runtime: a client that reads to the end gets there."""
+    async with serving() as (server, inside, client):
+        identifier = identifier_of(await client.ask(register("a", b'{"events":["INVOKE"]}')))
+        async with connected(server) as runtime:
+            await client.send(next_event(identifier).replace(b"Host: x", b"Connection: close"))
+            await runtime.send(NEXT.replace(b"Host: x", b"Connection: close"))
+            await inside.until(lambda: inside.extension_parks)
+            await inside.hand_out(event())
+            inside.extensions.invoke(event())
+            assert b'"eventType":"INVOKE"' in await client.closed()
+            assert (await runtime.closed()).endswith(b'{"k":"v"}')
+
+
+@on_each_loop
+async def test_subscriptions_go_to_who_takes_them() -> None:
+    """Telemetry and the older logs, with who asks and what for; the answer comes back as it is."""
+    async with serving() as (_, inside, client):
+        for path in ("/2022-07-01/telemetry", "/2020-08-15/logs"):
+            given = request("PUT", path, b'{"types":["platform"]}', "Lambda-Extension-Identifier: who")
+            assert await client.ask(given) == wire("200 OK", b'"OK"')
+        await client.ask(request("PUT", "/2022-07-01/telemetry"))
+        assert inside.subscriptions == [
+            ("telemetry", "who", b'{"types":["platform"]}'),
+            ("logs", "who", b'{"types":["platform"]}'),
+            ("telemetry", None, b""),
+        ]
+
+
+@on_each_loop
+async def test_a_body_that_is_far_too_large_is_not_taken() -> None:
+    """What no extension needs is not kept in memory."""
+    async with serving() as (_, inside, client):
+        for path, method in (("/2020-01-01/extension/register", "POST"), ("/2022-07-01/telemetry", "PUT")):
+            answer = await client.ask(request(method, path, b" " * (LIMIT + 1), "Lambda-Extension-Name: a"))
+            assert answer.startswith(b"HTTP/1.1 413 ")
+        assert (inside.registered, inside.subscriptions) == ([], [])
+
+
+METADATA = "/2026-01-15/metadata/execution-environment"
+
+
+@on_each_loop
+async def test_metadata_tell_the_zone_to_who_has_the_token() -> None:
+    """With leave to keep it."""
+    async with serving() as (_, _, client):
+        assert await client.ask(request("GET", METADATA, b"", f"Authorization: Bearer {TOKEN}")) == (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Cache-Control: private, max-age=43200, immutable\r\nContent-Length: 33\r\n\r\n"
+            b'{"AvailabilityZoneID":"use1-az1"}'
+        )
+        assert (await client.ask(request("GET", METADATA))).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+        assert (await client.ask(request("PUT", METADATA, b"x"))).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+
+
+@on_each_loop
+async def test_the_zone_is_of_the_listeners_region() -> None:
+    """There is one region to an emulator."""
+    async with RuntimeApiServer("0.0.0.0", region="ap-southeast-2") as server:
+        server.register(ADDRESS, Inside().sessions)
+        async with connected(server) as client:
+            answer = await client.ask(request("GET", METADATA, b"", f"Authorization: Bearer {TOKEN}"))
+            assert answer.endswith(b'{"AvailabilityZoneID":"apse2-az1"}')
+
+
+HTTP2 = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\nUpgrade: h2c"
+
+
+@on_each_loop
+async def test_a_client_that_offers_http_2_keeps_its_body() -> None:
+    """As Java's does with every request; with a length or in chunks, in one piece or byte by byte."""
+    whole = post("response", b'"x"', HTTP2)
+    chunked = post_chunked("response", b'"', b'x"', headers=HTTP2.encode() + b"\r\n")
+    for given in (whole, chunked):
+        for width in (len(given), 1):
+            async with serving() as (_, inside, client):
+                await client.send(NEXT.replace(b"Host: x", HTTP2.encode()))
+                await inside.hand_out(event())
+                await client.answer()
+                for start in range(0, len(given), width):
+                    client.writer.write(given[start : start + width])
+                    await asyncio.sleep(0)
+                assert await client.answer() == ACCEPTED
+                assert inside.answers == [Answer(b'"x"')]
+                await client.send(NEXT.replace(b"Host: x", HTTP2.encode()))
+                await inside.hand_out(event(request_id="second"))
+                assert b"second" in await client.answer()
+                assert inside.parks == 2
+
+
+@on_each_loop
+async def test_a_client_that_offers_http_2_keeps_its_headers() -> None:
+    """An error type, an extension's name, and the wish to stream."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        assert (
+            await client.ask(post("error", b"{}", HTTP2, "Lambda-Runtime-Function-Error-Type: Runtime.Panic"))
+            == ACCEPTED
+        )
+        assert inside.answers[0].error_type == "Runtime.Panic"
+        await client.ask(register("a", b"{}").replace(b"Host: x", HTTP2.encode()))
+        assert inside.registered == ["a"]
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        streamed = post("response", b"abc", HTTP2, "Lambda-Runtime-Function-Response-Mode: streaming")
+        assert await client.ask(streamed) == ACCEPTED
+        assert (b"".join(inside.chunks), inside.ended) == (b"abc", [(None, None)])
+
+
+@on_each_loop
+async def test_a_client_that_offers_http_2_may_wait_for_100_continue() -> None:
+    """Both at once: it hears "go on" once, and then its body counts."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        given = post("response", b"12345", HTTP2, "Expect: 100-continue")
+        await client.send(given[:-5])
+        assert await client.exactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await client.ask(b"12345") == ACCEPTED
+        assert inside.answers == [Answer(b"12345")]
+
+
+@on_each_loop
+async def test_a_tunnel_is_not_built() -> None:
+    """``CONNECT`` is answered like any other path that there is not, and closed."""
+    async with serving() as (_, _, client):
+        await client.send(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        answer = await client.closed()
+        assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+@on_each_loop
+async def test_an_error_with_its_cause_on_the_wire() -> None:
+    """The content type says that there is one; the client gets the error alone."""
+    async with serving() as (_, inside, client):
+        await client.send(NEXT)
+        await inside.hand_out(event())
+        await client.answer()
+        body = b'{"errorMessage":"m","errorType":"T","stackTrace":["l"],"errorCause":{"exceptions":[]}}'
+        given = post("error", body, "Content-Type: application/vnd.aws.lambda.error.cause+json")
+        assert await client.ask(given) == ACCEPTED
+        assert inside.answers[0].payload == b'{"errorMessage":"m","errorType":"T","stackTrace":["l"]}'
 
 
 @on_each_loop
@@ -539,7 +668,7 @@ async def test_leaving_the_server_ends_parked_calls() -> None:
     """A runtime that waits for ever does not keep the emulator from stopping."""
     async with RuntimeApiServer("0.0.0.0") as server:
         inside = Inside()
-        server.register(ADDRESS, inside.session)
+        server.register(ADDRESS, inside.sessions)
         reader, writer = await asyncio.open_connection(ADDRESS, server.port)
         writer.write(NEXT)
         async with asyncio.timeout(5):
@@ -571,7 +700,7 @@ def test_a_failure_of_the_emulator_is_not_blamed_on_the_runtime() -> None:
     async def answer_to_a_broken_environment() -> None:
         async with RuntimeApiServer("0.0.0.0") as server:
             broken = Broken()
-            server.register(ADDRESS, broken.session)
+            server.register(ADDRESS, broken.sessions)
             async with connected(server) as client:
                 await client.send(NEXT)
                 await broken.hand_out(event())

@@ -7,10 +7,34 @@ from pathlib import Path
 import pytest
 
 from emulator.model import EnvironmentId, Function
-from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, Sandbox, SandboxProvider, SandboxSpec
+from emulator.sandbox.base import (
+    ExitStatus,
+    FakeProvider,
+    FakeSandbox,
+    Sandbox,
+    SandboxEvents,
+    SandboxProvider,
+    SandboxSpec,
+)
 from tests.support import in_loop
 
 SPEC = SandboxSpec(EnvironmentId("e1"), Function(name="orders", code=Path()), {}, 9001)
+
+
+class Deaf(SandboxEvents):
+    """Somebody who hears nothing of what a sandbox tells."""
+
+    def runtime_wrote(self, output: bytes) -> None:
+        return
+
+    def extension_wrote(self, output: bytes) -> None:
+        return
+
+    def runtime_exited(self, status: ExitStatus) -> None:
+        return
+
+    def extension_exited(self, name: str, status: ExitStatus) -> None:
+        return
 
 
 @pytest.mark.parametrize(
@@ -42,7 +66,7 @@ async def test_the_fakes_are_what_they_stand_for() -> None:
     provider: SandboxProvider = FakeProvider()
     async with provider:
         await provider.prepare(SPEC.function)
-        sandbox: Sandbox = provider.create(SPEC, on_output=lambda _: None, on_exit=lambda _: None)
+        sandbox: Sandbox = provider.create(SPEC, Deaf())
         await sandbox.start()
         sandbox.initialized()
         begun = sandbox.started_at
@@ -58,6 +82,6 @@ async def test_the_fakes_are_what_they_stand_for() -> None:
 def test_every_fake_sandbox_has_an_address_of_its_own() -> None:
     """As real ones have; it is how the Runtime API tells them apart."""
     provider = FakeProvider()
-    made = [provider.create(SPEC, on_output=lambda _: None, on_exit=lambda _: None) for _ in range(300)]
+    made = [provider.create(SPEC, Deaf()) for _ in range(300)]
     assert len({sandbox.view.address for sandbox in made}) == 300
     assert provider.sandboxes == made

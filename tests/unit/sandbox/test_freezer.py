@@ -68,6 +68,31 @@ def test_a_busy_process_with_thread_and_child_stands_still_and_goes_on(name: str
     freeze_and_thaw()
 
 
+def test_signals_reach_several_process_groups(tmp_path: Path) -> None:
+    """A runtime and its extensions are groups of their own; what left any of them stands still as well."""
+    first, second = Busy(tmp_path), Busy(tmp_path, child_leaves=True)
+    freezer = SignalFreezer()
+    try:
+        for process in (first, second):
+            freezer.add(process.pid)
+            process.go()
+        freezer.stop_all()
+        eventually(freezer.is_frozen, "being frozen")
+        assert first.stands_still()
+        assert second.stands_still()
+        freezer.continue_all()
+        assert not freezer.is_frozen()
+        assert first.moves()
+        assert second.moves()
+        freezer.close()
+        freezer.stop_all()
+        assert first.moves()
+    finally:
+        freezer.continue_all()
+        first.kill()
+        second.kill()
+
+
 @pytest.mark.parametrize("name", RUNGS)
 def test_a_child_that_left_the_process_group_stands_still_too(name: str, tmp_path: Path) -> None:
     """A session of its own does not get a child out of its environment."""

@@ -1,0 +1,76 @@
+"""What containers are made of: variables, mounts, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.model import Function
+from emulator.sandbox.container_settings import (
+    PIPES,
+    host_settings,
+    names_of_itself,
+    unwanted_variables,
+    variables,
+)
+from emulator.sandbox.engine_records import ImageDetails
+
+BARE = ImageDetails("id", (), (), {})
+FULL = ImageDetails("id", (), (), {}, {"TZ": "Europe/Berlin", "LANG": "C", "HOME": "/srv", "PATH": "/bin"})
+FUNCTION = Function(name="orders", code=Path("/srv/orders"), memory=256, ephemeral_storage=600)
+
+
+def test_the_image_and_the_user_win_over_defaults() -> None:
+    """What an image sets is left to it; what the user sets is the user's; what AWS sets is AWS's."""
+    found = variables({"TZ": "UTC", "COLOUR": "blue"}, FULL, "10.0.0.1:9001")
+    assert found == {
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "TZ": "UTC",
+        "COLOUR": "blue",
+        "AWS_LAMBDA_METADATA_API": "10.0.0.1:9001",
+        "AWS_LAMBDA_RUNTIME_API": "10.0.0.1:9001",
+    }
+
+
+def test_an_image_without_variables_gets_those_of_aws() -> None:
+    """As if it had been made from one of AWS's base images."""
+    found = variables({}, BARE, "10.0.0.1:9001")
+    assert (found["TZ"], found["LANG"], found["LAMBDA_TASK_ROOT"]) == (":UTC", "en_US.UTF-8", "/var/task")
+
+
+def test_what_the_engine_adds_is_taken_away() -> None:
+    """Unless the image or the user has asked for it."""
+    assert unwanted_variables({}, BARE) == {"HOME", "HOSTNAME", "SHLVL"}
+    assert unwanted_variables({"HOSTNAME": "mine"}, FULL) == {"SHLVL"}
+
+
+def test_both_names_of_an_environment_are_its_address() -> None:
+    """The one of the Logs API and the one of the Telemetry API."""
+    assert names_of_itself("10.1.2.3") == {"sandbox": "10.1.2.3", "sandbox.localdomain": "10.1.2.3"}
+
+
+def test_limits_are_those_that_were_recorded() -> None:
+    """All but RLIMIT_NPROC, which the kernel counts over all containers: the control group's limit stands for it."""
+    found = host_settings(FUNCTION, pipes=Path("/run/pipes"), opt=None)
+    limits = {limit["name"]: (limit["soft"], limit["hard"]) for limit in found["ulimits"]}
+    assert limits == {
+        "nofile": (1024, 1024),
+        "core": (10_737_418_240, 10_737_418_240),
+        "memlock": (65_536, 65_536),
+        "stack": (8_388_608, -1),
+    }
+    assert found["pids_limit"] == 1024
+    assert found["mem_limit"] == found["memswap_limit"] == 256 * 2**20
+    assert found["read_only"]
+    assert "mode=1777,size=600m" in found["tmpfs"]["/tmp"]
+
+
+def test_layers_are_mounted_where_there_are_some() -> None:
+    """Read-only, like the code; without layers the image's own folder is seen."""
+    without = host_settings(FUNCTION, pipes=Path("/run/pipes"), opt=None)["binds"]
+    assert without == {
+        "/srv/orders": {"bind": "/var/task", "mode": "ro"},
+        "/run/pipes": {"bind": PIPES, "mode": "rw"},
+    }
+    with_layers = host_settings(FUNCTION, pipes=Path("/run/pipes"), opt=Path("/run/layers-1"))["binds"]
+    assert with_layers == {**without, "/run/layers-1": {"bind": "/opt", "mode": "ro"}}

@@ -1,0 +1,393 @@
+"""The conversation with a container's shell: our side alone, and with the real shells of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from emulator.sandbox.freezer import descendants
+from emulator.sandbox.pipes import Pipes
+from emulator.sandbox.shell import RUNTIME, Report, Shell, read_report, script
+from tests.support import eventually, in_loop
+
+# -- reports ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "report"),
+    [
+        (b"begun 3", Report("begun", 3)),
+        (b"over 3", Report("over", 3)),
+        (b"started 3 12 runtime", Report("started", 3, 12, RUNTIME)),
+        (b"ended 3 137 runtime", Report("ended", 3, 137, RUNTIME)),
+        (b"started 1 7 extension agent", Report("started", 1, 7, "agent")),
+        (b"ended 1 0 extension with blanks ", Report("ended", 1, 0, "with blanks ")),
+    ],
+)
+def test_a_report_is_read(line: bytes, report: Report) -> None:
+    """Word, generation, number, and who it is about, whatever a file may be called."""
+    assert read_report(line) == report
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"",
+        b"begun",
+        b"begun x",
+        b"begun 1 2 runtime",
+        b"over 1 2 runtime",
+        b"ended 1",
+        b"ended 1 runtime",
+        b"ended 1 -1 runtime",
+        b"ended 1 1 nobody",
+        b"ended 1 1 extension ",
+        b"ended 1 1 extension",
+        b" ended 1 1 runtime",
+        b"ended 1 1 runtime ",
+        b"killed 1 1 runtime",
+        "ended ² 1 runtime".encode(),
+        b"ended 1 " + b"9" * 50 + b" runtime",
+        b"\xff\x00",
+    ],
+)
+def test_nonsense_is_no_report(nonsense: bytes) -> None:
+    """A function can write there; what the shell would not say is passed over."""
+    assert read_report(nonsense) is None
+
+
+# -- our side ----------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """A way to a shell that a test plays: what it was told, and what we said has ended."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.ended: list[tuple[str, int]] = []
+        self.shell = Shell(lambda who, status: self.ended.append((who, status)))
+        self.shell.connect(self)
+
+    def command(self, text: bytes) -> None:
+        self.told.append(text.decode())
+
+    def says(self, *lines: str) -> None:
+        for line in lines:
+            self.shell.heard(line.encode())
+
+    async def ends(self, generation: int) -> None:
+        """Everything was killed, and the first process says that it has seen that."""
+        asyncio.get_running_loop().call_soon(self.says, f"over {generation}")
+        async with asyncio.timeout(5):
+            await self.shell.end()
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+def test_commands_are_lines(line: Line) -> None:
+    """Each one whole, the first one with a beginning before it."""
+    line.shell.start(RUNTIME)
+    line.shell.start("my agent")
+    assert line.told == ["begin 1\n", "runtime\n", "extension my agent\n"]
+
+
+def test_ends_are_told_with_who_has_ended(line: Line) -> None:
+    """The runtime's and an extension's, once each."""
+    line.shell.start(RUNTIME)
+    line.shell.start("agent")
+    line.says("begun 1", "started 1 10 runtime", "started 1 11 extension agent")
+    line.says("ended 1 3 extension agent", "ended 1 137 runtime", "ended 1 0 runtime")
+    assert line.ended == [("agent", 3), (RUNTIME, 137)]
+
+
+def test_what_was_never_started_does_not_end(line: Line) -> None:
+    """A function that says so fools nobody."""
+    line.says("ended 1 0 runtime", "ended 1 0 extension agent")
+    assert line.ended == []
+
+
+def test_a_signal_goes_to_the_process_that_was_started(line: Line) -> None:
+    """By the number that the shell told; nothing is sent once it has ended."""
+    line.shell.start(RUNTIME)
+    line.says("started 1 10 runtime")
+    line.shell.signal(RUNTIME, signal.SIGTERM)
+    line.says("ended 1 143 runtime")
+    line.shell.signal(RUNTIME, signal.SIGKILL)
+    line.shell.signal("nobody", signal.SIGKILL)
+    assert line.told[2:] == ["signal TERM 10\n"]
+
+
+def test_a_signal_waits_for_what_is_just_being_started(line: Line) -> None:
+    """It is not lost because the shell was slower than we."""
+    line.shell.start("agent")
+    line.shell.signal("agent", signal.SIGTERM)
+    line.shell.signal("agent", signal.SIGKILL)
+    assert line.told[2:] == []
+    line.says("started 1 11 extension agent")
+    assert line.told[2:] == ["signal TERM 11\n", "signal KILL 11\n"]
+
+
+@in_loop
+async def test_nothing_of_an_old_generation_is_told() -> None:
+    """Reports that were still on their way at a reset are of processes that somebody has ended on purpose."""
+    line = Line()
+    line.shell.start(RUNTIME)
+    line.says("begun 1", "started 1 10 runtime")
+    await line.ends(1)
+    line.shell.start(RUNTIME)
+    line.says("ended 1 137 runtime", "begun 2", "started 2 10 runtime", "ended 1 137 runtime")
+    assert line.ended == []
+    line.says("ended 2 1 runtime")
+    assert line.ended == [(RUNTIME, 1)]
+
+
+@in_loop
+async def test_it_is_known_when_nothing_unread_can_begin_any_more() -> None:
+    """Before anything is started, and from the shell's word on; an old word does not count."""
+    line = Line()
+    assert line.shell.is_read.is_set()
+    line.shell.start(RUNTIME)
+    assert not line.shell.is_read.is_set()
+    line.says("begun 1")
+    assert line.shell.is_read.is_set()
+    await line.ends(1)
+    assert line.shell.is_read.is_set()
+    line.shell.start(RUNTIME)
+    line.says("begun 1", "over 1")
+    assert not line.shell.is_read.is_set()
+    assert line.told[-3:] == ["\nend 1\n", "begin 2\n", "runtime\n"]
+
+
+# -- the script ------------------------------------------------------------------------------------------------
+
+
+def test_only_names_of_shell_variables_are_unset() -> None:
+    """Anything else in an image's environment would be a syntax error, or worse."""
+    text = script("/p", "/e", unset={"HOME", "a.b", "x;reboot"}, hidden={"_HANDLER", ""})
+    assert '(unset HOME; exec "$@")' in text
+    assert 'unset HOME _HANDLER; exec "/e/' in text
+    assert "reboot" not in text
+
+
+SHELLS = [["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"]]
+
+
+class Played:
+    """A real shell on this machine in the place of a container's first process."""
+
+    def __init__(self, folder: Path, shell: list[str], runtime: str, variables: dict[str, str]) -> None:
+        self.ended: list[tuple[str, int]] = []
+        self.output = self.extension_output = b""
+        self.extensions = folder / "extensions"
+        self.shell = Shell(lambda who, status: self.ended.append((who, status)))
+        self.pipes = Pipes(
+            folder / "pipes",
+            on_output=self._wrote,
+            on_extension_output=self._extension_wrote,
+            on_report=self.shell.heard,
+        )
+        self.shell.connect(self.pipes)
+        text = script(str(self.pipes.folder), str(self.extensions), unset={"HOME"}, hidden={"HIDDEN"})
+        self._process = subprocess.Popen(
+            [*shell, "-c", text, "lambda", "/bin/sh", "-c", runtime],
+            env={"PATH": os.environ["PATH"], "HOME": "/root", "HIDDEN": "1", "line": "kept", **variables},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def add(self, name: str, text: str, mode: int = 0o755) -> None:
+        self.extensions.mkdir(exist_ok=True)
+        (self.extensions / name).write_text(text)
+        (self.extensions / name).chmod(mode)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something was heard, that a shell says in its own time."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.002)
+
+    def has_begun_times(self, times: int) -> bool:
+        return self.output.count(b"run") == times == self.extension_output.count(b"up")
+
+    def kill_all(self) -> None:
+        """As a reset does: everything but the first process, until nothing is left."""
+
+        def all_gone() -> bool:
+            left = [pid for pid in descendants(self._process.pid) if is_no_zombie(pid)]
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not left
+
+        eventually(all_gone, "the end of the generation")
+
+    async def reset(self) -> None:
+        self.kill_all()
+        async with asyncio.timeout(5):
+            await self.shell.end()
+        assert descendants(self._process.pid) == []  # killed and reaped
+
+    def close(self) -> None:
+        self.pipes.close()
+        self.kill_all()
+        self._process.kill()
+        self._process.wait(10)
+
+    def _wrote(self, piece: bytes) -> None:
+        self.output += piece
+
+    def _extension_wrote(self, piece: bytes) -> None:
+        self.extension_output += piece
+
+
+def is_no_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def program(request: pytest.FixtureRequest) -> list[str]:
+    """A shell that images have, where this machine has it too."""
+    shell: list[str] = request.param
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"There is no {shell[0]} here.")
+    return shell
+
+
+@contextlib.asynccontextmanager
+async def playing(folder: Path, shell: list[str], runtime: str = "exit 0", **variables: str) -> AsyncIterator[Played]:
+    played = Played(folder, shell, runtime, variables)
+    try:
+        yield played
+    finally:
+        played.close()
+
+
+def test_a_runtime_runs_prints_and_ends(tmp_path: Path, program: list[str]) -> None:
+    """Its output and its status arrive; what nobody is to see is not in its environment, and nothing is changed."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing(tmp_path, program, 'echo "[$HOME] $line $HIDDEN"; echo to-stderr >&2; exit 3') as played:
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.ended)
+            played.pipes.drain_output()
+            assert played.ended == [(RUNTIME, 3)]
+            assert played.output == b"[] kept 1\nto-stderr\n"
+
+    play()
+
+
+def test_extensions_run_beside_a_runtime(tmp_path: Path, program: list[str]) -> None:
+    """Several at once; each one's end is told by its name, their output is apart, and they do not see everything."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing(tmp_path, program, "sleep 60") as played:
+            played.add("one", '#!/bin/sh\necho "[$HOME$HIDDEN] $line"; exit 4\n')
+            played.add("two and a half", "#!/bin/sh\nexit 5\n")
+            played.add("stays", "#!/bin/sh\nexec sleep 60\n")
+            for who in (RUNTIME, "one", "stays", "two and a half"):
+                played.shell.start(who)
+            await played.until(lambda: len(played.ended) == 2)
+            played.pipes.drain_output()
+            assert sorted(played.ended) == [("one", 4), ("two and a half", 5)]
+            assert (played.output, played.extension_output) == (b"", b"[] kept\n")
+
+    play()
+
+
+def test_what_cannot_be_executed_is_told(tmp_path: Path, program: list[str]) -> None:
+    """126 for a file that may not be executed, 127 for one whose interpreter is not there, or that is missing."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing(tmp_path, program) as played:
+            played.add("forbidden", "#!/bin/sh\n", mode=0o644)
+            for who in ("forbidden", "missing"):
+                played.shell.start(who)
+            await played.until(lambda: len(played.ended) == 2)
+            assert sorted(played.ended) == [("forbidden", 126), ("missing", 127)]
+
+    play()
+
+
+def test_sigterm_arrives_and_can_be_caught(tmp_path: Path, program: list[str]) -> None:
+    """Shells make what they start in the background deaf to SIGINT; to SIGTERM it must not be."""
+
+    @in_loop
+    async def play() -> None:
+        runtime = "trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 0.01; done"
+        async with playing(tmp_path, program, runtime) as played:
+            played.add("stays", "#!/bin/sh\necho up\nexec sleep 60\n")
+            played.shell.start(RUNTIME)
+            played.shell.start("stays")
+            await played.until(lambda: b"ready" in played.output and b"up" in played.extension_output)
+            played.shell.signal(RUNTIME, signal.SIGTERM)
+            await played.until(lambda: played.ended)
+            assert played.ended == [(RUNTIME, 7)]
+            played.pipes.drain_output()
+            assert played.output == b"ready\ncaught\n"
+            played.shell.signal("stays", signal.SIGKILL)
+            await played.until(lambda: len(played.ended) == 2)
+            assert played.ended[1] == ("stays", 137)
+
+    play()
+
+
+def test_after_a_reset_everything_begins_anew(tmp_path: Path, program: list[str]) -> None:
+    """Keeper and waiters are killed with the rest: no end is told, and the next generation starts and ends as ever."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing(tmp_path, program, "echo run; exec sleep 60") as played:
+            played.add("agent", "#!/bin/sh\necho up\nexec sleep 60\n")
+            for generation in range(1, 4):
+                played.shell.start("agent")
+                played.shell.start(RUNTIME)
+                await played.until(lambda: played.has_begun_times(generation))  # noqa: B023 (awaited here)
+                await played.shell.is_read.wait()
+                await played.reset()
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.output.count(b"run") == 4)
+            assert played.ended == []
+            played.shell.signal(RUNTIME, signal.SIGKILL)
+            await played.until(lambda: played.ended)
+            assert played.ended == [(RUNTIME, 137)]
+
+    play()
+
+
+def test_commands_of_an_ended_generation_are_lost_with_it(tmp_path: Path, program: list[str]) -> None:
+    """What nobody had read when everything was killed starts nothing in the next generation, half a line neither."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing(tmp_path, program, "echo run") as played:
+            played.add("stays", "#!/bin/sh\nexec sleep 60\n")
+            played.shell.start("stays")
+            await played.shell.is_read.wait()
+            played.kill_all()
+            played.pipes.command(b"runtime\nrunti")
+            async with asyncio.timeout(5):
+                await played.shell.end()
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.ended)
+            played.pipes.drain_output()
+            assert (played.ended, played.output) == ([(RUNTIME, 0)], b"run\n")
+
+    play()

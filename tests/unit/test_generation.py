@@ -1,0 +1,424 @@
+"""The processes of one generation: in which order they start, who is waited for, and how they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from emulator.environment import Environment
+from emulator.lifecycle import State
+from emulator.model import EnvironmentId, InitializationType, Reclaim
+from emulator.runtime_api.reply import Reply
+from emulator.runtime_api.sessions import Sessions
+from emulator.sandbox.base import ExitStatus, FakeSandbox
+from tests.support import in_loop, skip_time
+from tests.unit.stage import PlayedRuntime, Stage, Watched
+
+
+class WithWatcher(FakeSandbox):
+    """A sandbox with one external extension."""
+
+    extensions: Sequence[str] = ("watcher",)
+
+
+class Parked:
+    """An owner who notes when an environment is free."""
+
+    def __init__(self) -> None:
+        self.parked = self.gone = 0
+
+    def environment_parked(self, environment: Environment) -> None:
+        self.parked += 1
+
+    def environment_gone(self, environment: Environment) -> None:
+        self.gone += 1
+
+
+class PlayedExtension:
+    """An extension that calls when the test says so."""
+
+    def __init__(self, sessions: Sessions, name: str) -> None:
+        self.session, self.name = sessions.extensions, name
+        self.identifier: str | None = None
+        self.heard: list[dict[str, Any]] = []
+
+    def register(self, *events: str) -> Reply:
+        reply = self.session.register(self.name, json.dumps({"events": events}).encode(), None)
+        self.identifier = dict(reply.headers).get("Lambda-Extension-Identifier")
+        return reply
+
+    def park(self) -> Reply | None:
+        return self.session.next(self.identifier, self._receive)
+
+    def _receive(self, reply: Reply) -> None:
+        self.heard.append(json.loads(reply.body))
+
+
+class Play:
+    """One environment, its owner, and who plays in it."""
+
+    def __init__(
+        self,
+        sandbox_class: type[FakeSandbox] = WithWatcher,
+        initialization: InitializationType = InitializationType.ON_DEMAND,
+        timeout: int | None = None,
+    ) -> None:
+        self.stage = Stage(sandbox_class=sandbox_class)
+        self.owner = Parked()
+        function = self.stage.function
+        if timeout is not None:
+            function = type(function)(name="orders", code=function.code, timeout=timeout)
+        self.environment = Environment(
+            EnvironmentId("e1"), function, self.stage.surroundings, self.owner, initialization
+        )
+
+    @property
+    def state(self) -> str:
+        return self.environment.state.value
+
+    @property
+    def sandbox(self) -> FakeSandbox:
+        return self.stage.provider.sandboxes[-1]
+
+    @property
+    def runtime(self) -> PlayedRuntime:
+        return self.stage.runtime()
+
+    def extension(self, name: str = "watcher") -> PlayedExtension:
+        sessions = self.stage.runtime_api.find((self.sandbox.view.address, 1), ("127.0.0.1", 2))
+        assert sessions is not None
+        return PlayedExtension(sessions, name)
+
+    async def begin(self) -> Watched:
+        watched = self.stage.invocation()
+        self.environment.start(watched.invocation)
+        await self.stage.settle()
+        return watched
+
+    async def initialised(self, *events: str) -> tuple[Watched, PlayedRuntime, PlayedExtension]:
+        """Started, registered, and both at their first next: the event is out."""
+        watched = await self.begin()
+        extension = self.extension()
+        extension.register(*events)
+        await self.stage.settle()
+        runtime = self.runtime
+        runtime.park()
+        extension.park()
+        await self.stage.settle()
+        return watched, runtime, extension
+
+
+# -- init ------------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_the_runtime_starts_when_every_extension_has_registered() -> None:
+    """[C] And init is over when everybody waits for the first event, not before."""
+    play = Play()
+    watched = await play.begin()
+    assert play.sandbox.runtime_starts == 0
+    extension = play.extension()
+    assert extension.register("INVOKE").status == 200
+    await play.stage.settle()
+    assert play.sandbox.runtime_starts == 1
+    runtime = play.runtime
+    runtime.park()
+    await play.stage.settle()
+    assert play.state == State.INIT, "the extension is not ready yet"
+    extension.park()
+    await play.stage.settle()
+    assert play.state == State.INVOKING
+    assert [event["eventType"] for event in extension.heard] == ["INVOKE"]
+    assert extension.heard[0]["requestId"] == watched.invocation.request_id
+    assert len(runtime.events) == 1
+
+
+@in_loop
+async def test_registration_closes_with_the_first_next_of_the_runtime() -> None:
+    """[C] Who comes later is refused, also while another extension makes init last."""
+    play = Play()
+    await play.begin()
+    play.extension().register()
+    await play.stage.settle()
+    play.runtime.park()
+    await play.stage.settle()
+    refused = play.extension("late").register("INVOKE")
+    assert (refused.status, json.loads(refused.body)["errorType"]) == (403, "Extension.RegistrationClosed")
+
+
+@in_loop
+async def test_an_internal_extension_is_waited_for_as_well() -> None:
+    """One without events parks once, and init goes on."""
+    play = Play(FakeSandbox)
+    await play.begin()
+    internal = play.extension("GoLangEnableSIGTERM")
+    internal.register()
+    play.runtime.park()
+    await play.stage.settle()
+    assert play.state == State.INIT
+    internal.park()
+    await play.stage.settle()
+    assert play.state == State.INVOKING
+
+
+@in_loop
+async def test_an_extension_that_never_registers_is_an_init_that_takes_too_long() -> None:
+    """After 10 s everything begins again, inside the invocation."""
+    play = Play()
+    await play.begin()
+    skip_time(10)
+    await play.stage.settle()
+    assert play.sandbox.resets == 1
+    assert (play.sandbox.extension_starts, play.sandbox.runtime_starts) == (1, 0)
+    assert any("Phase: init\tStatus: timeout" in line for line in play.stage.lines)
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(3, 130.0), (200, 200.0)])
+def test_an_environment_made_ahead_has_more_time_for_its_init(timeout: int, limit: float) -> None:
+    """[D] The larger of 130 s and the function's timeout; it ends if that is not enough, and parks if it is."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play(FakeSandbox, InitializationType.PROVISIONED_CONCURRENCY, timeout)
+        play.environment.start(None)
+        await play.stage.settle()
+        skip_time(limit - 1)
+        await play.stage.settle()
+        assert play.state == State.INIT
+        skip_time(2)
+        await play.stage.settle()
+        assert play.owner.gone == 1
+
+    check()
+
+
+@in_loop
+async def test_an_environment_made_ahead_parks_without_an_event() -> None:
+    """And its log has the INIT_REPORT line that one on demand does not have [D]."""
+    play = Play(FakeSandbox, InitializationType.PROVISIONED_CONCURRENCY)
+    play.environment.start(None)
+    await play.stage.settle()
+    play.runtime.park()
+    await play.stage.settle()
+    assert (play.state, play.owner.parked) == (State.IDLE, 1)
+    assert any(line.startswith("INIT_REPORT") for line in play.stage.lines)
+
+
+@in_loop
+async def test_an_extension_that_ends_in_init_restarts_everything() -> None:
+    """[D] The client of the first event hears of it only if it happens twice."""
+    play = Play()
+    watched = await play.begin()
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=1))
+    await play.stage.settle()
+    assert (play.sandbox.resets, play.sandbox.extension_starts) == (1, 1)
+    assert watched.heard == []
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=1))
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload == (
+        b'{"errorType":"Extension.Crash","errorMessage":"RequestId: request-1 Error: exit status 1"}'
+    )
+
+
+# -- invoke ----------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_slow_extension_keeps_the_environment_busy_but_not_the_client() -> None:
+    """[D] The answer is out; parked it is when the extension is."""
+    play = Play()
+    watched, runtime, extension = await play.initialised("INVOKE")
+    runtime.serve(b'"done"')
+    assert watched.heard == ["answer"]
+    assert (play.state, play.owner.parked) == (State.INVOKING, 0)
+    extension.park()
+    assert watched.heard == ["answer", "report"]
+    assert (play.state, play.owner.parked) == (State.IDLE, 1)
+
+
+@in_loop
+async def test_an_extension_that_did_not_ask_for_events_does_not_hold_anything_up() -> None:
+    """It stays where it is."""
+    play = Play()
+    watched, runtime, extension = await play.initialised("SHUTDOWN")
+    runtime.serve()
+    assert watched.heard == ["answer", "report"]
+    assert extension.heard == []
+    assert play.owner.parked == 1
+
+
+@in_loop
+async def test_the_deadline_covers_extensions() -> None:
+    """[D] The client has its answer; the report says timeout, and the environment is reset."""
+    play = Play()
+    watched, runtime, _extension = await play.initialised("INVOKE")
+    runtime.serve(b'"done"')
+    skip_time(3)
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload == b'"done"'
+    assert watched.outcome.report is not None
+    assert watched.outcome.report.status == "timeout"
+
+
+@in_loop
+async def test_an_extension_that_crashes_fails_the_invocation() -> None:
+    """[C] ``Extension.Crash``, and a reset."""
+    play = Play()
+    watched, _runtime, _extension = await play.initialised("INVOKE")
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=0))
+    await play.stage.settle()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload == (
+        b'{"errorType":"Extension.Crash","errorMessage":"RequestId: request-1 Error: exit code 0"}'
+    )
+    assert "Status: error\tError Type: Extension.Crash" in watched.logs
+
+
+@in_loop
+async def test_an_extension_that_gives_up_fails_the_invocation() -> None:
+    """``/extension/exit/error`` while an event is served."""
+    play = Play()
+    watched, _runtime, extension = await play.initialised("INVOKE")
+    reply = extension.session.exit_error(extension.identifier, "Extension.NoDisk", b"{}")
+    assert reply.status == 202
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.error_type == "Extension.ExitError"
+
+
+# -- the end ---------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_without_extensions_nobody_is_told() -> None:
+    """[D] A shutdown of 0 ms: no signal, no wait."""
+    play = Play(FakeSandbox)
+    await play.begin()
+    runtime = play.runtime
+    runtime.park()
+    await play.stage.settle()
+    runtime.serve()
+    play.environment.end("idle", Reclaim.FIN)
+    await play.stage.settle()
+    assert play.state == State.GONE
+    assert play.sandbox.calls == []
+
+
+@in_loop
+async def test_with_an_external_extension_everybody_is_told_in_order() -> None:
+    """[C] Thaw, SIGTERM to the runtime, SIGKILL after its 300 ms, SHUTDOWN to the extension, and 2 s in all."""
+    play = Play()
+    _watched, runtime, extension = await play.initialised("INVOKE", "SHUTDOWN")
+    runtime.serve()
+    extension.park()
+    play.environment.freeze()
+    await play.stage.settle()
+    assert play.state == State.FROZEN
+    play.environment.end("idle", Reclaim.FIN)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["runtime SIGTERM"]
+    assert not play.sandbox.freezer.frozen
+    assert extension.heard[-1]["eventType"] == "INVOKE", "it comes after the runtime"
+    skip_time(0.31)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["runtime SIGTERM", "runtime SIGKILL"]
+    told = extension.heard[-1]
+    assert (told["eventType"], told["shutdownReason"]) == ("SHUTDOWN", "spindown")
+    assert play.state == State.SHUTTING_DOWN
+    skip_time(1.7)
+    await play.stage.settle()
+    assert play.state == State.GONE
+
+
+@in_loop
+async def test_the_end_comes_when_everybody_has_ended() -> None:
+    """The budget is a limit, not a wait."""
+    play = Play()
+    _watched, runtime, extension = await play.initialised("SHUTDOWN")
+    runtime.serve()
+    play.environment.end("idle", Reclaim.FIN)
+    await play.stage.settle()
+    runtime.die(0)
+    await play.stage.settle()
+    assert extension.heard[-1]["eventType"] == "SHUTDOWN"
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=0))
+    await play.stage.settle()
+    assert play.state == State.GONE
+    assert play.sandbox.calls == ["runtime SIGTERM"]
+
+
+@in_loop
+async def test_an_external_extension_without_interest_in_the_end_is_killed() -> None:
+    """[C] At once, when the runtime is gone."""
+    play = Play()
+    _watched, runtime, _extension = await play.initialised("INVOKE")
+    runtime.die(1)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["kill watcher"]
+    assert play.sandbox.resets == 1
+
+
+@in_loop
+async def test_an_internal_extension_gives_the_runtime_half_a_second() -> None:
+    """[D] 500 ms, and nobody gets an event: an internal one cannot subscribe to the end."""
+    play = Play(FakeSandbox)
+    await play.begin()
+    internal = play.extension("no-op")
+    internal.register()
+    runtime = play.runtime
+    runtime.park()
+    internal.park()
+    await play.stage.settle()
+    runtime.serve()
+    play.environment.end("idle", Reclaim.FIN)
+    await play.stage.settle()
+    assert play.sandbox.calls == ["runtime SIGTERM"]
+    skip_time(0.49)
+    await play.stage.settle()
+    assert play.state == State.SHUTTING_DOWN
+    skip_time(0.02)
+    await play.stage.settle()
+    assert play.state == State.GONE
+    assert internal.heard == []
+
+
+@pytest.mark.parametrize(("way", "reason"), [("timeout", "timeout"), ("crash", "failure")])
+def test_a_reset_tells_extensions_why(way: str, reason: str) -> None:
+    """[D] Runtime first, then SHUTDOWN with the reason in lower case; the next event starts both anew."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play()
+        watched, runtime, extension = await play.initialised("SHUTDOWN")
+        if way == "timeout":
+            skip_time(3)
+            await play.stage.settle()
+            assert play.sandbox.calls == ["runtime SIGTERM"]
+            runtime.die(signal=15)
+        else:
+            runtime.die(1)
+        await play.stage.settle()
+        assert watched.heard == ["answer", "report"]
+        assert extension.heard[-1]["shutdownReason"] == reason
+        assert play.state == State.RESETTING
+        play.sandbox.on_extension_exit("watcher", ExitStatus(code=0))
+        await play.stage.settle()
+        assert (play.state, play.owner.parked) == (State.IDLE, 1)
+        again = play.stage.invocation()
+        play.environment.invoke(again.invocation)
+        await play.stage.settle()
+        assert (play.sandbox.extension_starts, play.sandbox.runtime_starts) == (1, 1)
+        newcomer = play.extension()
+        newcomer.register("INVOKE")
+        await play.stage.settle()
+        assert play.sandbox.runtime_starts == 2
+        play.runtime.park()
+        newcomer.park()
+        await play.stage.settle()
+        assert newcomer.heard[-1]["requestId"] == again.invocation.request_id
+
+    check()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 from typing import Protocol
 
 from emulator.clock import Clock
@@ -24,7 +25,7 @@ class BeforeEnd(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all environments of an emulator share."""
+    """What all environments of an emulator share. ``chance`` is the one source of everything that is drawn."""
 
     provider: SandboxProvider
     runtime_api: RuntimeApiServer
@@ -36,3 +37,4 @@ class Surroundings:
     door: Door | None = None
     before_end: BeforeEnd | None = None
     log_sink: LogSink | None = None
+    chance: Random = field(default_factory=Random)

@@ -19,7 +19,7 @@ from emulator.api.invoke import InvokeRoute, Message, Receive, Scope, Send, pars
 from emulator.errors import FunctionNotFoundError, RequestError, SandboxError, ServiceError, ValidationError
 from emulator.invocation import Invocation
 from emulator.model import RequestId
-from emulator.policy import Policy
+from emulator.policies import Policy
 from emulator.pool import Concurrency, Pool
 from emulator.service import Service
 from tests.support import in_loop

@@ -23,10 +23,11 @@ _LEAST = 10  # idle times: our own figure, the paper gives none [I]
 class Histogram(Composable):
     """Keep an environment for as long as nearly all idle times of its function were, and a tenth more.
 
-    [X] Shahrad et al., USENIX ATC '20: the 99th percentile and a margin, read from a histogram that is representative;
-    else a fixed keep-alive. DIFFERS: there the environment is unloaded after its use and started again shortly before
-    the 5th percentile; here it stays from its use on, for nothing is started ahead of a request. DIFFERS: where most
-    idle times are beyond the range they forecast from a time series; here the fixed keep-alive holds.
+    [X] Shahrad et al., USENIX ATC '20 (its figures are not read again): the 99th percentile and a margin, read from a
+    histogram that is representative; else a fixed keep-alive. DIFFERS: there the environment is unloaded after its use
+    and started again shortly before the 5th percentile; here it stays from its use on, for nothing is started ahead of
+    a request. DIFFERS: where most idle times are beyond the range they forecast from a time series; here the fixed
+    keep-alive holds.
 
     Arguments:
         fixed: the keep-alive while the pattern is not known: seconds or ``"10m"``. The paper's is its range, 4 hours.

@@ -827,6 +827,7 @@ async def test_memory_pressure_looks_at_all_functions() -> None:
     assert play.endings == ["memory: 384 MiB idle > 256 MiB, idle longest of 3"]
     await play.pool.close("stop")
     assert play.memory._holders == [other]
+    assert play.memory._used_at == {}
 
 
 # -- another policy at run time --------------------------------------------------------------------------------

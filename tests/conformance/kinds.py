@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
 from tests.integration.conftest import FUNCTIONS
 from tests.needs import need_engine
+from tests.support import eventually
 
-__all__ = ["KINDS", "LAYERS", "Bench", "layer_of", "lines_of", "still_running"]
+__all__ = ["KINDS", "LAYERS", "Bench", "layer_of", "lines_of", "open_gate", "still_running"]
 
 KINDS = ["process", pytest.param("container", marks=pytest.mark.container)]
 LAYERS = Path(__file__).parent.parent / "layers"
@@ -82,6 +84,20 @@ def layer_of(folder: Path, *, mode: int = 0o755, **extensions: str) -> Path:
     for each in (place.parent, place):
         each.chmod(0o755)
     return place.parent
+
+
+def open_gate(function: DeployedFunction, port: int) -> None:
+    """Connect to whoever waits for that in the function's one busy environment."""
+    (environment,) = [found for found in function.environments() if found.state == "invoking"]
+
+    def knock() -> bool:
+        try:
+            socket.create_connection((environment.sandbox.address, port), timeout=5).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    eventually(knock, "a listener at the gate")
 
 
 def lines_of(log: str) -> list[str]:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from emulator.embedded import DeployedFunction, InvocationResult
-from tests.conformance.kinds import KINDS, LAYERS, Bench, layer_of, lines_of, still_running
+from tests.conformance.kinds import KINDS, LAYERS, Bench, layer_of, lines_of, open_gate, still_running
 from tests.integration.conftest import SAMPLES
 from tests.support import eventually
 
 WATCHERS = SAMPLES / "layers"
+GATE_PORT = 8060
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -240,6 +241,19 @@ def test_an_extension_that_fails_an_invocation(bench: Bench, word: str, error_ty
     lines = lines_of(after.logs)
     assert lines[lines.index("actor: begin") :][:3] == ["actor: begin", "EXTENSION", "START"]
     assert function.invoke({"do": "count"}).payload == 2
+
+
+def test_an_extension_that_fails_after_the_answer(bench: Bench) -> None:
+    """The client has its answer and keeps it; the report tells, and the next invocation begins anew."""
+    function = bench.act({"INVOKE": ["", "gate 5"]})
+    function.invoke({"do": "count"})
+    answer = bench.client().invoke(FunctionName=function.name, Payload='{"do": "count"}')
+    assert (answer["Payload"].read(), answer.get("FunctionError")) == (b"2", None)
+    open_gate(function, GATE_PORT)
+    eventually(lambda: function.logs().count("REPORT Req") == 2, "the report")
+    assert function.logs(tail=1).endswith("\tStatus: error\tError Type: Extension.Crash\t\n")
+    eventually(lambda: [found.state for found in function.environments()] == ["frozen"], "the reset")
+    assert function.invoke({"do": "count"}).payload == 1
 
 
 def test_one_extension_fails_and_the_other_hears_of_it(bench: Bench, tmp_path: Path) -> None:

@@ -67,7 +67,6 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 _RUNTIME = Path(__file__).with_name("runtime_main.py")
 _WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 _RUNTIME_KEY = ""  # no file has that name
-_CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # as a shell says it
 
 
 class ProcessProvider:
@@ -332,7 +331,7 @@ class ProcessSandbox:
             self._start_child(name, [self._opt.folder / "extensions" / name], variables, output)
         except OSError as error:
             # Not before who asked for it is ready to listen.
-            code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_EXECUTE
+            code = ExitStatus.NOT_FOUND if isinstance(error, FileNotFoundError) else ExitStatus.CANNOT_EXECUTE
             asyncio.get_running_loop().call_soon(self._could_not_start, self._generation, name, code)
 
     def _could_not_start(self, generation: int, name: str, code: int) -> None:

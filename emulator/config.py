@@ -6,9 +6,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from emulator.errors import ConfigurationError
 from emulator.model import KEEPALIVE, Function, Logging, Reclaim
@@ -31,6 +31,11 @@ CONFIG_FILE = "lambda-freezer.toml"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s)\s*)+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)")
+_KINDS = {  # of value, by pydantic's names for what it found instead
+    "model_type": "input should be a table, such as { key = value }",
+    "dict_type": "input should be a table, such as { key = value }",
+    "list_type": "input should be a list, such as [first, second]",
+}
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 
 
@@ -94,6 +99,12 @@ class LoggingSettings(_Table):
     system_level: Literal["DEBUG", "INFO", "WARN"] = "INFO"
     group: str | None = None
 
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        if self.format == "Text" and self.model_fields_set & {"application_level", "system_level"}:
+            raise ValueError('only a log with format = "JSON" has levels')
+        return self
+
 
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
@@ -106,7 +117,7 @@ class FunctionSettings(_Table):
     ephemeral_storage: Annotated[int, Field(strict=True)] = 512
     environment: dict[str, str] = Field(default_factory=dict)
     image: str | None = None
-    layers: list[Path] = Field(default_factory=list, max_length=5)
+    layers: list[Path] = Field(default_factory=list)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
 
@@ -133,7 +144,7 @@ class Settings(_Table):
                     name=name,
                     code=(base / table.code).resolve(),
                     layers=[(base / layer).resolve() for layer in table.layers],
-                    logging=Logging(**table.logging.model_dump(exclude_unset=True)),
+                    logging=_make_logging(name, table.logging),
                     policy=table.policy.model_dump(exclude_unset=True),
                     **given,
                 )
@@ -206,6 +217,13 @@ def make_policy(settings: PolicySettings, overrides: Mapping[str, Any] | None = 
     return Policy(settings.name, tuple(rules.values()), settings.reclaim)
 
 
+def _make_logging(function: str, table: LoggingSettings) -> Logging:
+    try:
+        return Logging(**table.model_dump(exclude_unset=True))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"function {function}: {error.message}", cure=error.cure) from error
+
+
 def _checked(values: Mapping[str, Any], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
@@ -225,7 +243,7 @@ def _complaint(details: Any) -> str:
         return f"{where} is not a setting; there are: {known}"
     if details["type"] == "missing":
         return f"{where} is missing"
-    message = details["msg"].removeprefix("Value error, ")
+    message = _KINDS.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{where} is {details['input']!r}: {message}"
 

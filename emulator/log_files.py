@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulator import text
 from emulator.errors import ConfigurationError
 from emulator.logs import LogFile
 from emulator.model import Function
@@ -170,7 +169,7 @@ class LogFiles:
     def open(self, function: Function, environment: str, stream: str) -> LogFile:
         """A new stream of an environment; the file comes with its first line."""
         log = self._log(function.name)
-        path = self.folder.joinpath(*_parts(text.log_group_name(function)), *_parts(f"{stream}.log"))
+        path = self.folder.joinpath(*_parts(function.log_group), *_parts(f"{stream}.log"))
         opened = _Stream(environment, stream, path)
         number = len(log.streams)
         log.streams.append(opened)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from emulator.errors import SandboxError
 from emulator.model import EnvironmentId, FreezerReport, Function, SandboxView
@@ -32,7 +32,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """How the first process of a sandbox ended."""
+    """How a process of a sandbox ended; the two numbers mean, as in a shell, that it never began."""
+
+    CANNOT_EXECUTE: ClassVar[int] = 126
+    NOT_FOUND: ClassVar[int] = 127
 
     code: int | None = None
     signal: int | None = None

@@ -53,7 +53,7 @@ from emulator.sandbox.warden import Warden
 __all__ = ["ProcessProvider", "ProcessSandbox"]
 
 _MIB = 2**20
-_RUNTIME = ""  # no file has that name
+_RUNTIME_KEY = ""  # no file has that name
 _CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # as a shell says it
 
 
@@ -206,14 +206,16 @@ class ProcessSandbox:
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
-                self._start_child(_RUNTIME, runtime_command(self._spec.function, settings["opt"]), variables, output)
+                self._start_child(
+                    _RUNTIME_KEY, runtime_command(self._spec.function, settings["opt"]), variables, output
+                )
         except OSError as error:
             raise SandboxError(f"the runtime's process could not be started: {error}") from error
-        pid = self._children[_RUNTIME].pid
+        pid = self._children[_RUNTIME_KEY].pid
         self.view = SandboxView("process", str(pid), pid, self.view.address)
 
     def signal_runtime(self, number: signal.Signals) -> None:
-        self._signal(_RUNTIME, number)
+        self._signal(_RUNTIME_KEY, number)
 
     def kill_extension(self, name: str) -> None:
         self._signal(name, signal.SIGKILL)
@@ -331,7 +333,7 @@ class ProcessSandbox:
             self._start_child(name, [self._opt.folder / "extensions" / name], variables, output)
         except OSError as error:
             # Not before who asked for it is ready to listen.
-            code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_EXECUTE
+            code = ExitStatus.NOT_FOUND if isinstance(error, FileNotFoundError) else ExitStatus.CANNOT_EXECUTE
             asyncio.get_running_loop().call_soon(self._could_not_start, self._generation, name, code)
 
     def _could_not_start(self, generation: int, name: str, code: int) -> None:
@@ -368,7 +370,7 @@ class ProcessSandbox:
             if code < 0
             else ExitStatus(code=code, out_of_memory=out_of_memory)
         )
-        if name == _RUNTIME:
+        if name == _RUNTIME_KEY:
             self._events.runtime_exited(status)
         else:
             self._events.extension_exited(name, status)

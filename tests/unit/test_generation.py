@@ -224,6 +224,83 @@ async def test_an_extension_that_ends_in_init_restarts_everything() -> None:
     )
 
 
+class WithEleven(FakeSandbox):
+    """A sandbox with one external extension more than there may be."""
+
+    extensions: Sequence[str] = tuple(f"e{number:02}" for number in range(1, 12))
+
+
+def _extension_lines(play: Play) -> list[str]:
+    return [line.removesuffix("\n") for line in play.stage.lines if line.startswith("EXTENSION")]
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "error_type"),
+    [
+        (1, "State: Started\tEvents: []", "Extension.Crash"),
+        (126, "State: LaunchError\tEvents: []\tError Type: PermissionDenied", "Extension.LaunchError"),
+        (127, "State: LaunchError\tEvents: []\tError Type: UnknownError", "Extension.LaunchError"),
+    ],
+)
+def test_the_log_names_an_extension_that_never_registered(code: int, line: str, error_type: str) -> None:
+    """[C] Its line is how one learns which of them it was: the client's error does not name it."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play()
+        await play.begin()
+        play.sandbox.on_extension_exit("watcher", ExitStatus(code=code))
+        await play.stage.settle()
+        assert _extension_lines(play) == [f"EXTENSION\tName: watcher\t{line}"]
+        assert any(
+            line.endswith(f"Phase: init\tStatus: error\tError Type: {error_type}\n") for line in play.stage.lines
+        )
+
+    check()
+
+
+@in_loop
+async def test_a_status_of_a_shell_means_nothing_once_an_extension_has_registered() -> None:
+    """It has been started, so whatever it ends with is a crash."""
+    play = Play()
+    await play.begin()
+    play.extension().register("INVOKE")
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=127))
+    await play.stage.settle()
+    assert _extension_lines(play) == ["EXTENSION\tName: watcher\tState: Registered\tEvents: [INVOKE]"]
+    assert any("Error Type: Extension.Crash" in line for line in play.stage.lines)
+
+
+@in_loop
+async def test_the_log_has_an_extensions_own_word_for_its_error() -> None:
+    """[C] Beside the platform's, which is in INIT_REPORT."""
+    play = Play()
+    await play.begin()
+    extension = play.extension()
+    extension.register()
+    extension.session.init_error(extension.identifier, "Extension.NoConfig", b"{}")
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=1))
+    await play.stage.settle()
+    assert _extension_lines(play) == [
+        "EXTENSION\tName: watcher\tState: InitError\tEvents: []\tError Type: Extension.NoConfig"
+    ]
+    assert any("Error Type: Extension.InitError" in line for line in play.stage.lines)
+
+
+@in_loop
+async def test_an_eleventh_extension_fails_the_init() -> None:
+    """[C] Ten there may be; the log names the one that is too much."""
+    play = Play(WithEleven)
+    watched = await play.begin()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload == (
+        b'{"errorType":"Extension.LaunchError","errorMessage":"RequestId: request-1 Error: ErrTooManyExtensions"}'
+    )
+    assert play.sandbox.runtime_starts == 0
+    line = "EXTENSION\tName: e11\tState: LaunchError\tEvents: []\tError Type: TooManyExtensions"
+    assert _extension_lines(play).count(line) == 2, "once for each try"
+
+
 # -- invoke ----------------------------------------------------------------------------------------------------
 
 

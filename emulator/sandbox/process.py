@@ -55,6 +55,7 @@ __all__ = ["ProcessProvider", "ProcessSandbox"]
 _MIB = 2**20
 _RUNTIME_KEY = ""  # no file has that name
 _CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # as a shell says it
+_BLOCKS = 254 * 256  # of 256 addresses each, from 127.1.0.0 to 127.254.255.255
 
 
 class ProcessProvider:
@@ -80,7 +81,8 @@ class ProcessProvider:
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
         self.opt = OptFolders(instance)
-        self._numbers = itertools.count(1)
+        # What listens inside must not meet a listener of another emulator on this machine: each begins elsewhere.
+        self._numbers = itertools.count(int(instance.id, 16) % _BLOCKS * 256 + 1)
         self.notes: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -118,7 +120,7 @@ class ProcessProvider:
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ProcessSandbox:
         number = next(self._numbers)
-        # 127.0.0.x is where other programs of this machine live; ours begin at 127.1.0.1.
+        # 127.0.x.x is where other programs of this machine live.
         address = f"127.{1 + number // 65536 % 254}.{number // 256 % 256}.{number % 256}"
         return ProcessSandbox(self, spec, address, events)
 

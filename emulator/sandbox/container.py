@@ -70,11 +70,12 @@ _PATIENCE = 10.0  # seconds
 _EXTENSIONS = "/opt/extensions"
 # From inside, -1 is everything but the first process and oneself. Then what is not dead yet is counted, by the state
 # behind the name in parentheses; what has no parent any more stays a zombie until the first process looks.
-_KILL_ALL = """kill -KILL -1
+_KILL_ALL = """exec 2>/dev/null
+kill -KILL -1
 for stat in /proc/[0-9]*/stat; do
   read -r line <"$stat" || continue
   case ${line%% *}.${line##*) } in 1.*|$$.*|*.Z*|*.X*) ;; *) echo "$line" ;; esac
-done 2>/dev/null"""
+done"""
 
 
 class ContainerProvider:

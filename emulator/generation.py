@@ -85,6 +85,7 @@ class Generation:
         self._initializing = True
         self._ending = False
         self._failure: Failure | None = None
+        self._runtime_has_begun = not sandbox.extensions  # else it begins when they have registered
         self._runtime_is_parked = False
         self._runtime_is_gone = False
         self._progress = asyncio.Event()
@@ -131,7 +132,7 @@ class Generation:
             )
         self._initializing = False
         failure = self._failure
-        if failure is not None and not self._runtime_is_parked:
+        if failure is not None and self._runtime_has_begun and not self._runtime_is_parked:
             self._tell_runtime_done(phase, failure)
         self._tell_extensions()
         self.telemetry.close_subscription()
@@ -149,6 +150,7 @@ class Generation:
             await self._until(lambda: self.extensions.all_registered)
             if self._failure is not None:
                 return
+            self._runtime_has_begun = True
             self._sandbox.start_runtime()
         await self._until(lambda: self._runtime_is_parked)
         if self._failure is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.environment import Environment
 from emulator.lifecycle import State
-from emulator.model import EnvironmentId, InitializationType, Reclaim
+from emulator.model import EnvironmentId, Function, InitializationType, Logging, Reclaim
 from emulator.runtime_api.reply import Reply
 from emulator.runtime_api.sessions import Sessions
 from emulator.sandbox.base import ExitStatus, FakeSandbox
@@ -64,13 +65,14 @@ class Play:
         self,
         sandbox_class: type[FakeSandbox] = WithWatcher,
         initialization: InitializationType = InitializationType.ON_DEMAND,
-        timeout: int | None = None,
+        timeout: int = 3,
+        *,
+        json_log: bool = False,
     ) -> None:
         self.stage = Stage(sandbox_class=sandbox_class)
         self.owner = Parked()
-        function = self.stage.function
-        if timeout is not None:
-            function = type(function)(name="orders", code=function.code, timeout=timeout)
+        logging = Logging(format="JSON", system_level="DEBUG") if json_log else Logging()
+        function = Function(name="orders", code=Path(), timeout=timeout, logging=logging)
         self.environment = Environment(
             EnvironmentId("e1"), function, self.stage.surroundings, self.owner, initialization
         )
@@ -205,6 +207,24 @@ async def test_an_environment_made_ahead_parks_without_an_event() -> None:
     await play.stage.settle()
     assert (play.state, play.owner.parked) == (State.IDLE, 1)
     assert any(line.startswith("INIT_REPORT") for line in play.stage.lines)
+
+
+@pytest.mark.parametrize(("registers", "told"), [(False, 0), (True, 1)])
+def test_of_a_runtime_that_never_began_no_end_is_told(registers: bool, told: int) -> None:
+    """[C] ``platform.initRuntimeDone`` is about a runtime that was started."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play(json_log=True)
+        await play.begin()
+        if registers:
+            play.extension().register()
+            await play.stage.settle()
+        play.sandbox.on_extension_exit("watcher", ExitStatus(code=1))
+        await play.stage.settle()
+        assert sum("platform.initRuntimeDone" in line for line in play.stage.lines) == told
+
+    check()
 
 
 @in_loop

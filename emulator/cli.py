@@ -268,16 +268,22 @@ def main() -> None:
 
 def _print_stream(events: Iterable[Event]) -> None:
     """Bytes as they are, at once; what the last event tells goes to standard error."""
+    last = b""
     for event in events:
         if event.kind == "PayloadChunk":
             sys.stdout.buffer.write(event.payload)
             sys.stdout.buffer.flush()
+            last = event.payload
             continue
+        if not last.endswith(b"\n") and sys.stdout.isatty():
+            sys.stdout.write("\n")  # for the prompt that comes next
         outcome = json.loads(event.payload)
         if "LogResult" in outcome:
             _show_log(outcome["LogResult"])
         if "ErrorCode" in outcome:
-            err.print(Text(f"{outcome['ErrorCode']}: {outcome['ErrorDetails']}", "red"))
+            told = outcome["ErrorDetails"]
+            why = "the response is the error" if told.encode() == last else told
+            err.print(Text(f"{outcome['ErrorCode']}: {why}", "red"), soft_wrap=True)
             raise typer.Exit(FUNCTION_FAILED)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "SandboxProvider",
     "SandboxSpec",
     "Spawn",
+    "require_code",
 ]
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -60,6 +61,19 @@ class SandboxSpec:
     function: Function
     variables: Mapping[str, str]
     runtime_api_port: int
+
+
+def require_code(function: Function) -> None:
+    """See that the code is where it was when the function was deployed.
+
+    Raises:
+        SandboxError: the folder has been taken away.
+    """
+    if not function.code.is_dir():
+        raise SandboxError(
+            f"the code of function {function.name} is gone: {function.code}",
+            cure="Put the folder back; the next invocation finds it.",
+        )
 
 
 class SandboxEvents(Protocol):

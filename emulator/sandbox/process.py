@@ -28,7 +28,7 @@ from typing import Self, TypedDict
 from emulator.errors import ImageNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, require_code
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
 from emulator.sandbox.child import Child
 from emulator.sandbox.freezer import (
@@ -344,11 +344,7 @@ class ProcessSandbox:
 
     def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
         function = self._spec.function
-        if not function.code.is_dir():
-            raise SandboxError(
-                f"the code of function {function.name} is gone: {function.code}",
-                cure="Put the folder back; the next invocation finds it.",
-            )
+        require_code(function)
         child = self._children[name] = Child(
             command,
             folder=function.code,

@@ -53,11 +53,16 @@ class Child:
             start_new_session=True,
         )
         self.pid = self._process.pid
-        # From outside: code between fork and exec is not safe in a program with threads. It is still loading anyway.
-        for limit, (soft, hard) in _LIMITS.items():
-            _lower(self.pid, limit, soft, hard)
         self._ended = asyncio.Event()
-        self._descriptor = os.pidfd_open(self.pid)
+        try:
+            # From outside: code between fork and exec is not safe in a program with threads. It is still loading.
+            for limit, (soft, hard) in _LIMITS.items():
+                _lower(self.pid, limit, soft, hard)
+            self._descriptor = os.pidfd_open(self.pid)
+        except OSError:  # for want of descriptors: whoever sees this error knows of no process to end
+            self._process.kill()
+            self._process.wait()
+            raise
         asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
 
     @property

@@ -530,14 +530,22 @@ class Environment:
         if epoch != self._epoch or self.state is not State.FREEZING:
             return  # a thaw, or the end, has overtaken this freeze
         if error is not None:
-            self._fire(Event.FREEZE_FAILED, error.message)
-            self._connectivity.thaw(lambda _error: None)
-            if self._generation is not None:
-                self._generation.telemetry.resume()
+            self._connectivity.thaw(functools.partial(self._goes_on, epoch, error))
             return
         self.freezes += 1
         self._frozen_since = self._around.clock.now()
         self._fire(Event.FREEZE_CONFIRMED)
+
+    def _goes_on(self, epoch: int, failure: FreezeError, trouble: SandboxError | None) -> None:
+        """It could not be frozen and has its network back, or should have."""
+        if epoch != self._epoch:
+            return
+        if trouble is not None:
+            self.end(f"it could not be frozen, and its network did not come back: {trouble.message}")
+            return
+        self._fire(Event.FREEZE_FAILED, failure.message)
+        if self._generation is not None:
+            self._generation.telemetry.resume()
 
     def _next_epoch(self) -> int:
         self._epoch += 1

@@ -490,6 +490,41 @@ def test_a_freeze_that_fails_leaves_the_network_alone(how: str) -> None:
     play_it()
 
 
+@in_loop
+async def test_a_late_failure_of_a_freeze_gives_the_network_back_before_the_next_event() -> None:
+    """It had been cut already; whoever comes meanwhile waits for it as well."""
+    play = keeping_a_diary()
+    runtime = await play.idle()
+    play.sandbox.freezer.slow = play.sandbox.cut.slow = True
+    play.environment.freeze()
+    await play.stage.settle()
+    play.sandbox.cut.confirm()
+    play.sandbox.freezer.waiting.pop()(FreezeError("the kernel said no"))
+    assert play.sandbox.calls == ["freeze", "off", "on"]
+    play.sandbox.freezer.slow = False
+    watched = play.invoke()
+    assert len(runtime.events) == 1
+    play.sandbox.cut.confirm()
+    runtime.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+
+
+@in_loop
+async def test_an_environment_that_could_not_be_frozen_and_has_lost_its_network_ends() -> None:
+    """Its function would wait for its database until the timeout, as after a thaw."""
+    play = keeping_a_diary()
+    await play.idle()
+    play.sandbox.freezer.slow = True
+    play.environment.freeze()
+    await play.stage.settle()
+    play.sandbox.cut.fail_with = SandboxError("the bridge is gone")
+    play.sandbox.freezer.waiting.pop()(FreezeError("the kernel said no"))
+    await play.stage.settle()
+    assert play.state == "gone"
+    reason = "it could not be frozen, and its network did not come back: the bridge is gone"
+    assert play.stage.reason("environment.shutting-down") == reason
+
+
 @pytest.mark.parametrize(
     ("how", "calls"),
     [

@@ -562,7 +562,7 @@ class Environment:
         """
         if self._is_ending():
             return
-        was_frozen = self.state in (State.FREEZING, State.FROZEN)
+        was_frozen = self.state in (State.FREEZING, State.FROZEN, State.THAWING)
         self._fire(Event.END, reason)
         self._next_epoch()
         self._fail_invocation(ServiceError(f"the environment was ended: {reason}"))
@@ -629,13 +629,16 @@ class Environment:
                 done(trouble)
 
         network.thaw(network_is_back)
-        if self._generation is not None:
+        is_thawed = await thawed
+        if is_thawed and self._generation is not None:
             self._generation.telemetry.resume()
-        return await thawed
+        return is_thawed
 
     async def _reclaim(self, network: Connectivity, how: Reclaim) -> None:
         if how is Reclaim.SILENT:
             # Whoever is about to vanish must not get the chance to say so.
+            if self._generation is not None:
+                self._generation.telemetry.pause()
             with contextlib.suppress(FreezeError):
                 self._sandbox.freezer.freeze(lambda _error: None)
             if not network.is_cut:

@@ -582,15 +582,13 @@ class Environment:
         if self._around.before_end is not None:
             with contextlib.suppress(EmulatorError):  # a database that is away must not keep environments alive
                 await self._around.before_end(self.id)
-        try:
-            if self._network is not None:
-                await self._let_everybody_end(self._network, was_frozen=was_frozen)
-                await self._reclaim(self._network, how)
-            if self._generation is not None:
-                self._generation.close()
-            await self._sandbox.stop()
-        except (OSError, EmulatorError) as error:
-            self._record(f"its sandbox could not be removed: {error}", kind="environment.trouble")
+        if self._network is not None:
+            told = self._let_everybody_end(self._network, was_frozen=was_frozen)
+            await self._in_any_case(told, "its processes could not be told of the end")
+            await self._in_any_case(self._reclaim(self._network, how), "its connections could not be reclaimed")
+        if self._generation is not None:
+            self._generation.close()
+        await self._in_any_case(self._sandbox.stop(), "its sandbox could not be removed")
         if self._relay is not None:
             # What is still open, after a start that failed or a graceful end, ends with the processes.
             self._relay.reclaim(Reclaim.FIN)
@@ -600,6 +598,13 @@ class Environment:
         self._fire(Event.ENDED)
         self.gone.set()
         self._owner.environment_gone(self)
+
+    async def _in_any_case(self, step: Coroutine[Any, Any, None], trouble: str) -> None:
+        """One step of the end; the next one comes whatever becomes of it."""
+        try:
+            await step
+        except (OSError, EmulatorError) as error:
+            self._record(f"{trouble}: {error}", kind="environment.trouble")
 
     async def _let_everybody_end(self, network: Connectivity, *, was_frozen: bool) -> None:
         generation = self._generation

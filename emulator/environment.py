@@ -244,8 +244,7 @@ class Environment:
             self._deliver(spent)
             return
         if self._invocation is not None:
-            self.invocations += 1
-            self._log_start(self._invocation)
+            self._count(self._invocation, self._timing)
             self._invocation.answer(failure.answer)
         self._finish_invocation(failure)
         await self._reset_and_park(failure)
@@ -258,6 +257,7 @@ class Environment:
             self._fail(failure)
         elif not self._is_ending() and self.state is not State.RESETTING:
             if self._invocation is not None:  # it was just being thawed for it
+                self._count(self._invocation, Timing())
                 self._invocation.answer(failure.answer)
                 self._finish_invocation(failure)
             self.end(failure.reason)
@@ -364,10 +364,8 @@ class Environment:
         assert invocation is not None, "only an environment that has an event delivers one"
         assert generation is not None, "init comes first"
         self._fire(Event.INVOKE)
-        self.invocations += 1
-        self._log_start(invocation)
         timeout = max(0.0, self.function.timeout - spent)
-        self._timing = Timing(spent)
+        self._count(invocation, Timing(spent))
         self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
         event = InvocationEvent(
             invocation.request_id,
@@ -379,7 +377,10 @@ class Environment:
         )
         generation.deliver(event)
 
-    def _log_start(self, invocation: Invocation) -> None:
+    def _count(self, invocation: Invocation, timing: Timing) -> None:
+        """The invocation begins, for the log and for the report, if only to fail."""
+        self.invocations += 1
+        self._timing = timing
         self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
 
     def runtime_answered(self, answer: Answer) -> None:

@@ -703,7 +703,26 @@ async def test_a_runtime_that_dies_while_nobody_waits_ends_its_environment() -> 
     runtime.die(signal=9)
     await play.stage.settle()
     assert play.state == "gone"
-    assert play.owner.told == ["parked", "gone"]
+    assert play.owner.told == ["parked", "ending", "gone"]
+
+
+@in_loop
+async def test_a_runtime_that_dies_before_the_thaw_is_confirmed_fails_the_event() -> None:
+    """It is an invocation like every other in the log, and not one that began with the one before."""
+    play = Play()
+    runtime = await play.frozen()
+    play.sandbox.freezer.slow = True
+    watched = play.invoke()
+    runtime.die(1)
+    await play.stage.settle()
+    assert watched.heard == ["answer", "report"]
+    start, end, report = watched.logs.splitlines()
+    assert start.startswith("START RequestId: request-2 ")
+    assert end == "END RequestId: request-2"
+    assert "Status: error\tError Type: Runtime.ExitError" in report
+    assert watched.outcome.report is not None
+    assert not watched.outcome.report.cold_start
+    assert play.state == "gone"
 
 
 # -- a failing init --------------------------------------------------------------------------------------------

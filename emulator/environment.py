@@ -55,9 +55,13 @@ _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 
 
 class Owner(Protocol):
-    """Who is told that an environment is free, or no more."""
+    """Who is told that an environment is free, that it ends, and that it is no more."""
 
     def environment_parked(self, environment: Environment) -> None: ...
+
+    def environment_ending(self, environment: Environment) -> None:
+        """It serves nobody any more, whoever has ended it; what is left of it may take seconds to go."""
+        ...
 
     def environment_gone(self, environment: Environment) -> None: ...
 
@@ -571,6 +575,7 @@ class Environment:
             self._deadline.cancel()
             self._deadline = None
         self._around.spawn(self._tear_down(how, was_frozen=was_frozen))
+        self._owner.environment_ending(self)
 
     def _is_ending(self) -> bool:
         return self.state in (State.SHUTTING_DOWN, State.GONE)

@@ -46,6 +46,9 @@ class Recorder:
     def environment_parked(self, environment: Environment) -> None:
         self.told.append("parked")
 
+    def environment_ending(self, environment: Environment) -> None:
+        self.told.append("ending")
+
     def environment_gone(self, environment: Environment) -> None:
         self.told.append("gone")
 
@@ -1195,7 +1198,7 @@ def test_processes_that_do_not_end_end_their_environment(when: str) -> None:
         await play.stage.settle()
         assert play.state == "gone"
         assert play.sandbox.stopped
-        assert play.owner.told == ["gone"]
+        assert play.owner.told == ["ending", "gone"]
         assert play.stage.reason("environment.shutting-down") == "its sandbox failed: its processes do not end"
         if when == "after a crash":
             assert watched.heard == ["answer", "report"]
@@ -1317,7 +1320,7 @@ async def test_the_end_is_silent_and_complete() -> None:
     assert play.state == "gone"
     assert play.sandbox.stopped
     assert play.environment.gone.is_set()
-    assert play.owner.told == ["parked", "gone"]
+    assert play.owner.told == ["parked", "ending", "gone"]
     assert play.stage.reason("environment.shutting-down") == "idle 7 min >= 7 min"
     assert play.stage.kinds(ID)[-2:] == ["environment.shutting-down", "environment.gone"]
     assert play.stage.runtime_api.find((play.environment.address, 1), ("127.0.0.1", 2)) is None
@@ -1468,4 +1471,4 @@ async def test_a_sandbox_that_cannot_be_removed_is_told_and_the_environment_gone
     await play.stage.settle()
     assert play.state == "gone"
     assert play.stage.reason("environment.trouble") == "its sandbox could not be removed: it is still busy"
-    assert play.owner.told == ["parked", "gone"]
+    assert play.owner.told == ["parked", "ending", "gone"]

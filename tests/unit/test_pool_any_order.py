@@ -32,7 +32,8 @@ from emulator.policies.memory import IdleMemory
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
-from tests.support import SkippingLoop, skip_time
+from tests.support import skip_time
+from tests.unit.any_order import StandingLoop
 from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
@@ -79,13 +80,6 @@ class Runtime(PlayedRuntime):
         self.given_two |= self.open not in (None, event.request_id)
         self.open = event.request_id
         super()._receive(event)
-
-
-class StandingLoop(SkippingLoop):
-    """A loop on which no time passes but what is skipped, so that every run goes as the one before it."""
-
-    def time(self) -> float:
-        return self.skipped
 
 
 class AnyOrder(RuleBasedStateMachine):

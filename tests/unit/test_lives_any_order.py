@@ -21,7 +21,7 @@ from emulator.environment import Environment
 from emulator.errors import FreezeError, SandboxError, ThrottledError
 from emulator.lifecycle import State
 from emulator.model import EnvironmentId, InitializationType, Reclaim
-from emulator.policy import MaxInvocations, Policy
+from emulator.policies import MaxInvocations, Policy
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import State as RuntimeState
 from emulator.runtime_api.sessions import Sessions

@@ -5,115 +5,120 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-from collections import deque
+from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
+from emulator.concurrency import Concurrency
 from emulator.environment import Environment
 from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
-from emulator.model import EnvironmentId, Function, Reclaim
+from emulator.model import PROVISIONED_LIFETIME, EnvironmentId, Function, Reclaim
 from emulator.policy import Policy
+from emulator.provisioned import Provisioned, ProvisionedView
 from emulator.surroundings import Surroundings
 
-__all__ = ["Concurrency", "Pool"]
+__all__ = ["Backlog", "ConcurrencyView", "Pool"]
 
 
 _FILES = "If it is for want of open files, raise the limit: ulimit -n."
 
 
-class _Waiter(Protocol):
-    def slot_free(self) -> bool:
-        """Use a free slot, if there is use for one."""
+class Backlog(Protocol):
+    """The asynchronous events of a function that wait to be served."""
+
+    def next_event(self, *, shared_place: bool) -> Invocation | None:
+        """The next one, for an environment that has become free; nothing where its place is another function's turn."""
         ...
 
 
-class Concurrency:
-    """How many invocations may run at once in the whole account.
+@dataclass(frozen=True, slots=True)
+class ConcurrencyView:
+    """A function's part of the account's places as the inspection API shows it.
 
-    An environment counts while it serves, its cold start included; an idle or frozen one does not.
+    ``in_use`` counts every place that it holds: those that serve, and what was initialised ahead, busy or not.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.in_use = 0
-        self._waiters: deque[_Waiter] = deque()
-
-    def acquire(self) -> bool:
-        if self.in_use >= self.limit:
-            return False
-        self.in_use += 1
-        return True
-
-    def release(self) -> None:
-        self.in_use -= 1
-        for _ in range(len(self._waiters)):
-            self._waiters.rotate(-1)
-            if self._waiters[-1].slot_free():
-                return
-
-    def add_waiter(self, waiter: _Waiter) -> None:
-        self._waiters.append(waiter)
-
-    def remove_waiter(self, waiter: _Waiter) -> None:
-        self._waiters.remove(waiter)
+    function: str
+    reserved: int | None
+    in_use: int
+    provisioned: ProvisionedView | None
 
 
 class Pool:
     """The environments of one function.
 
-    Every environment is in exactly one place: idle, or serving (its cold start included), or ending.
+    Every environment is in exactly one place: idle, or serving (its cold start included), or ending; or it is one of
+    those that were initialised ahead, of which :mod:`emulator.provisioned` knows.
+
+    Arguments:
+        provisioned_lifetime: seconds after which what was initialised ahead is renewed.
+
+    Raises:
+        ConfigurationError: what the function reserves is more than the account has left.
     """
 
     def __init__(
-        self, function: Function, surroundings: Surroundings, policy: Policy, concurrency: Concurrency
+        self,
+        function: Function,
+        surroundings: Surroundings,
+        policy: Policy,
+        concurrency: Concurrency,
+        *,
+        provisioned_lifetime: float = PROVISIONED_LIFETIME,
     ) -> None:
         self.function = function
         self.policy = policy
+        self.backlog: Backlog | None = None
         self._around = surroundings
         self._clock: Clock = surroundings.clock
-        self._concurrency = concurrency
+        self.share = concurrency.share(self._clock, function.reserved_concurrency)
         self._idle: list[Environment] = []
         self._serving: set[Environment] = set()
         self._ending: set[Environment] = set()
-        self._queue: deque[Invocation] = deque()
         self._timers: dict[EnvironmentId, Timer] = {}
         self._closed = False
-        concurrency.add_waiter(self)
+        self.provisioned = Provisioned(
+            function,
+            surroundings,
+            self.share,
+            next_event=lambda: self._next_event(shared_place=False),
+            reclaim=lambda: self.policy.reclaim,
+            lifetime=provisioned_lifetime,
+        )
+        self.provisioned.fill()
 
     @property
     def environments(self) -> list[Environment]:
         """All that are not gone, oldest first."""
-        return sorted([*self._idle, *self._serving, *self._ending], key=lambda e: e.created_at)
+        ahead = self.provisioned.environments
+        return sorted([*self._idle, *self._serving, *self._ending, *ahead], key=lambda e: e.created_at)
 
     @property
-    def queued(self) -> int:
-        """Asynchronous invocations that wait for a free slot."""
-        return len(self._queue)
+    def concurrency(self) -> ConcurrencyView:
+        """What it may take of the account's places, and what it has."""
+        ahead = self.provisioned.view
+        return ConcurrencyView(
+            self.function.name, self.share.reserved, self.share.in_use, ahead if ahead.requested else None
+        )
 
     def submit(self, invocation: Invocation) -> None:
-        """Have an idle environment serve, else a new one.
+        """Have an environment serve that was initialised ahead, else an idle one, else a new one.
 
         Raises:
-            ThrottledError: the account's limit is reached. Asynchronous ones wait instead.
+            ThrottledError: no place is free for it, or too many environments were started lately.
             ServiceError: the emulator is stopping.
         """
         if self._closed:
             raise ServiceError("the emulator is stopping")
-        if (self._queue and invocation.asynchronous) or not self._concurrency.acquire():
-            if not invocation.asynchronous:
-                raise ThrottledError("ConcurrentInvocationLimitExceeded")
-            self._queue.append(invocation)
-        else:
-            self._serve(invocation)
-
-    def slot_free(self) -> bool:
-        """A slot of the account has become free: the oldest queued invocation takes it."""
-        if not self._queue or self._closed or not self._concurrency.acquire():
-            return False
-        self._serve(self._queue.popleft())
-        return True
+        if self.share.limits_requests and not invocation.asynchronous:
+            self.share.count_request()
+        if self.provisioned.serve(invocation):
+            return
+        if not self.share.acquire():
+            raise self.share.refusal()
+        self._serve(invocation)
 
     def recycle(self, reason: str, how: Reclaim | None = None) -> tuple[list[Environment], list[Environment]]:
         """End every environment: the idle ones now, the others when they are parked again.
@@ -126,10 +131,13 @@ class Pool:
             self._end(environment, reason, how)
         for environment in later:
             environment.end_when_parked, environment.reclaim_when_parked = reason, how
-        return now, later
+        ahead_now, ahead_later = self.provisioned.recycle(reason, how)
+        return [*now, *ahead_now], [*later, *ahead_later]
 
     def recycle_one(self, environment: Environment, reason: str, how: Reclaim | None = None) -> bool:
         """End one environment; ``False`` when that has to wait until it is parked again."""
+        if environment in self.provisioned.environments:
+            return self.provisioned.recycle_one(environment, reason, how)
         if environment in self._idle:
             self._end(environment, reason, how)
             return True
@@ -137,18 +145,21 @@ class Pool:
         return False
 
     def update(self, function: Function, reason: str) -> None:
-        """New code or configuration: what runs finishes on the old, whatever begins is on the new."""
+        """New code or configuration: what runs finishes on the old, whatever begins is on the new.
+
+        Raises:
+            ConfigurationError: what it reserves is more than the account has left; nothing has changed.
+        """
+        self.share.reserve(function.reserved_concurrency)
         self.function = function
+        self.provisioned.update(function)
         self.recycle(reason)
 
     async def close(self, reason: str) -> None:
         """End everything, running invocations included, and wait until it is gone."""
-        if not self._closed:
-            self._closed = True
-            self._concurrency.remove_waiter(self)
-        while self._queue:
-            self._queue.popleft().fail(ServiceError("the emulator is stopping"))
+        self._closed = True
         everything = self.environments
+        self.provisioned.close()
         for environment in everything:
             environment.end(reason)
         await asyncio.gather(*(environment.gone.wait() for environment in everything))
@@ -157,9 +168,8 @@ class Pool:
 
     def environment_parked(self, environment: Environment) -> None:
         reason = environment.end_when_parked or self.policy.verdict(environment, self._clock.monotonic())
-        if reason is None and self._queue:
-            # The slot is handed on with the environment: no freeze in between.
-            environment.invoke(self._queue.popleft())
+        if reason is None and (invocation := self._next_event(shared_place=True)) is not None:
+            environment.invoke(invocation)  # the place is handed on with the environment: no freeze in between
             return
         self._serving.discard(environment)
         if reason is not None:
@@ -170,12 +180,12 @@ class Pool:
             environment.freeze()
             if environment.id not in self._timers:
                 self._watch(environment)
-        self._concurrency.release()
+        self.share.release()
 
     def environment_gone(self, environment: Environment) -> None:
         if environment in self._serving:
             self._serving.discard(environment)
-            self._concurrency.release()
+            self.share.release()
         elif environment in self._idle:
             self._idle.remove(environment)
         self._ending.discard(environment)
@@ -185,7 +195,7 @@ class Pool:
     # -- inside ------------------------------------------------------------------------------------------
 
     def _serve(self, invocation: Invocation) -> None:
-        """With a slot in hand: the policy's choice of the idle ones, else a new environment."""
+        """With a place in hand: the policy's choice of the idle ones, else a new environment."""
         live = [e for e in self._idle if e.state is not State.SHUTTING_DOWN] if self._idle else []
         if live:
             environment = live[-1] if len(live) == 1 else self.policy.select(live)
@@ -194,13 +204,23 @@ class Pool:
             environment.invoke(invocation)
             return
         try:
+            self.share.count_start()
+        except ThrottledError:
+            self.share.release()
+            raise
+        try:
             environment = Environment(EnvironmentId(secrets.token_hex(16)), self.function, self._around, owner=self)
         except (OSError, EmulatorError) as error:
-            self._concurrency.release()
+            self.share.release()
             invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))
             return
         self._serving.add(environment)
         environment.start(invocation)
+
+    def _next_event(self, *, shared_place: bool) -> Invocation | None:
+        if self.backlog is None or self._closed:
+            return None
+        return self.backlog.next_event(shared_place=shared_place)
 
     def _end(self, environment: Environment, reason: str, how: Reclaim | None = None) -> None:
         self._idle.remove(environment)

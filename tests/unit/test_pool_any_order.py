@@ -10,16 +10,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from emulator.concurrency import Concurrency
 from emulator.environment import Environment
 from emulator.errors import FreezeError, SandboxError, ThrottledError
 from emulator.lifecycle import TABLE, State
 from emulator.model import Reclaim
 from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
 from tests.support import SkippingLoop, skip_time
-from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
+from tests.unit.stage import Broken, Line, PlayedRuntime, SlowReset, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
 SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING, State.RESETTING)
@@ -86,6 +87,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.concurrency = Concurrency(limit)
         policy = Policy("test", tuple(rules), reclaim)
         self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency)
+        self.line = Line(self.pool)
         self.slow = slow
 
     # -- what can happen ---------------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ class AnyOrder(RuleBasedStateMachine):
 
         def submit() -> None:
             try:
-                self.pool.submit(watched.invocation)
+                (self.line if asynchronous else self.pool).submit(watched.invocation)
             except ThrottledError:
                 assert full, "throttled though a slot was free"
                 assert not asynchronous, "an asynchronous event waits"
@@ -279,7 +281,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def events_wait_only_while_there_is_no_slot(self) -> None:
-        assert not self.pool.queued or self.concurrency.in_use == self.concurrency.limit
+        assert not self.line or self.concurrency.in_use == self.concurrency.limit
 
     @invariant()
     def nothing_at_rest_should_have_gone(self) -> None:
@@ -320,7 +322,7 @@ class AnyOrder(RuleBasedStateMachine):
     def _end_in_order(self) -> None:
         for _ in range(100):
             self._do(self._do_duty)
-            if not self.pool.queued and all(e.state in AT_REST for e in self.pool.environments):
+            if not self.line and all(e.state in AT_REST for e in self.pool.environments):
                 break
         assert not [watched for watched in self.accepted if not watched.heard]
         self.loop.run_until_complete(self.pool.close("the emulator stops"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from emulator.clock import Clock
@@ -16,7 +16,7 @@ from emulator.errors import EmulatorError
 from emulator.event_queue import EventQueue, EventView, Office
 from emulator.event_settings import Destination
 from emulator.invocation import Invocation
-from emulator.model import RequestId
+from emulator.model import EnvironmentId, RequestId
 from emulator.pool import Pool
 from emulator.sandbox.base import Spawn
 from emulator.timeline import Timeline
@@ -31,6 +31,7 @@ class Events:
         make: an invocation of a function, for a record that goes to one.
         base: relative files of destinations are below it.
         arn: of a function by its name, with a qualifier.
+        at_rest: waits until an environment is frozen or gone.
     """
 
     def __init__(
@@ -42,13 +43,16 @@ class Events:
         make: Callable[[str, bytes], Invocation],
         base: Path,
         arn: Callable[[str], str],
+        at_rest: Callable[[EnvironmentId], Awaitable[None]],
     ) -> None:
         self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
         self._courier = Courier(base, self._invoke)
         self._queues: dict[str, EventQueue] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
+        self._at_rest = at_rest
+        self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
         self._changed = asyncio.Event()
-        self._office = Office(clock, timeline, self._send, self._changed.set)
+        self._office = Office(clock, timeline, self._send, self._served)
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
@@ -77,8 +81,11 @@ class Events:
         return min((due for queue in self._queues.values() if (due := queue.next_due) is not None), default=None)
 
     async def finished(self) -> None:
-        """Wait until no attempt runs and every record is where it belongs."""
+        """Wait until no attempt runs, every record is where it belongs, and the environments are at rest again."""
         await self._until(lambda: not self._is_busy)
+        while self._restless:
+            with contextlib.suppress(EmulatorError):  # somebody else keeps it busy
+                await self._at_rest(self._restless.pop())
 
     async def drain(self, seconds: float) -> None:
         """Let what runs and what can be served now come to its end; ``seconds`` is how long at most."""
@@ -105,6 +112,11 @@ class Events:
     def _invoke(self, name: str, payload: bytes, hops: int) -> None:
         invocation = self._make(name, payload)
         self._queues[name].accept(invocation, hops + 1)
+
+    def _served(self, environment_id: EnvironmentId | None) -> None:
+        if environment_id is not None:
+            self._restless.add(environment_id)
+        self._changed.set()
 
     def _send(self, name: str, request_id: RequestId, destination: Destination, record: bytes, hops: int) -> None:
         delivery = self._spawn(self._deliver(name, request_id, destination, record, hops))

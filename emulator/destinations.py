@@ -22,10 +22,10 @@ import pydantic_core
 from emulator import text
 from emulator.errors import DeliveryError
 from emulator.event_settings import Destination
-from emulator.model import MAX_EVENT_PAYLOAD_BYTES, RequestId
+from emulator.model import MAX_EVENT_PAYLOAD_BYTES, Answer, RequestId
 from emulator.version import VERSION
 
-__all__ = ["Courier", "Result", "dead_letter", "invocation_record"]
+__all__ = ["Courier", "Result", "dead_letter", "error_type", "invocation_record"]
 
 _MAX_HOPS = 16  # [D] "about 16": then AWS ends a loop of functions that invoke each other
 _MAX_MESSAGE = 1024  # bytes of ErrorMessage [D]
@@ -105,14 +105,24 @@ def dead_letter(*, request_id: RequestId, payload: bytes, result: Result | None)
     return text.to_json({"Body": payload.decode("utf-8", "replace"), "MessageAttributes": attributes})
 
 
+def error_type(answer: Answer) -> str:
+    """What a function's error is called, by itself or else by Lambda."""
+    return _member(answer.payload, "errorType") or answer.error_type or "Unhandled"
+
+
 def _error_message(result: Result) -> str:
     if result.payload is None:
         return result.message
+    message = _member(result.payload, "errorMessage")
+    return message if message is not None else result.payload.decode("utf-8", "replace")
+
+
+def _member(payload: bytes, name: str) -> str | None:
     with contextlib.suppress(ValueError):
-        answer = pydantic_core.from_json(result.payload)
-        if isinstance(answer, dict) and isinstance(answer.get("errorMessage"), str):
-            return str(answer["errorMessage"])
-    return result.payload.decode("utf-8", "replace")
+        answer = pydantic_core.from_json(payload)
+        if isinstance(answer, dict) and isinstance(answer.get(name), str):
+            return str(answer[name])
+    return None
 
 
 def _embedded(payload: bytes) -> bytes:

@@ -18,11 +18,11 @@ from enum import StrEnum
 from typing import Any
 
 from emulator.clock import Clock, Timer
-from emulator.destinations import Result, dead_letter, invocation_record
+from emulator.destinations import Result, dead_letter, error_type, invocation_record
 from emulator.errors import RequestError, ServiceError, ThrottledError
 from emulator.event_settings import Asynchronous, Destination
 from emulator.invocation import Invocation, Outcome
-from emulator.model import Answer, RequestId
+from emulator.model import Answer, EnvironmentId, RequestId
 from emulator.policy import in_words
 from emulator.pool import Pool
 from emulator.timeline import Timeline
@@ -85,7 +85,7 @@ class Office:
     clock: Clock
     timeline: Timeline
     send: Callable[[str, RequestId, Destination, bytes, int], None]
-    changed: Callable[[], None]
+    served: Callable[[EnvironmentId | None], None]
 
 
 class EventQueue:
@@ -156,6 +156,11 @@ class EventQueue:
         self._waiter.took_turn()
         self._tidy()
         return self._invocation(event)
+
+    def go_first(self) -> None:
+        """As :class:`emulator.pool.Backlog` says."""
+        if self._ready:
+            self._read()
 
     def settings_changed(self) -> None:
         """The function was deployed again: what was refused may be served now, or never."""
@@ -248,6 +253,7 @@ class EventQueue:
             event.trace_id,  # [D] a client context is for synchronous invocations only
             asynchronous=True,
             on_answer=functools.partial(self._answered, event),
+            on_report=self._parked,
         )
 
     def _began(self, event: _Event) -> None:
@@ -264,11 +270,13 @@ class EventQueue:
         if self._look_again is not None:
             return  # it is known that nothing goes
         self._refusals += 1
-        delay = _back_off(self._refusals)
-        now = self._clock.monotonic()
-        self._look_at(min(now + delay, *(self._deadline(ready) for ready in self._ready)))
-        again = f"again in {in_words(delay)}, or when a place is free"
+        again = f"again in {in_words(self._look_later())}, or when a place is free"
         self._record("event.throttled", f"{refusal.reason}: {again}", event)
+
+    def _look_later(self) -> float:
+        delay = _back_off(max(1, self._refusals))
+        self._look_at(min(self._clock.monotonic() + delay, self._deadline(self._ready[0])))
+        return delay
 
     def _look_at(self, when: float) -> None:
         self._cancel_look()
@@ -291,6 +299,8 @@ class EventQueue:
         """Whatever is ready now waits for a place."""
         if self._ready:
             self._waiter.wait()
+            if self._look_again is None:
+                self._look_later()
         else:
             self._waiter.leave()
             self._cancel_look()
@@ -298,13 +308,18 @@ class EventQueue:
     # -- what comes of them ------------------------------------------------------------------------------
 
     def _answered(self, event: _Event, outcome: Outcome) -> None:
+        if outcome.answer is None:
+            self._parked(outcome)  # there will be no report
+        if self._closed:
+            return
+        if outcome.answer is not None:
+            self._function_answered(event, outcome.answer)
+        elif outcome.failure is not None:
+            self._system_failed(event, outcome.failure)
+
+    def _parked(self, outcome: Outcome) -> None:
         self.running -= 1
-        if not self._closed:
-            if outcome.answer is not None:
-                self._function_answered(event, outcome.answer)
-            elif outcome.failure is not None:
-                self._system_failed(event, outcome.failure)
-        self._office.changed()
+        self._office.served(outcome.environment_id)
 
     def _function_answered(self, event: _Event, answer: Answer) -> None:
         event.attempts += 1
@@ -319,7 +334,7 @@ class EventQueue:
             if due >= self._deadline(event):  # [R] it is not kept until then
                 self._give_up(event, "EventAgeExceeded")
             else:
-                self._wait(event, due, f"{attempt} failed: {answer.error_type or 'error'}; again in {in_words(delay)}")
+                self._wait(event, due, f"{attempt} failed: {error_type(answer)}; again in {in_words(delay)}")
 
     def _system_failed(self, event: _Event, failure: RequestError) -> None:
         event.result = Result(failure.status, message=failure.message)

@@ -32,6 +32,10 @@ class Backlog(Protocol):
         """The next one, for an environment that has become free; nothing where its place is another function's turn."""
         ...
 
+    def go_first(self) -> None:
+        """A synchronous invocation has come: those that wait, and could be served by now, are served before it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyView:
@@ -112,8 +116,11 @@ class Pool:
         """
         if self._closed:
             raise ServiceError("the emulator is stopping")
-        if self.share.limits_requests and not invocation.asynchronous:
-            self.share.count_request()
+        if not invocation.asynchronous:
+            if self.share.limits_requests:
+                self.share.count_request()
+            if self.backlog is not None:
+                self.backlog.go_first()
         if self.provisioned.serve(invocation):
             return
         if not self.share.acquire():

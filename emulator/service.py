@@ -180,6 +180,7 @@ class Service:
             make=self.new_invocation,
             base=self._base,
             arn=lambda name: self.arn(name, text.VERSION),
+            at_rest=self.at_rest,
         )
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
@@ -231,8 +232,8 @@ class Service:
         policy = make_policy(self.settings.policy, function.policy)
         known = self._pools.get(function.name)
         if known is not None:
-            known.policy = policy
             known.update(function, "the function was deployed again")
+            known.policy = policy
         else:
             lifetime = self.settings.emulator.provisioned_lifetime
             self._pools[function.name] = Pool(

@@ -16,7 +16,7 @@ from emulator.clock import Clock
 __all__ = ["Scheduled", "skip"]
 
 _A_MOMENT = 0.001  # seconds
-_PATIENCE = 60.0  # seconds of real time that one skip waits in all; what takes longer is not waited for
+_PATIENCE = 30.0  # seconds of real time that one skip waits in all; what takes longer is not waited for
 
 
 class Scheduled(Protocol):
@@ -55,14 +55,18 @@ async def skip(
     def jump(moment: float) -> int:
         return clock.fast_forward(max(0.0, moment - clock.monotonic()))
 
-    while (due := _next_due(scheduled(), target)) is not None:
-        fired += jump(due - _A_MOMENT)
-        await arrive()
-        fired += jump(due)
+    async def let_finish() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(impatient):
                 for one in scheduled():
                     await one.finished()
+
+    await let_finish()
+    while (due := _next_due(scheduled(), target)) is not None:
+        fired += jump(due - _A_MOMENT)
+        await arrive()
+        fired += jump(due)
+        await let_finish()
     fired += jump(target)
     await arrive()
     return fired

@@ -151,6 +151,11 @@ class Line:
             self._waiter.leave()
         return invocation
 
+    def go_first(self) -> None:
+        """As :class:`emulator.pool.Backlog` says."""
+        while self._use_place():
+            pass
+
     def _use_place(self) -> bool:
         if self._trying or not self.waiting:
             return False

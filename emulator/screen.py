@@ -27,6 +27,7 @@ __all__ = [
     "network_table",
     "plain_table",
     "print_error",
+    "queue_table",
     "state_text",
     "status_lines",
 ]
@@ -121,6 +122,30 @@ def events_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
     for event in events:
         table.add_row(event["kind"], event["function"] or "–", (event["environment"] or "–")[:8], Text(event["reason"]))
     return table
+
+
+def queue_table(events: Sequence[Mapping[str, Any]], title: str | None = None) -> RenderableType:
+    """One line an asynchronous event that is not done."""
+    if not events:
+        return Text("No event waits.", "dim")
+    table = plain_table("REQUEST", "FUNCTION", "STATE", "ATTEMPTS", "WHY", "PAYLOAD")
+    table.columns[0].no_wrap = True
+    table.columns[3].justify = "right"
+    for event in events:
+        table.add_row(
+            event["request_id"],
+            event["function"],
+            event["state"],
+            str(event["attempts"]),
+            Text(event["reason"]),
+            Text(_short(event["payload"]), "dim"),
+        )
+    return table if title is None else Group(Text(title, "yellow"), table)
+
+
+def _short(payload: str, limit: int = 60) -> str:
+    shown = payload.translate(_VISIBLE)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def connections_summary(summary: Mapping[str, Any]) -> Text:

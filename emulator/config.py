@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from emulator.errors import ConfigurationError
 from emulator.model import KEEPALIVE, Function, Logging, Reclaim
-from emulator.policy import PRESETS, IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
+from emulator.policies import (
+    PRESETS,
+    AfterError,
+    Chance,
+    EvictionOrder,
+    HalfOfIdle,
+    Histogram,
+    IdleTimeout,
+    MaxInvocations,
+    MaxLifetime,
+    MemoryPressure,
+    Policy,
+    Selection,
+)
+from emulator.policies.memory import pressure_of
+from emulator.policies.own import as_policy, is_own_name, load_own
+from emulator.spans import Span, seconds_of
 
 __all__ = [
     "CONFIG_FILE",
@@ -24,26 +40,49 @@ __all__ = [
     "Settings",
     "load_settings",
     "make_policy",
+    "make_pressure",
     "parse_duration",
+    "policy_settings",
+    "policy_table",
 ]
 
 CONFIG_FILE = "lambda-freezer.toml"
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s)\s*)+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)")
-_SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_OFF = "off"
 
 
 def _duration(value: Any) -> Any:
-    if isinstance(value, str):
-        if not _DURATION.fullmatch(value.strip()):
-            raise ValueError('a duration is written like "7m", "1h30m" or "90s"')
-        return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
+    return seconds_of(value) if isinstance(value, str) else value
+
+
+def _span(value: Any) -> float | str:
+    if value == _OFF:
+        return _OFF
+    span = Span.of(value)
+    return span.low if span.is_fixed else str(value)
+
+
+def _period(value: Any) -> float | str:
+    if value == _OFF:
+        return _OFF
+    span = Span.of(value)
+    if not span.is_fixed:
+        raise ValueError('one duration is wanted here, such as "5m"')
+    return span.low
+
+
+def _policy_name(value: str) -> str:
+    if value not in PRESETS and not is_own_name(value):
+        raise ValueError(f"there are {', '.join(PRESETS)}, and your own as module:Class")
     return value
 
 
 _Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 """Seconds, as a number or as ``"7m"``."""
+_Span = Annotated[float | str, BeforeValidator(_span)]
+"""The same, or a range to draw from, ``"5m..10m"``, which stays as it was written; or ``"off"``."""
+_Period = Annotated[float | str, BeforeValidator(_period)]
+"""A duration, or ``"off"``."""
 
 
 class _Table(BaseModel):
@@ -65,6 +104,7 @@ class EmulatorSettings(_Table):
     old_formats: bool = Field(default=False, strict=True)
     log_folder: Path | None = None
     streaming_bandwidth: Literal["unlimited", "aws"] = "unlimited"
+    seed: int | None = Field(default=None, strict=True)
 
 
 class DatabaseSettings(_Table):
@@ -79,10 +119,17 @@ class DatabaseSettings(_Table):
 class PolicySettings(_Table):
     """The ``[policy]`` table; a key that is left out is the preset's."""
 
-    name: Literal["aws", "always-cold", "keep-warm"] = "aws"
-    idle_timeout: _Duration | None = None
-    max_lifetime: _Duration | None = None
+    name: Annotated[str, AfterValidator(_policy_name)] = "aws"
+    select: Selection | None = None
+    idle_timeout: _Span | None = None
+    max_lifetime: _Span | None = None
     max_invocations: int | None = Field(default=None, ge=0, strict=True)
+    half_of_idle: _Period | None = None
+    histogram: _Period | None = None
+    chance: float | None = Field(default=None, ge=0, le=1, strict=True)
+    after_error: bool | None = Field(default=None, strict=True)
+    memory_limit: int | None = Field(default=None, ge=0, strict=True)
+    eviction: EvictionOrder = EvictionOrder.LRU
     reclaim: Reclaim = Reclaim.SILENT
 
 
@@ -183,27 +230,104 @@ def parse_duration(value: str) -> float:
         ConfigurationError: it is neither.
     """
     try:
-        return float(value) if value.replace(".", "", 1).isdigit() else float(_duration(value))
+        return float(value) if value.replace(".", "", 1).isdigit() else seconds_of(value)
     except ValueError as error:
         raise ConfigurationError(f"{value!r} is no span of time", cure=f"{error}.") from error
 
 
-def make_policy(settings: PolicySettings, overrides: Mapping[str, Any] | None = None) -> Policy:
-    """The preset of that name, with what the settings say otherwise; then the function's own over both."""
-    values = settings.model_dump(exclude_unset=True)
-    if overrides:
-        values.update(overrides)
-        settings = _checked({"policy": values}, "a function's policy").policy
-    rules: dict[type[Rule], Rule] = {type(rule): rule for rule in PRESETS[settings.name]}
-    if settings.idle_timeout is not None:
-        rules[IdleTimeout] = IdleTimeout(settings.idle_timeout)
-    if settings.max_lifetime is not None:
-        rules[MaxLifetime] = MaxLifetime(settings.max_lifetime)
-    if settings.max_invocations:
-        rules[MaxInvocations] = MaxInvocations(settings.max_invocations)
-    elif settings.max_invocations == 0:
-        rules.pop(MaxInvocations, None)
-    return Policy(settings.name, tuple(rules.values()), settings.reclaim)
+_RULES: tuple[tuple[str, type[Any], Callable[[Any], object]], ...] = (
+    ("idle_timeout", IdleTimeout, IdleTimeout),
+    ("histogram", Histogram, Histogram),
+    ("half_of_idle", HalfOfIdle, HalfOfIdle),
+    ("max_lifetime", MaxLifetime, MaxLifetime),
+    ("max_invocations", MaxInvocations, MaxInvocations),
+    ("chance", Chance, Chance),
+    ("after_error", AfterError, lambda _: AfterError()),
+)
+"""By key: which rule it stands for, and how that is made of the value."""
+_OF_THE_EMULATOR = ("memory_limit", "eviction")
+
+
+def make_policy(
+    settings: PolicySettings | Policy,
+    overrides: object = None,
+    base: Path | None = None,
+    where: str = "a function's policy",
+) -> Policy:
+    """The policy that settings describe; then the function's own over it.
+
+    Arguments:
+        settings: the ``[policy]`` table, or a policy that a program has composed.
+        overrides: what is different for the function, in the keys of that table; or a policy, which replaces it.
+        base: the folder of the configuration, where a ``module:Class`` is looked for.
+        where: how complaints about the overrides call them.
+
+    Raises:
+        ConfigurationError: a value that cannot be, or a class that is no rule.
+    """
+    if overrides is not None and not isinstance(overrides, Mapping):
+        policy = as_policy(overrides)
+        if pressure_of(policy) is not None:
+            raise _not_of_a_function(where, "MemoryPressure")
+        return policy
+    given = overrides or {}
+    for key in _OF_THE_EMULATOR:
+        if key in given:
+            raise _not_of_a_function(where, key)
+    own = policy_settings(given, where)
+    if isinstance(settings, Policy) and "name" not in given:
+        return _with_settings(settings, own)
+    values = {} if isinstance(settings, Policy) else settings.model_dump(exclude_unset=True)
+    wanted = policy_settings({**values, **own.model_dump(exclude_unset=True)}, where)
+    preset = PRESETS.get(wanted.name)
+    return _with_settings(Policy(wanted.name, preset) if preset is not None else load_own(wanted.name, base), wanted)
+
+
+def make_pressure(settings: PolicySettings | Policy) -> MemoryPressure | None:
+    """What all idle environments together may take; nothing where that is not limited."""
+    if isinstance(settings, Policy):
+        return pressure_of(settings)
+    return MemoryPressure(settings.memory_limit, settings.eviction) if settings.memory_limit else None
+
+
+def policy_settings(values: Mapping[str, Any], where: str) -> PolicySettings:
+    """A ``[policy]`` table that does not come from a file.
+
+    Raises:
+        ConfigurationError: with the key, what was found and what is allowed.
+    """
+    return _checked({"policy": dict(values)}, where).policy
+
+
+def policy_table(policy: object) -> dict[str, Any]:
+    """What stands in a ``[policy]`` table for it, as JSON has it; nothing for a policy that a program has composed."""
+    if isinstance(policy, Mapping):
+        policy = policy_settings(policy, "a function's policy")
+    return policy.model_dump(mode="json", exclude_unset=True) if isinstance(policy, PolicySettings) else {}
+
+
+def _with_settings(policy: Policy, settings: PolicySettings) -> Policy:
+    """The policy with what the settings say otherwise: a key replaces, adds or takes away one rule."""
+    rules = list(policy.rules)
+    for key, kind, make in _RULES:
+        value = getattr(settings, key)
+        if value is None:
+            continue
+        place = next((number for number, rule in enumerate(rules) if type(rule) is kind), len(rules))
+        made = [] if value == _OFF or not value else [make(value)]
+        rules = [rule for rule in rules if type(rule) is not kind]
+        rules[place:place] = made
+        if key == "histogram" and made and settings.idle_timeout is None:  # it is an idle timeout, and comes instead
+            rules = [rule for rule in rules if type(rule) is not IdleTimeout]
+    selection = settings.select if settings.select is not None else policy.selection
+    reclaim = settings.reclaim if "reclaim" in settings.model_fields_set else policy.reclaim
+    return replace(policy, rules=tuple(rules), selection=selection, reclaim=reclaim)
+
+
+def _not_of_a_function(where: str, key: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{where}: {key} is a matter of the whole emulator", cure="Say it in [policy], for all functions together."
+    )
 
 
 def _checked(values: Mapping[str, Any], source: str) -> Settings:

@@ -24,9 +24,9 @@ from emulator.config import Settings, load_settings
 from emulator.embedded import Emulator, InvocationResult
 from emulator.errors import EmulatorError
 from emulator.model import Session
-from emulator.policy import in_words
 from emulator.sandbox.freezer import descendants
 from emulator.sandbox.probe import cpu_time
+from emulator.spans import in_words
 
 __all__ = ["main"]
 

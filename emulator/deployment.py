@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from emulator.model import Function
 
 __all__ = ["CodeWatcher", "check_code"]
 
+_LOOK_AGAIN = 0.5  # seconds
 _OTHERS = stat.S_IROTH | stat.S_IXOTH
 
 
@@ -98,9 +100,20 @@ class CodeWatcher:
     async def _follow(
         self, folders: set[Path], wanted: Callable[[watchfiles.Change, str], bool], *, recursive: bool
     ) -> None:
-        async for changes in watchfiles.awatch(
+        found = watchfiles.awatch(
             *folders, watch_filter=wanted, stop_event=self._changed, debounce=200, step=20, recursive=recursive
-        ):
+        )
+        while True:
+            try:
+                changes = await anext(found)
+            except StopAsyncIteration:
+                return
+            except (OSError, RuntimeError):  # a folder has just gone, or there was no free descriptor
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_AGAIN):
+                        await self._changed.wait()
+                self._changed.set()
+                return
             for name in self._touched({Path(path) for _, path in changes}):
                 self._on_change(name)
 

@@ -38,6 +38,7 @@ from emulator.model import (
     Report,
     Session,
 )
+from emulator.rulebook import PolicyView
 from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
 from emulator.timeline import TimelineEvent
 
@@ -240,6 +241,21 @@ class Emulator:
 
         return self._call(recycle())
 
+    def policy(self, function: str | None = None) -> PolicyView:
+        """The policy in force for a function, or for all that say nothing else."""
+        return self._do(lambda: self._service.policy(function))
+
+    def set_policy(self, policy: object, function: str | None = None) -> PolicyView:
+        """Another policy from now on, for one function or for all; what is idle and within its limits stays.
+
+        Arguments:
+            policy: keys of the ``[policy]`` table, or rules: ``IdleTimeout("7m") | MaxLifetime("2h")``.
+
+        Raises:
+            ConfigurationError: it is no policy; nothing has changed.
+        """
+        return self._do(lambda: self._service.set_policy(policy, function))
+
     def fast_forward(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> FastForwardAnswer:
         """Skip time on the emulator's clock; answers what that has caused.
 
@@ -390,3 +406,11 @@ class DeployedFunction:
     def recycle(self, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
         """As :meth:`Emulator.recycle`."""
         return self.emulator.recycle(self.name, reclaim)
+
+    def policy(self) -> PolicyView:
+        """As :meth:`Emulator.policy`."""
+        return self.emulator.policy(self.name)
+
+    def set_policy(self, policy: object) -> PolicyView:
+        """As :meth:`Emulator.set_policy`."""
+        return self.emulator.set_policy(policy, self.name)

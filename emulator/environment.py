@@ -658,6 +658,11 @@ class Environment:
         return self._network
 
     @property
+    def init_ms(self) -> float | None:
+        """How long its Init phase took; ``None`` while that is not known."""
+        return self._init_ms
+
+    @property
     def sandbox_kind(self) -> str:
         return self._sandbox.view.kind
 

@@ -147,7 +147,8 @@ class Function:
         image: a container image to use instead of the one the runtime stands for.
         layers: folders or zip archives, at most five, merged in this order into ``/opt``.
         logging: format and levels of its log.
-        policy: the settings of the ``[policy]`` table that are different for this function.
+        policy: the settings of the ``[policy]`` table that are different for this function; or rules of
+            :mod:`emulator.policies`, which take the place of that table: ``IdleTimeout("7m") | MaxLifetime("2h")``.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -164,7 +165,7 @@ class Function:
     image: str | None = None
     layers: Sequence[Path] = ()
     logging: Logging = field(default_factory=Logging)
-    policy: Mapping[str, Any] = field(default_factory=dict)
+    policy: object = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import secrets
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
@@ -14,7 +14,10 @@ from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
 from emulator.model import EnvironmentId, Function, Reclaim
-from emulator.policy import Policy
+from emulator.policies.idle_times import IdleTimes
+from emulator.policies.memory import IdleMemory
+from emulator.policies.own import in_force
+from emulator.policies.policy import PeriodicRule, Policy
 from emulator.surroundings import Surroundings
 
 __all__ = ["Concurrency", "Pool"]
@@ -64,28 +67,52 @@ class Pool:
     """The environments of one function.
 
     Every environment is in exactly one place: idle, or serving (its cold start included), or ending.
+
+    Arguments:
+        memory: what the idle environments of all functions may take; it may end one of these.
     """
 
     def __init__(
-        self, function: Function, surroundings: Surroundings, policy: Policy, concurrency: Concurrency
+        self,
+        function: Function,
+        surroundings: Surroundings,
+        policy: Policy,
+        concurrency: Concurrency,
+        memory: IdleMemory | None = None,
     ) -> None:
         self.function = function
-        self.policy = policy
         self._around = surroundings
         self._clock: Clock = surroundings.clock
         self._concurrency = concurrency
+        self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
-        self._serving: set[Environment] = set()
+        self._serving: dict[Environment, Invocation | None] = {}
         self._ending: set[Environment] = set()
         self._queue: deque[Invocation] = deque()
         self._timers: dict[EnvironmentId, Timer] = {}
+        self._periods: dict[int, Timer] = {}
+        self._idle_times = IdleTimes()
+        self._quiet_since: float | None = None
+        self._learns = False
         self._closed = False
+        self.follow(policy)
         concurrency.add_waiter(self)
+        self._memory.add(self)
 
     @property
     def environments(self) -> list[Environment]:
         """All that are not gone, oldest first."""
         return sorted([*self._idle, *self._serving, *self._ending], key=lambda e: e.created_at)
+
+    @property
+    def idle(self) -> Sequence[Environment]:
+        """Those that wait for an event, in the order in which they began to."""
+        return self._idle
+
+    @property
+    def uses(self) -> int:
+        """How often the environments that are not gone have served, all together."""
+        return sum(environment.invocations for environment in (*self._idle, *self._serving))
 
     @property
     def queued(self) -> int:
@@ -136,6 +163,29 @@ class Pool:
         environment.end_when_parked, environment.reclaim_when_parked = reason, how
         return False
 
+    def evict(self, environment: EnvironmentId, reason: str) -> None:
+        """End an idle environment for the sake of the others."""
+        for idle in self._idle:
+            if idle.id == environment:
+                self._end(idle, reason)
+                return
+
+    def follow(self, policy: Policy) -> None:
+        """Another policy, from now on: what is idle and over its limits goes, what serves is judged when it is parked.
+
+        Nothing else is lost: timers are set anew, and what was learnt of the function's idle times stays.
+        """
+        learnt = self._learns
+        self.policy = in_force(policy, self._idle_times, self._tell)
+        self._learns = self.policy.learns
+        if self._learns and not learnt:
+            self._quiet_since = self._idle[-1].idle_since if self._idle and not self._serving else None
+        for timer in (*self._timers.values(), *self._periods.values()):
+            timer.cancel()
+        self._timers.clear()
+        self._periods.clear()
+        self._settle()
+
     def update(self, function: Function, reason: str) -> None:
         """New code or configuration: what runs finishes on the old, whatever begins is on the new."""
         self.function = function
@@ -146,6 +196,9 @@ class Pool:
         if not self._closed:
             self._closed = True
             self._concurrency.remove_waiter(self)
+            self._memory.remove(self)
+            for timer in self._periods.values():
+                timer.cancel()
         while self._queue:
             self._queue.popleft().fail(ServiceError("the emulator is stopping"))
         everything = self.environments
@@ -156,29 +209,35 @@ class Pool:
     # -- what environments tell --------------------------------------------------------------------------
 
     def environment_parked(self, environment: Environment) -> None:
-        reason = environment.end_when_parked or self.policy.verdict(environment, self._clock.monotonic())
+        policy = self.policy
+        reason = environment.end_when_parked or policy.verdict(environment, self._clock.monotonic())
+        if policy.after and reason is None and (invocation := self._serving[environment]) is not None:
+            reason = policy.after_invocation(environment, invocation.outcome)
         if reason is None and self._queue:
             # The slot is handed on with the environment: no freeze in between.
-            environment.invoke(self._queue.popleft())
+            self._serving[environment] = invocation = self._queue.popleft()
+            environment.invoke(invocation)
             return
-        self._serving.discard(environment)
+        del self._serving[environment]
+        if self._learns and not self._serving:
+            self._quiet_since = environment.idle_since
         if reason is not None:
             self._ending.add(environment)
-            environment.end(reason, environment.reclaim_when_parked or self.policy.reclaim)
+            environment.end(reason, environment.reclaim_when_parked or policy.reclaim)
         else:
-            self._idle.append(environment)
-            environment.freeze()
-            if environment.id not in self._timers:
-                self._watch(environment)
+            self._rest(environment)
         self._concurrency.release()
 
     def environment_gone(self, environment: Environment) -> None:
         if environment in self._serving:
-            self._serving.discard(environment)
+            del self._serving[environment]
+            if self._learns and not self._serving:
+                self._quiet_since = self._clock.monotonic()
             self._concurrency.release()
         elif environment in self._idle:
             self._idle.remove(environment)
         self._ending.discard(environment)
+        self._memory.gone(environment)
         if (timer := self._timers.pop(environment.id, None)) is not None:
             timer.cancel()
 
@@ -186,21 +245,51 @@ class Pool:
 
     def _serve(self, invocation: Invocation) -> None:
         """With a slot in hand: the policy's choice of the idle ones, else a new environment."""
-        live = [e for e in self._idle if e.state is not State.SHUTTING_DOWN] if self._idle else []
+        learnt = self._learns and self._learn()
+        live = self._idle
+        if len(live) > 1 or (live and live[0].state is State.SHUTTING_DOWN):
+            live = [environment for environment in live if environment.state is not State.SHUTTING_DOWN]
         if live:
-            environment = live[-1] if len(live) == 1 else self.policy.select(live)
+            environment = live[-1] if len(live) == 1 else self._choose(live, invocation)
             self._idle.remove(environment)
-            self._serving.add(environment)
+            self._serving[environment] = invocation
             environment.invoke(invocation)
-            return
+        else:
+            self._start(invocation)
+        if learnt:
+            self._settle()  # the others may have to go sooner, or later, by what is known now
+
+    def _start(self, invocation: Invocation) -> None:
+        environment_id = EnvironmentId(self._around.chance.randbytes(16).hex())
         try:
-            environment = Environment(EnvironmentId(secrets.token_hex(16)), self.function, self._around, owner=self)
+            environment = Environment(environment_id, self.function, self._around, owner=self)
         except (OSError, EmulatorError) as error:
             self._concurrency.release()
             invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))
             return
-        self._serving.add(environment)
+        self._serving[environment] = invocation
         environment.start(invocation)
+
+    def _choose(self, live: Sequence[Environment], invocation: Invocation) -> Environment:
+        environment, reason = self.policy.select(live, self._around.chance)
+        self._around.timeline.record(
+            "policy.selected",
+            reason,
+            function=self.function.name,
+            environment=environment.id,
+            request_id=invocation.request_id,
+        )
+        return environment
+
+    def _rest(self, environment: Environment) -> None:
+        self._idle.append(environment)
+        environment.freeze()
+        if environment.id not in self._timers:
+            self._watch(environment)
+        if self.policy.periodic:
+            self._count_periods()
+        if self._memory.rule is not None:
+            self._memory.rested(environment)
 
     def _end(self, environment: Environment, reason: str, how: Reclaim | None = None) -> None:
         self._idle.remove(environment)
@@ -225,3 +314,38 @@ class Pool:
             self._end(environment, reason)
         else:
             self._watch(environment)
+
+    def _settle(self) -> None:
+        """Judge every idle environment, and set its timer anew."""
+        now = self._clock.monotonic()
+        for environment in tuple(self._idle):
+            if (timer := self._timers.pop(environment.id, None)) is not None:
+                timer.cancel()
+            if (reason := self.policy.verdict(environment, now)) is not None:
+                self._end(environment, reason)
+            else:
+                self._watch(environment)
+        self._count_periods()
+
+    def _count_periods(self) -> None:
+        """A period begins when something is idle, and the next one with its end while anything is."""
+        for number, rule in enumerate(self.policy.periodic if self._idle else ()):
+            if number not in self._periods:
+                when = self._clock.monotonic() + rule.every
+                self._periods[number] = self._clock.call_at(when, functools.partial(self._period_over, number, rule))
+
+    def _period_over(self, number: int, rule: PeriodicRule) -> None:
+        del self._periods[number]
+        for environment, reason in rule.pick(tuple(self._idle)):
+            self._end(environment, reason)
+        self._count_periods()
+
+    def _learn(self) -> bool:
+        """An event comes: note how long the function had nothing to do. ``False`` where it had."""
+        if self._serving or self._quiet_since is None:
+            return False
+        self._idle_times.note(self._clock.monotonic() - self._quiet_since)
+        return True
+
+    def _tell(self, trouble: str) -> None:
+        self._around.timeline.record("policy.trouble", trouble, function=self.function.name)

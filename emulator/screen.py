@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emulator.errors import EmulatorError
-from emulator.policy import in_words
+from emulator.spans import in_words
 
 __all__ = [
     "connections_summary",

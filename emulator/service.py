@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from emulator import text
 from emulator.assembly import assemble
 from emulator.clock import SystemClock
-from emulator.config import Settings, make_policy
+from emulator.config import Settings
 from emulator.database.server import DatabaseServer
 from emulator.deployment import CodeWatcher, check_code
 from emulator.environment import Environment
@@ -44,6 +44,7 @@ from emulator.model import (
     Session,
 )
 from emulator.pool import Concurrency, Pool
+from emulator.rulebook import PolicyView, Rulebook
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 from emulator.version import VERSION
@@ -108,6 +109,7 @@ class Service:
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
         self._concurrency = Concurrency(settings.emulator.concurrency)
+        self._rulebook = Rulebook(settings, self._base)
         self._started_at = time.monotonic()
         self._stack = contextlib.AsyncExitStack()
 
@@ -157,6 +159,7 @@ class Service:
             log_sink=self._log_sink,
             old_formats=self.settings.emulator.old_formats,
             log_files=self._log_files,
+            chance=self._rulebook.chance,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         watcher = self._watcher = CodeWatcher(self._code_changed)
@@ -200,13 +203,13 @@ class Service:
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
             await self._parts.server.ensure_database(name)
-        policy = make_policy(self.settings.policy, function.policy)
+        policy, memory = self._rulebook.policy_of(function), self._rulebook.memory
         known = self._pools.get(function.name)
         if known is not None:
-            known.policy = policy
+            known.follow(policy)
             known.update(function, "the function was deployed again")
         else:
-            self._pools[function.name] = Pool(function, self._surroundings, policy, self._concurrency)
+            self._pools[function.name] = Pool(function, self._surroundings, policy, self._concurrency, memory)
         self._watcher.watch(function.name, function.code, *function.layers)
 
     def function(self, name: str) -> Function:
@@ -249,6 +252,31 @@ class Service:
         except KeyError:
             # [R] since 2025 the message names the version.
             raise FunctionNotFoundError(f"Function not found: {self.arn(name, text.VERSION)}") from None
+
+    # -- policies ----------------------------------------------------------------------------------------
+
+    def policy(self, name: str | None = None) -> PolicyView:
+        """The policy of a function, or the one of all functions that say nothing else."""
+        return self._rulebook.view(self._pool(name) if name is not None else None)
+
+    def set_policy(self, policy: object, name: str | None = None) -> PolicyView:
+        """Another policy from now on, for one function or for all; what is idle and within its limits stays.
+
+        Arguments:
+            policy: the keys of a ``[policy]`` table, which takes the place of the one before it; or composed rules.
+            name: a function, whose table says only what is different from that of all.
+
+        Raises:
+            FunctionNotFoundError: there is none of that name.
+            ConfigurationError: it is no policy; nothing has changed.
+        """
+        if name is not None:
+            self._rulebook.change_one(self._pool(name), policy)
+        else:
+            self._rulebook.change_all(self._pools.values(), policy)
+        view = self.policy(name)
+        self.timeline.record("policy.changed", f"{view.name}: {', '.join(view.rules) or 'no rules'}", function=name)
+        return view
 
     # -- invoke ------------------------------------------------------------------------------------------
 

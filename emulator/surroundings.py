@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 from typing import Protocol
 
 from emulator.clock import Clock
@@ -25,7 +26,7 @@ class BeforeEnd(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all environments of an emulator share."""
+    """What all environments of an emulator share. ``chance`` is the one source of everything that is drawn."""
 
     provider: SandboxProvider
     runtime_api: RuntimeApiServer
@@ -40,6 +41,7 @@ class Surroundings:
     log_sink: LogSink | None = None
     log_files: LogFiles | None = None
     old_formats: bool = False
+    chance: Random = field(default_factory=Random)
 
     def open_log(self, function: Function, environment_id: EnvironmentId, name: str) -> LogStream:
         """The log stream ``name`` of an environment, on its way to whoever wants it."""

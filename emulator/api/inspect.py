@@ -12,6 +12,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from emulator import text
+from emulator.config import PolicySettings
+from emulator.errors import ConfigurationError, InvalidParameterValueError
 from emulator.log_files import LogPiece
 from emulator.model import EnvironmentId, Reclaim
 from emulator.service import RecycleAnswer, Service
@@ -77,6 +79,26 @@ def inspection_routes(service: Service) -> APIRouter:
         batches = service.logs(name, environment, tail=tail, follow=follow)
         return StreamingResponse(_rendered(batches, render), media_type=media_type)
 
+    @routes.get("/policy")
+    async def policy() -> dict[str, Any]:
+        """The policy of all functions that say nothing else."""
+        return asdict(service.policy())
+
+    @routes.put("/policy")
+    async def set_policy(wish: PolicySettings) -> dict[str, Any]:
+        """Another policy for all functions, from now on; the body takes the place of the whole table."""
+        return _set_policy(service, wish)
+
+    @routes.get("/functions/{name}/policy")
+    async def policy_of_function(name: str) -> dict[str, Any]:
+        """The policy of a function, and what of it is its own."""
+        return asdict(service.policy(name))
+
+    @routes.put("/functions/{name}/policy")
+    async def set_policy_of_function(name: str, wish: PolicySettings) -> dict[str, Any]:
+        """What is different for this function, from now on; with nothing in it, nothing is."""
+        return _set_policy(service, wish, name)
+
     @routes.get("/connections")
     async def connections(environment: str | None = None) -> dict[str, Any]:
         """The sessions of the database, each joined to the environment that opened it."""
@@ -123,3 +145,10 @@ async def _rendered(
 ) -> AsyncIterator[bytes]:
     async for pieces in batches:
         yield render(pieces)
+
+
+def _set_policy(service: Service, wish: PolicySettings, name: str | None = None) -> dict[str, Any]:
+    try:
+        return asdict(service.set_policy(wish.model_dump(exclude_unset=True), name))
+    except ConfigurationError as error:
+        raise InvalidParameterValueError(error.message, cure=error.cure) from error

@@ -57,7 +57,12 @@ class Child:
         for limit, (soft, hard) in _LIMITS.items():
             _lower(self.pid, limit, soft, hard)
         self._ended = asyncio.Event()
-        self._descriptor = os.pidfd_open(self.pid)
+        try:
+            self._descriptor = os.pidfd_open(self.pid)
+        except OSError:  # nobody would hear of its end
+            self._process.kill()
+            self._process.wait()
+            raise
         asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
 
     @property

@@ -353,8 +353,7 @@ class ProcessSandbox:
             on_end=functools.partial(self._ended, name),
         )
         if self._group is not None:
-            with contextlib.suppress(ProcessLookupError):  # it has ended at once
-                self._group.add(child.pid)
+            _take_in(self._group, child.pid)
         self._provider.warden.keep(self._warden_key(name), pid=child.pid)
         if isinstance(self._freezer, SignalFreezer):
             self._freezer.add(child.pid)
@@ -404,3 +403,13 @@ class ProcessSandbox:
             "temporary": self._folder / "tmp",
             "runtime_api": f"{self.view.address}:{self._spec.runtime_api_port}",
         }
+
+
+def _take_in(group: Group, root: int) -> None:
+    """A process, and what it has started before it was looked at: the first children of a shell are born at once."""
+    inside: set[int] = set()
+    while outside := {root, *descendants(root)} - inside:
+        for pid in outside:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                group.add(pid)
+        inside |= outside

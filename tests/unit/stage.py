@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Coroutine
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from emulator.clock import FakeClock
@@ -129,6 +130,7 @@ class Stage:
         before_end: BeforeEnd | None = None,
         sandbox_class: type[FakeSandbox] = FakeSandbox,
         quiet: float = 0.0,
+        seed: int = 0,
     ) -> None:
         self.clock = FakeClock()
         self.timeline = Timeline(self.clock)
@@ -148,6 +150,7 @@ class Stage:
             quiet=quiet,
             before_end=before_end,
             log_sink=lambda _function, _environment, line: self.lines.append(line.decode()),
+            chance=Random(seed),
         )
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -8,10 +8,31 @@ from typing import Any
 
 import pytest
 
-from emulator.config import PolicySettings, Settings, load_settings, make_policy, parse_duration
+from emulator.config import (
+    PolicySettings,
+    Settings,
+    load_settings,
+    make_policy,
+    make_pressure,
+    parse_duration,
+    policy_settings,
+    policy_table,
+)
 from emulator.errors import ConfigurationError
 from emulator.model import Reclaim
-from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime
+from emulator.policies import (
+    AfterError,
+    Chance,
+    EvictionOrder,
+    HalfOfIdle,
+    Histogram,
+    IdleTimeout,
+    MaxInvocations,
+    MaxLifetime,
+    MemoryPressure,
+    Policy,
+    Selection,
+)
 
 Write = Callable[[str], Path]
 
@@ -89,7 +110,7 @@ def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
     assert orders.code == path.parent / "functions/orders"
     assert (orders.handler, orders.runtime, orders.memory, orders.timeout) == ("app.main", "python3.12", 256, 5)
     assert dict(orders.environment) == {"DB_NAME": "shop"}
-    assert dict(orders.policy) == {"max_invocations": 100}
+    assert orders.policy == {"max_invocations": 100}
 
 
 def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
@@ -106,11 +127,11 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
         ("[emulator]\nprot = 1\n", "[emulator] prot is not a setting; there are: account, concurrency, "),
         ("[emulater]\n", "[emulater] is not a setting; there are: database, emulator, functions, policy"),
         ('[database]\nurl = "x"\n', "[database] url is not a setting; there are: keepalive, max_connections, "),
-        ("[policy]\nidle = 1\n", "[policy] idle is not a setting; there are: idle_timeout, max_invocations, "),
+        ("[policy]\nidle = 1\n", "[policy] idle is not a setting; there are: after_error, chance, eviction, "),
         ('[functions.a]\ncode="."\nhandle = "x"\n', "[functions.a] handle is not a setting; there are: code, "),
         (
             '[functions.a]\ncode="."\npolicy = { idle = 1 }\n',
-            "[functions.a.policy] idle is not a setting; there are: idle_timeout, ",
+            "[functions.a.policy] idle is not a setting; there are: after_error, chance, ",
         ),
         ('[functions.a]\nhandler="x.y"\n', "[functions.a] code is missing"),
         ('[emulator]\nport = "high"\n', "[emulator] port is 'high': input should be a valid integer"),
@@ -123,6 +144,25 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
             '[policy] idle_timeout is \'seven\': a duration is written like "7m", "1h30m" or "90s"',
         ),
         ('[policy]\nidle_timeout = "0s"\n', "[policy] idle_timeout is '0s': input should be greater than 0"),
+        (
+            '[policy]\nidle_timeout = "10m..5m"\n',
+            "[policy] idle_timeout is '10m..5m': a range begins with its shorter end",
+        ),
+        (
+            '[policy]\nhalf_of_idle = "1m..2m"\n',
+            "[policy] half_of_idle is '1m..2m': one duration is wanted here",
+        ),
+        (
+            '[policy]\nname = "warm"\n',
+            "[policy] name is 'warm': there are aws, aws-2019, openwhisk, fn, always-cold, keep-warm, and your own",
+        ),
+        ("[policy]\nchance = 1.5\n", "[policy] chance is 1.5: input should be less than or equal to 1"),
+        (
+            '[policy]\nselect = "newest"\n',
+            "[policy] select is 'newest': input should be 'most-recent', 'least-recent', 'oldest' or 'random'",
+        ),
+        ('[policy]\neviction = "fifo"\n', "[policy] eviction is 'fifo': input should be 'lru' or 'greedy-dual'"),
+        ('[emulator]\nseed = "x"\n', "[emulator] seed is 'x': input should be a valid integer"),
         ("[policy]\nmax_invocations = -1\n", "[policy] max_invocations is -1: input should be greater than or equal"),
     ],
 )
@@ -189,7 +229,9 @@ def test_what_is_no_duration_is_refused(write: Write, written: str) -> None:
     assert "[policy] idle_timeout" in refusal(write(f"[policy]\nidle_timeout = {written}\n")).message
 
 
-@pytest.mark.parametrize(("written", "seconds"), [("7m", 420.0), ("1h30m", 5_400.0), ("90", 90.0), ("0.5", 0.5)])
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("7m", 420.0), ("1h30m", 5_400.0), ("90", 90.0), ("0.5", 0.5), ("0s", 0.0), ("0", 0.0)]
+)
 def test_a_duration_of_the_command_line_may_be_a_plain_number(written: str, seconds: float) -> None:
     """Everything is a string there."""
     assert parse_duration(written) == seconds
@@ -234,6 +276,17 @@ def test_values_from_outside_are_checked_like_a_file() -> None:
         ({"idle_timeout": 60}, {"idle_timeout": "2m"}, {IdleTimeout(120.0), MaxLifetime(7200.0)}),
         ({"idle_timeout": 60}, {"max_invocations": 9}, {IdleTimeout(60.0), MaxLifetime(7200.0), MaxInvocations(9)}),
         ({}, {"name": "always-cold"}, {MaxInvocations(1)}),
+        ({"idle_timeout": "5m..10m"}, None, {IdleTimeout("5m..10m"), MaxLifetime(7200.0)}),
+        ({"max_lifetime": "off"}, None, {IdleTimeout(420.0)}),
+        ({"max_lifetime": "off"}, {"max_lifetime": "1h"}, {IdleTimeout(420.0), MaxLifetime(3600.0)}),
+        ({"name": "keep-warm", "idle_timeout": "27m", "half_of_idle": "5m"}, None, {IdleTimeout("27m"), HalfOfIdle()}),
+        ({"name": "keep-warm", "half_of_idle": "5m"}, {"half_of_idle": "off"}, set()),
+        ({"name": "keep-warm", "chance": 0.05, "after_error": True}, None, {Chance(0.05), AfterError()}),
+        ({"name": "keep-warm", "chance": 0.05, "after_error": True}, {"chance": 0, "after_error": False}, set()),
+        ({"histogram": "10m"}, None, {Histogram("10m"), MaxLifetime(7200.0)}),
+        ({"histogram": "10m", "idle_timeout": "5m"}, None, {Histogram("10m"), IdleTimeout("5m"), MaxLifetime("2h")}),
+        ({"name": "openwhisk"}, None, {IdleTimeout("10m")}),
+        ({"name": "fn"}, {"idle_timeout": "1m"}, {IdleTimeout("1m")}),
     ],
 )
 def test_a_policy_is_its_preset_with_what_is_said_otherwise(
@@ -264,3 +317,88 @@ def test_a_wrong_policy_of_a_function_is_refused_as_every_wrong_setting(override
     """Also when it comes from Python and not from a file: an error of our tree, with key and finding."""
     with pytest.raises(ConfigurationError, match=next(iter(overrides))):
         make_policy(PolicySettings(), overrides)
+
+
+def test_a_key_that_replaces_a_rule_takes_its_place() -> None:
+    """The order of the rules decides whose reason is told."""
+    policy = make_policy(PolicySettings(idle_timeout="1m", max_invocations=3))
+    assert policy.rules == (IdleTimeout("1m"), MaxLifetime("2h"), MaxInvocations(3))
+
+
+def test_the_choice_among_idle_environments_is_a_setting() -> None:
+    """For all, and for one function otherwise."""
+    assert make_policy(PolicySettings()).selection is Selection.MOST_RECENT
+    settings = PolicySettings(select=Selection.OLDEST)
+    assert make_policy(settings).selection is Selection.OLDEST
+    assert make_policy(settings, {"select": "random"}).selection is Selection.RANDOM
+
+
+def test_the_memory_of_all_idle_environments_is_limited_for_the_whole_emulator() -> None:
+    """With least recently used first; zero is no limit; a function cannot have one."""
+    assert make_pressure(PolicySettings()) is None
+    assert make_pressure(PolicySettings(memory_limit=0)) is None
+    assert make_pressure(PolicySettings(memory_limit=512)) == MemoryPressure(512)
+    assert make_pressure(IdleTimeout("7m") | MemoryPressure(256)) == MemoryPressure(256)
+    greedy = PolicySettings(memory_limit=512, eviction=EvictionOrder.GREEDY_DUAL)
+    assert make_pressure(greedy) == MemoryPressure(512, EvictionOrder.GREEDY_DUAL)
+    assert make_policy(greedy, {}).rules == make_policy(PolicySettings()).rules
+    for overrides in (
+        {"memory_limit": 5},
+        {"eviction": "lru"},
+        MemoryPressure(5),
+        IdleTimeout("7m") | MemoryPressure(5),
+    ):
+        with pytest.raises(ConfigurationError, match="a matter of the whole emulator"):
+            make_policy(PolicySettings(), overrides)
+
+
+def test_rules_that_a_program_composed_are_a_function_s_policy() -> None:
+    """They take the place of the settings; what is no policy is refused."""
+    composed = IdleTimeout("7m") | MaxLifetime("2h")
+    assert make_policy(PolicySettings(max_invocations=3), composed) is composed
+    assert make_policy(PolicySettings(), MaxInvocations(3)).rules == (MaxInvocations(3),)
+    with pytest.raises(ConfigurationError, match="5 is no policy"):
+        make_policy(PolicySettings(), 5)
+
+
+def test_settings_of_a_function_come_over_a_composed_policy_of_all() -> None:
+    """Key by key, unless it names a policy of its own."""
+    composed = Policy("mine", (IdleTimeout("7m"), MaxLifetime("2h")), Reclaim.FIN, Selection.OLDEST)
+    assert make_policy(composed) == composed
+    changed = make_policy(composed, {"idle_timeout": "1m"})
+    assert changed == Policy("mine", (IdleTimeout("1m"), MaxLifetime("2h")), Reclaim.FIN, Selection.OLDEST)
+    assert make_policy(composed, {"name": "always-cold"}).rules == (MaxInvocations(1),)
+
+
+def test_a_class_of_the_user_s_can_be_named_and_changed_by_keys(tmp_path: Path) -> None:
+    """It stands where a preset stands; a choice that is named wins over its own."""
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n"
+        "    def verdict(self, environment, now):\n        return None\n"
+        "    def select(self, idle):\n        return idle[0]\n"
+    )
+    policy = make_policy(PolicySettings(name="mine:Mine", max_invocations=3), base=tmp_path)
+    assert policy.name == "mine:Mine"
+    assert [type(rule).__name__ for rule in policy.rules] == ["Mine", "MaxInvocations"]
+    assert not isinstance(policy.selection, Selection)
+    named = make_policy(PolicySettings(name="mine:Mine"), {"select": "oldest"}, tmp_path)
+    assert named.selection is Selection.OLDEST
+    with pytest.raises(ConfigurationError, match="there is no module mine"):
+        make_policy(PolicySettings(name="mine:Mine"), base=tmp_path / "elsewhere")
+
+
+def test_what_a_policy_was_made_of_can_be_sent_back() -> None:
+    """The table in JSON's own words makes the same policy again; what a program composed has none."""
+    given = {"name": "fn", "idle_timeout": "5m..10m", "select": "random", "half_of_idle": "off", "reclaim": "rst"}
+    settings = policy_settings(given, "here")
+    assert policy_table(settings) == given
+    assert policy_table({"idle_timeout": "1m"}) == {"idle_timeout": 60.0}
+    assert make_policy(policy_settings(policy_table(settings), "here")) == make_policy(settings)
+    assert policy_table(IdleTimeout("7m") | MaxLifetime("2h")) == {}
+
+
+def test_a_table_that_comes_from_elsewhere_is_refused_by_that_name() -> None:
+    """Who reads the message knows where to look."""
+    with pytest.raises(ConfigurationError) as caught:
+        policy_settings({"idle": 1}, "function orders")
+    assert caught.value.message.startswith("function orders: [policy] idle is not a setting")

@@ -9,9 +9,12 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles
 
+from emulator import deployment
 from emulator.deployment import CodeWatcher, check_code
 from emulator.errors import CodeError
 from emulator.model import Function
@@ -288,3 +291,24 @@ async def test_an_archive_that_is_replaced_as_a_whole_is_still_watched(tmp_path:
         for _ in range(3):
             watched.changed.clear()
             await watched.hears(replace, "orders")
+
+
+def test_a_watch_that_cannot_be_set_up_is_tried_again(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment no descriptor is free; the emulator goes on, and changes are told again afterwards."""
+    awatch, failures = watchfiles.awatch, [OSError("too many open files"), RuntimeError("the same, of the watcher's")]
+
+    async def failing(*paths: Path, **settings: Any) -> AsyncIterator[set[tuple[watchfiles.Change, str]]]:
+        if failures:
+            raise failures.pop()
+        async for changes in awatch(*paths, **settings):
+            yield changes
+
+    @in_loop
+    async def watch() -> None:
+        async with watching(orders=code) as watched:
+            await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        assert failures == []
+
+    monkeypatch.setattr(watchfiles, "awatch", failing)
+    monkeypatch.setattr(deployment, "_LOOK_AGAIN", 0.01)
+    watch()

@@ -24,7 +24,7 @@ def test_a_function_has_the_defaults_of_lambda() -> None:
     assert (function.memory, function.timeout, function.ephemeral_storage) == (128, 3, 512)
     assert function.handler == "app.handler"
     assert function.runtime == f"python{sys.version_info.major}.{sys.version_info.minor}"
-    assert (dict(function.environment), function.image, dict(function.policy)) == ({}, None, {})
+    assert (dict(function.environment), function.image, function.policy) == ({}, None, {})
 
 
 def test_code_may_be_a_string() -> None:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emulator.environment import Environment
 from emulator.errors import SandboxError, ServiceError, ThrottledError
-from emulator.policy import PRESETS, IdleTimeout, MaxInvocations, MaxLifetime, Policy, Reusable
+from emulator.invocation import Outcome
+from emulator.policies import (
+    PRESETS,
+    AfterError,
+    Chance,
+    HalfOfIdle,
+    Histogram,
+    IdleTimeout,
+    MaxInvocations,
+    MaxLifetime,
+    MemoryPressure,
+    Policy,
+    Reusable,
+    Selection,
+)
+from emulator.policies.memory import IdleMemory
 from emulator.pool import Concurrency, Pool
 from emulator.sandbox.base import FakeSandbox
-from tests.support import in_loop, skip_time
+from tests.support import in_loop, run, skip_time
 from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 KEEP_WARM = Policy("keep-warm")
@@ -23,11 +39,17 @@ class Play:
     """A stage with one pool on it."""
 
     def __init__(
-        self, policy: Policy = KEEP_WARM, *, limit: int = 10, sandbox_class: type[FakeSandbox] = FakeSandbox
+        self,
+        policy: Policy = KEEP_WARM,
+        *,
+        limit: int = 10,
+        sandbox_class: type[FakeSandbox] = FakeSandbox,
+        seed: int = 0,
     ) -> None:
-        self.stage = Stage(sandbox_class=sandbox_class)
+        self.stage = Stage(sandbox_class=sandbox_class, seed=seed)
         self.concurrency = Concurrency(limit)
-        self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency)
+        self.memory = IdleMemory()
+        self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency, self.memory)
 
     @property
     def states(self) -> list[str]:
@@ -37,6 +59,15 @@ class Play:
         watched = self.stage.invocation(asynchronous=asynchronous)
         self.pool.submit(watched.invocation)
         return watched
+
+    @property
+    def endings(self) -> list[str]:
+        """Why environments have gone, in order."""
+        return [event.reason for event in self.stage.events() if event.kind == "environment.shutting-down"]
+
+    async def skip(self, seconds: float) -> None:
+        self.stage.clock.fast_forward(seconds)
+        await self.stage.settle()
 
     async def cold(self) -> tuple[PlayedRuntime, Watched]:
         """An event for which a new environment is started, and which that one now serves."""
@@ -94,14 +125,21 @@ async def test_the_environment_used_last_serves_next() -> None:
 async def test_a_policy_may_choose_another_environment() -> None:
     """The pool asks, and takes what it is told."""
 
-    class OldestFirst(Policy):
-        def select(self, idle: Any) -> Any:
-            return min(idle, key=lambda environment: environment.created_at)
-
-    play = Play(OldestFirst("oldest first"))
+    play = Play(Policy("test", selection=Selection.LEAST_RECENT))
     first, second = await play.warm(2)
     play.submit()
     assert [len(runtime.events) for runtime in (first, second)] == [2, 1]
+    assert play.stage.reason("policy.selected") == "idle longest of 2"
+
+
+@in_loop
+async def test_a_choice_of_one_is_none() -> None:
+    """Nothing is asked and nothing is written down: that is the way of nearly every invocation."""
+    play = Play()
+    (runtime,) = await play.warm()
+    play.submit()
+    assert len(runtime.events) == 2
+    assert "policy.selected" not in play.stage.kinds()
 
 
 @in_loop
@@ -624,3 +662,351 @@ async def test_a_policy_may_know_an_environment() -> None:
     known: Reusable = environment
     assert isinstance(environment, Environment)
     assert (known.invocations, known.created_at, known.idle_since) == (1, 0.0, 0.0)
+
+
+# -- more reasons to go ----------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_failed_invocation_recycles_where_that_is_the_policy() -> None:
+    """By an error that the function reports as by its end; what went well stays."""
+    play = Play(Policy("test", (AfterError(),)))
+    (runtime,) = await play.warm()
+    play.submit()
+    runtime.report_error(b"{}", "Function.Wrong")
+    runtime.park()
+    await play.stage.settle()
+    assert play.states == []
+    crashed, watched = await play.cold()
+    crashed.die(1)
+    await play.stage.settle()
+    assert play.states == []
+    assert watched.heard == ["answer", "report"]
+    assert play.endings == ["its invocation failed: Function.Wrong", "its invocation failed: Runtime.ExitError"]
+    assert play.concurrency.in_use == 0
+
+
+@in_loop
+async def test_chance_recycles_some_and_the_seed_says_which() -> None:
+    """The same calls with the same seed end with the same invocations; another seed has other luck."""
+
+    async def lives(seed: int) -> list[int]:
+        play = Play(Policy("test", (Chance(0.2),)), seed=seed)
+        found = []
+        for _ in range(6):
+            runtime, _ = await play.cold()
+            runtime.serve()
+            while play.pool.idle:
+                play.submit()
+                runtime.serve()
+            await play.stage.settle()
+            found.append(len(runtime.events))
+        assert all(" < chance 0.2" in reason for reason in play.endings)
+        return found
+
+    assert await lives(1) == await lives(1) != await lives(2)
+
+
+@in_loop
+async def test_a_queued_event_does_not_keep_what_chance_has_struck() -> None:
+    """The rule is asked before the environment is handed on."""
+    play = Play(Policy("test", (Chance(1),)), limit=1)
+    runtime, _ = await play.cold()
+    play.submit(asynchronous=True)
+    runtime.serve()
+    await play.stage.settle()
+    assert len(runtime.events) == 1
+    assert len(play.stage.provider.sandboxes) == 2
+
+
+@in_loop
+async def test_half_of_the_idle_ones_go_every_period() -> None:
+    """From the moment at which the first was idle, until three are left; nothing goes in between."""
+    play = Play(Policy("test", (HalfOfIdle("5m"),)), limit=20)
+    await play.warm(13)
+    left = []
+    for _ in range(5):
+        await play.skip(299.0)
+        before = len(play.states)
+        await play.skip(1.0)
+        left.append((before, len(play.states)))
+    assert left == [(13, 7), (7, 4), (4, 2), (2, 2), (2, 2)]
+    assert play.endings[0] == "half of 13 idle ones go every 5 min, idle longest first"
+
+
+@in_loop
+async def test_periods_follow_each_other_through_one_skip() -> None:
+    """An hour at once is twelve periods."""
+    play = Play(Policy("test", (HalfOfIdle("5m"), IdleTimeout("27m"))), limit=20)
+    await play.warm(8)
+    await play.skip(1619.0)
+    assert play.states == ["frozen"] * 2
+    await play.skip(1.0)
+    assert play.states == []
+
+
+@in_loop
+async def test_what_serves_is_not_among_the_idle_half() -> None:
+    """A period looks at what is idle at its end."""
+    play = Play(Policy("test", (HalfOfIdle("5m", leave=0),)), limit=20)
+    first, second = await play.warm(2)
+    play.submit()
+    await play.skip(300.0)
+    assert play.states == ["frozen", "invoking"]
+    second.serve()
+    await play.skip(300.0)
+    assert len(play.states) == 1
+    assert len(first.events) + len(second.events) == 3
+
+
+@in_loop
+async def test_the_keep_alive_is_learnt_from_the_pattern() -> None:
+    """Called every five minutes and a half, it is waited for for six minutes and a tenth; before that, for an hour."""
+    play = Play(Policy("test", (Histogram("1h"),)))
+    (runtime,) = await play.warm()
+    for _ in range(10):
+        await play.skip(330.0)
+        play.submit()
+        runtime.serve()
+    await play.skip(395.0)
+    assert play.states == ["frozen"]
+    await play.skip(1.1)
+    assert play.states == []
+    assert play.endings == ["idle 6 min 36 s >= 6 min 36 s, learnt from 10 idle times"]
+
+
+@in_loop
+async def test_what_is_learnt_holds_for_those_that_are_idle_already() -> None:
+    """A surplus environment whose hour shrinks to minutes goes at once, not at the end of its hour."""
+    play = Play(Policy("test", (Histogram("1h"),)))
+    first, second = await play.warm(2)
+    for _ in range(10):
+        await play.skip(330.0)
+        play.submit()
+        second.serve()
+    await play.stage.settle()
+    assert len(play.states) == 1
+    assert len(first.events) == 1
+    assert play.endings == ["idle 55 min >= 6 min 36 s, learnt from 10 idle times"]
+
+
+@in_loop
+async def test_an_event_beside_a_running_one_is_no_idle_time() -> None:
+    """Idle is a function, not one of its environments."""
+    play = Play(Policy("test", (Histogram("1h"),)))
+    first, second = await play.warm(2)
+    for _ in range(10):
+        await play.skip(30.0)
+        play.submit()
+        await play.skip(300.0)
+        play.submit()
+        first.serve()
+        second.serve()
+    play.pool.follow(Policy("test", (Histogram("1h"),)))
+    await play.skip(67.0)
+    assert play.endings == ["idle 1 min 6 s >= 1 min 6 s, learnt from 10 idle times"] * 2
+
+
+@in_loop
+async def test_memory_pressure_looks_at_all_functions() -> None:
+    """One function's environment is put to rest, and another's that is idle longest goes."""
+    play = Play()
+    play.memory.follow(MemoryPressure(256))
+    other = Pool(play.stage.function, play.stage.surroundings, KEEP_WARM, play.concurrency, play.memory)
+    other.submit(play.stage.invocation().invocation)
+    await play.stage.settle()
+    runtime = play.stage.runtime()
+    runtime.park()
+    await play.stage.settle()
+    runtime.serve()
+    await play.skip(1.0)
+    await play.warm(2)
+    await play.stage.settle()
+    assert other.environments == []
+    assert play.states == ["frozen", "frozen"]
+    assert play.endings == ["memory: 384 MiB idle > 256 MiB, idle longest of 3"]
+    await play.pool.close("stop")
+    assert play.memory._holders == [other]
+    assert play.memory._used_at == {}
+
+
+# -- another policy at run time --------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_change_ends_what_is_over_its_limit_and_nothing_else() -> None:
+    """At once and with its reason; the others live on, by the new limit."""
+    play = Play()
+    _, used = await play.warm(2)
+    await play.skip(100.0)
+    play.submit()
+    used.serve()
+    play.pool.follow(Policy("test", (IdleTimeout(60.0),)))
+    await play.stage.settle()
+    assert play.states == ["frozen"]
+    assert play.endings == ["idle 1 min 40 s >= 1 min"]
+    await play.skip(60.0)
+    assert play.states == []
+
+
+@in_loop
+async def test_a_change_sets_timers_anew_in_both_directions() -> None:
+    """An earlier end is not missed, and a later one is not brought forward by a timer of the old policy."""
+    play = Play(Policy("test", (IdleTimeout(600.0),)))
+    await play.warm()
+    play.pool.follow(Policy("test", (IdleTimeout(60.0),)))
+    await play.skip(59.0)
+    assert play.states == ["frozen"]
+    play.pool.follow(Policy("test", (IdleTimeout(3600.0),)))
+    await play.skip(3000.0)
+    assert play.states == ["frozen"]
+    play.pool.follow(KEEP_WARM)
+    await play.skip(1e6)
+    assert play.states == ["frozen"]
+
+
+@in_loop
+async def test_a_change_while_one_serves_is_felt_when_it_is_parked() -> None:
+    """Its invocation is finished first; also where the old policy had a timer for it that would come too late."""
+    play = Play(Policy("test", (MaxLifetime("2h"),)))
+    (runtime,) = await play.warm()
+    watched = play.submit()
+    await play.skip(100.0)
+    play.pool.follow(Policy("test", (MaxLifetime(60.0),)))
+    await play.stage.settle()
+    assert play.states == ["invoking"]
+    runtime.serve()
+    await play.stage.settle()
+    assert watched.heard == ["answer", "report"]
+    assert play.endings == ["age 1 min 40 s >= 1 min"]
+
+
+@in_loop
+async def test_a_serving_one_is_watched_by_the_new_policy_afterwards() -> None:
+    """The timer that was set before the change does not stand in the way of the one that is needed now."""
+    play = Play(Policy("test", (IdleTimeout("2h"),)))
+    (runtime,) = await play.warm()
+    play.submit()
+    play.pool.follow(Policy("test", (IdleTimeout(60.0),)))
+    runtime.serve()
+    await play.skip(60.0)
+    assert play.states == []
+
+
+@in_loop
+async def test_what_was_learnt_outlives_a_change() -> None:
+    """A histogram that comes back knows what it knew."""
+    play = Play(Policy("test", (Histogram("1h"),)))
+    (runtime,) = await play.warm()
+    for _ in range(10):
+        await play.skip(30.0)
+        play.submit()
+        runtime.serve()
+    play.pool.follow(KEEP_WARM)
+    play.pool.follow(Policy("test", (Histogram("1h"),)))
+    await play.skip(67.0)
+    assert play.states == []
+    assert play.endings == ["idle 1 min 6 s >= 1 min 6 s, learnt from 10 idle times"]
+
+
+class Wild:
+    """A rule of a user's that fails in every way there is."""
+
+    def verdict(self, environment: object, now: float) -> str | None:
+        raise RuntimeError("no idea")
+
+    def after_invocation(self, environment: object, outcome: Outcome) -> str | None:
+        raise RuntimeError("no idea either")
+
+
+class Restless:
+    """A rule that wants to be asked at a moment, and then has nothing to say."""
+
+    asked = 0
+
+    def verdict(self, environment: object, now: float) -> str | None:
+        self.asked += 1
+        return None
+
+    def due(self, environment: Reusable) -> float:
+        return environment.idle_since + 30.0
+
+
+@in_loop
+async def test_a_rule_that_raises_harms_no_environment_and_is_told_once() -> None:
+    """The event is answered, the environment rests, the rules beside it hold."""
+    play = Play(Wild() | IdleTimeout(60.0))
+    runtime, watched = await play.cold()
+    runtime.serve()
+    play.submit()
+    runtime.serve()
+    assert watched.heard == ["answer", "report"]
+    assert play.states == ["frozen"]
+    assert play.stage.kinds().count("policy.trouble") == 1
+    assert "Wild.verdict raised RuntimeError: no idea" in play.stage.reason("policy.trouble")
+    await play.skip(60.0)
+    assert play.endings == ["idle 1 min >= 1 min"]
+
+
+@in_loop
+async def test_a_rule_that_promises_and_says_nothing_does_not_keep_the_clock_busy() -> None:
+    """It is asked at its moment, once; the skip comes to an end."""
+    rule = Restless()
+    play = Play(Policy("test", (rule,)))
+    await play.warm()
+    asked = rule.asked
+    assert play.stage.clock.fast_forward(8 * 3600.0) == 1
+    assert rule.asked == asked + 1
+    assert play.states == ["frozen"]
+
+
+# -- the same again --------------------------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.one_of(st.just("event"), st.just("two at once"), st.sampled_from([1.0, 45.0, 600.0, 7000.0]), st.just("change")),
+    max_size=25,
+)
+LUCKY = Chance(0.2) | IdleTimeout("30s..10m") | MaxLifetime("10m..1h")
+
+
+@given(seed=st.integers(0, 2**64), steps=STEPS)
+@settings(max_examples=30, deadline=None)
+def test_the_same_seed_calls_and_skips_give_the_same_decisions(seed: int, steps: list[str | float]) -> None:
+    """Who serves, who goes, when, and why: two runs cannot be told apart."""
+
+    def decisions() -> list[tuple[float, str, str | None, str]]:
+        found: list[tuple[float, str, str | None, str]] = []
+
+        async def play_it() -> None:
+            play = Play(dataclasses.replace(LUCKY, selection=Selection.RANDOM), seed=seed)
+            crew: dict[FakeSandbox, PlayedRuntime] = {}
+            for step in steps:
+                if isinstance(step, float):
+                    await play.skip(step)
+                elif step == "change":
+                    play.pool.follow(LUCKY | MaxInvocations(3))
+                else:
+                    await serve(play, crew, 2 if step == "two at once" else 1)
+            await play.pool.close("the emulator stops")
+            kinds = ("environment.shutting-down", "policy.selected")
+            found.extend((e.at, e.kind, e.environment, e.reason) for e in play.stage.events() if e.kind in kinds)
+
+        run(play_it())
+        return found
+
+    async def serve(play: Play, crew: dict[FakeSandbox, PlayedRuntime], count: int) -> None:
+        for _ in range(count):
+            play.submit()
+        await play.stage.settle()
+        for number, sandbox in enumerate(play.stage.provider.sandboxes):
+            if sandbox not in crew:
+                crew[sandbox] = play.stage.runtime(number)
+                crew[sandbox].park()
+        await play.stage.settle()
+        serving = {environment.id for environment in play.pool.environments if environment.state == "invoking"}
+        for sandbox, runtime in crew.items():
+            if sandbox.spec.environment_id in serving:
+                runtime.serve()
+        await play.stage.settle()
+
+    assert decisions() == decisions()

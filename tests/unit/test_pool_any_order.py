@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Callable
 
 from hypothesis import settings
@@ -14,7 +15,20 @@ from emulator.environment import Environment
 from emulator.errors import FreezeError, SandboxError, ThrottledError
 from emulator.lifecycle import TABLE, State
 from emulator.model import Reclaim
-from emulator.policy import IdleTimeout, MaxInvocations, MaxLifetime, Policy, Rule
+from emulator.policies import (
+    AfterError,
+    Chance,
+    EvictionOrder,
+    HalfOfIdle,
+    Histogram,
+    IdleTimeout,
+    MaxInvocations,
+    MaxLifetime,
+    MemoryPressure,
+    Policy,
+    Selection,
+)
+from emulator.policies.memory import IdleMemory
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
@@ -23,7 +37,21 @@ from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
 SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING, State.RESETTING)
-RULES = (IdleTimeout(60.0), MaxLifetime(300.0), MaxInvocations(3))
+SHARE = MaxInvocations(3)
+RULES = (
+    SHARE,
+    IdleTimeout(60.0),
+    IdleTimeout("30s..90s"),
+    MaxLifetime(300.0),
+    MaxLifetime("1m..8h"),
+    Chance(0.3),
+    AfterError(),
+    HalfOfIdle("1m", leave=1),
+    Histogram("59s"),
+)
+RULE_SETS = st.sets(st.sampled_from(RULES))
+PRESSURES = st.sampled_from([None, MemoryPressure(256), MemoryPressure(128, EvictionOrder.GREEDY_DUAL)])
+OF_A_POLICY = re.compile(r"idle |age |\d+ invocations|drew |its invocation failed|half of |memory: ")
 NUMBER = st.integers(0, 7)
 
 
@@ -76,17 +104,33 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(
         limit=st.integers(1, 3),
-        rules=st.sets(st.sampled_from(RULES)),
+        rules=RULE_SETS,
+        selection=st.sampled_from(Selection),
         reclaim=st.sampled_from(Reclaim),
+        pressure=PRESSURES,
         slow=st.booleans(),
         quiet=st.sampled_from([0.0, 1.0]),
+        seed=st.integers(0, 9),
     )
-    def begin(self, limit: int, rules: set[Rule], reclaim: Reclaim, slow: bool, quiet: float) -> None:
-        self.stage = Stage(quiet=quiet, sandbox_class=Moody)
+    def begin(
+        self,
+        limit: int,
+        rules: set[object],
+        selection: Selection,
+        reclaim: Reclaim,
+        pressure: MemoryPressure | None,
+        slow: bool,
+        quiet: float,
+        seed: int,
+    ) -> None:
+        self.stage = Stage(quiet=quiet, sandbox_class=Moody, seed=seed)
         self.concurrency = Concurrency(limit)
-        policy = Policy("test", tuple(rules), reclaim)
-        self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency)
+        self.memory = IdleMemory()
+        self.memory.follow(pressure)
+        policy = Policy("test", tuple(rules), reclaim, selection)
+        self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency, self.memory)
         self.slow = slow
+        self.same_policy = True
 
     # -- what can happen ---------------------------------------------------------------------------------------
 
@@ -259,6 +303,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.recycled |= {environment.id for environment in self.pool.environments}
         self._do(lambda: self.pool.update(self.stage.function, "deployed again"))
 
+    @rule(rules=RULE_SETS, selection=st.sampled_from(Selection))
+    def somebody_changes_the_policy(self, rules: set[object], selection: Selection) -> None:
+        self.same_policy = False
+        self._do(lambda: self.pool.follow(Policy("changed", tuple(rules), selection=selection)))
+
+    @rule(pressure=PRESSURES)
+    def somebody_changes_the_memory_limit(self, pressure: MemoryPressure | None) -> None:
+        self._do(lambda: self.memory.follow(pressure))
+
     # -- what must hold ----------------------------------------------------------------------------------------
 
     @invariant()
@@ -291,8 +344,29 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def no_environment_serves_more_than_its_share(self) -> None:
-        if RULES[2] in self.pool.policy.rules:
-            assert all(environment.invocations <= 3 for environment in self.environments.values())
+        if SHARE in self.pool.policy.rules and self.same_policy:
+            assert all(environment.invocations <= SHARE.count for environment in self.environments.values())
+
+    @invariant()
+    def nothing_that_failed_is_at_rest_where_that_is_the_policy(self) -> None:
+        if AfterError() in self.pool.policy.rules and self.same_policy:
+            failed = {
+                w.invocation.request_id for w in self.accepted if w.outcome.answer and w.outcome.answer.error_type
+            }
+            resting = [environment for environment in self.pool.environments if environment.state in AT_REST]
+            assert not [environment for environment in resting if environment.last_request_id in failed]
+
+    @invariant()
+    def a_period_runs_while_anything_is_idle(self) -> None:
+        if self.pool.idle:
+            now = self.stage.clock.monotonic()
+            running = [timer for timer in self.pool._periods.values() if now < timer.when and not timer.cancelled]
+            assert len(running) == len(self.pool.policy.periodic)
+
+    @invariant()
+    def idle_environments_take_no_more_memory_than_they_may(self) -> None:
+        if self.memory.rule is not None:
+            assert sum(environment.function.memory for environment in self.pool.idle) <= self.memory.rule.limit
 
     @invariant()
     def every_client_hears_one_thing_and_every_report_is_behind_it(self) -> None:
@@ -362,6 +436,10 @@ class AnyOrder(RuleBasedStateMachine):
             assert lived[-1] is State.GONE
             for before, after in itertools.pairwise(lived):
                 assert after in TABLE[before].values()
+            lived_with_reasons = [event for event in self.stage.events(key) if event.kind.startswith("environment.")]
+            for event, ended in itertools.pairwise(lived_with_reasons):
+                if ended.kind == "environment.shutting-down" and OF_A_POLICY.match(ended.reason):
+                    assert event.kind.partition(".")[2] in (*AT_REST, "trouble"), "recycled while it served"
 
     def _do(self, action: Callable[[], object]) -> None:
         """One thing happens, and then everything that comes of it."""

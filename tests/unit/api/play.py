@@ -13,7 +13,7 @@ from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Sen
 from emulator.errors import FunctionNotFoundError
 from emulator.invocation import Invocation
 from emulator.model import RequestId
-from emulator.policy import Policy
+from emulator.policies import Policy
 from emulator.pool import Concurrency, Pool
 from emulator.service import Service
 from tests.unit.stage import PlayedRuntime, Stage

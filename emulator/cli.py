@@ -24,6 +24,7 @@ from emulator.api.event_stream import Event
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
 from emulator.printer import LogPrinter
+from emulator.timeline import TimelineEvent
 from emulator.version import VERSION
 
 __all__ = ["main"]
@@ -37,7 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
+# A table that is read by a program has a line for each row, however long.
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 500)
 err = Console(stderr=True, highlight=False)
 
 FUNCTION_FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -266,21 +268,28 @@ def main() -> None:
 
 def _print_stream(events: Iterable[Event]) -> None:
     """Bytes as they are, at once; what the last event tells goes to standard error."""
+    last = b""
     for event in events:
         if event.kind == "PayloadChunk":
             sys.stdout.buffer.write(event.payload)
             sys.stdout.buffer.flush()
+            last = event.payload
             continue
+        if not last.endswith(b"\n") and sys.stdout.isatty():
+            sys.stdout.write("\n")  # for the prompt that comes next
         outcome = json.loads(event.payload)
         if "LogResult" in outcome:
             _show_log(outcome["LogResult"])
         if "ErrorCode" in outcome:
-            err.print(Text(f"{outcome['ErrorCode']}: {outcome['ErrorDetails']}", "red"))
+            told = outcome["ErrorDetails"]
+            why = "the response is the error" if told.encode() == last else told
+            err.print(Text(f"{outcome['ErrorCode']}: {why}", "red"), soft_wrap=True)
             raise typer.Exit(FUNCTION_FAILED)
 
 
 def _show_log(tail: str) -> None:
-    err.print(Text(base64.b64decode(tail).decode("utf-8", "replace").expandtabs(2), "dim"), end="")
+    for line in base64.b64decode(tail).decode("utf-8", "replace").removesuffix("\n").split("\n"):
+        err.print(screen.log_text(line), soft_wrap=True)
 
 
 def _payload(given: str) -> bytes:
@@ -351,13 +360,19 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
     server.bind()
     err.print(Text("starting sandboxes and database", "dim"))
     async with service, server:
+        service.timeline.listen(lambda event: _note_trouble(event, printer))
         out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
-        out.print(screen.status_lines(asdict(service.status())))
-        if service.functions:
-            out.print(Text(f"functions  {', '.join(f.name for f in service.functions)}", "dim"))
-        else:
+        out.print(screen.status_lines(asdict(service.status()), [function.name for function in service.functions]))
+        if not service.functions:
             out.print(Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow"))
         try:
             await asyncio.Event().wait()
         finally:
             await service.stop_intake()
+
+
+def _note_trouble(event: TimelineEvent, printer: LogPrinter) -> None:
+    """What went wrong beside invocations, and would else be found by nobody who does not look for it."""
+    if event.kind.endswith(".trouble"):
+        where = f"{event.function} {event.environment[:4]}: " if event.environment is not None else ""
+        printer.note(where + event.reason.replace("\n", "\n  → "))

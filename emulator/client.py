@@ -17,6 +17,7 @@ __all__ = ["Client", "Response"]
 
 _PATIENCE = 1000.0  # seconds; an invocation may take 900
 _PIECE = 1 << 16  # bytes
+_CURES = {"ResourceNotFoundException": "lambda-freezer up names its functions when it starts."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Response:
         if self.status >= 400:
             found = self.json()
             message = found.get("Message") or found.get("message") or ""
-            raise EmulatorError(f"{self.headers.get('x-amzn-errortype', self.status)}: {message}")
+            code = self.headers.get("x-amzn-errortype", str(self.status))
+            raise EmulatorError(f"{code}: {message}", cure=_CURES.get(code, ""))
 
 
 class Client:
@@ -78,20 +80,11 @@ class Client:
             NotRunningError: nothing answers there, or no longer.
             EmulatorError: the emulator's own complaint.
         """
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
+        with self._asked("GET", path, endless=True) as answer:
             if answer.status >= 400:
-                _complain(Response(answer.status, {}, answer.read()))
-            if connection.sock is not None:
-                connection.sock.settimeout(None)  # nobody knows when the next piece will come
+                _complain(_whole(answer))
             while piece := answer.read1(_PIECE):
                 yield piece
-        except (OSError, http.client.HTTPException) as error:
-            raise self._not_running(error) from error
-        finally:
-            connection.close()
 
     def invoke(self, function: str, payload: bytes, *, kind: str, tail: bool) -> Response:
         headers = {"X-Amz-Invocation-Type": kind, "X-Amz-Log-Type": "Tail" if tail else "None"}
@@ -126,20 +119,39 @@ class Client:
 
     @contextlib.contextmanager
     def _asked(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        endless: bool = False,
     ) -> Iterator[http.client.HTTPResponse]:
+        """The answer, to be read inside; ``endless``: nobody knows when the next piece of it will come."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
         try:
-            connection.request(method, path, body, dict(headers))
-            yield connection.getresponse()
+            connection.connect()
+        except OSError as error:
+            raise self._not_running(error) from error
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            if endless and connection.sock is not None:
+                connection.sock.settimeout(None)
+            yield answer
+        except (ConnectionError, http.client.IncompleteRead) as error:
+            raise NotRunningError(
+                f"the emulator at {self._endpoint} has gone away", cure="What it printed last may say why."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._not_running(error) from error
         finally:
             connection.close()
 
     def _not_running(self, error: Exception) -> NotRunningError:
+        why = getattr(error, "strerror", None) or error or type(error).__name__
         return NotRunningError(
-            f"no emulator answers at {self._endpoint}: {error or type(error).__name__}",
+            f"no emulator answers at {self._endpoint}: {why}",
             cure="Start one with: lambda-freezer up (or name another with --endpoint).",
         )
 

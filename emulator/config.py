@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from emulator.errors import ConfigurationError
 from emulator.model import KEEPALIVE, Function, Logging, Reclaim
@@ -49,6 +49,11 @@ __all__ = [
 CONFIG_FILE = "lambda-freezer.toml"
 
 _OFF = "off"
+_KINDS = {  # of value, by pydantic's names for what it found instead
+    "model_type": "input should be a table, such as { key = value }",
+    "dict_type": "input should be a table, such as { key = value }",
+    "list_type": "input should be a list, such as [first, second]",
+}
 
 
 def _duration(value: Any) -> Any:
@@ -141,6 +146,12 @@ class LoggingSettings(_Table):
     system_level: Literal["DEBUG", "INFO", "WARN"] = "INFO"
     group: str | None = None
 
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        if self.format == "Text" and self.model_fields_set & {"application_level", "system_level"}:
+            raise ValueError('only a log with format = "JSON" has levels')
+        return self
+
 
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
@@ -153,7 +164,7 @@ class FunctionSettings(_Table):
     ephemeral_storage: Annotated[int, Field(strict=True)] = 512
     environment: dict[str, str] = Field(default_factory=dict)
     image: str | None = None
-    layers: list[Path] = Field(default_factory=list, max_length=5)
+    layers: list[Path] = Field(default_factory=list)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
 
@@ -180,7 +191,7 @@ class Settings(_Table):
                     name=name,
                     code=(base / table.code).resolve(),
                     layers=[(base / layer).resolve() for layer in table.layers],
-                    logging=Logging(**table.logging.model_dump(exclude_unset=True)),
+                    logging=_make_logging(name, table.logging),
                     policy=table.policy.model_dump(exclude_unset=True),
                     **given,
                 )
@@ -330,6 +341,13 @@ def _not_of_a_function(where: str, key: str) -> ConfigurationError:
     )
 
 
+def _make_logging(function: str, table: LoggingSettings) -> Logging:
+    try:
+        return Logging(**table.model_dump(exclude_unset=True))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"function {function}: {error.message}", cure=error.cure) from error
+
+
 def _checked(values: Mapping[str, Any], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
@@ -349,7 +367,7 @@ def _complaint(details: Any) -> str:
         return f"{where} is not a setting; there are: {known}"
     if details["type"] == "missing":
         return f"{where} is missing"
-    message = details["msg"].removeprefix("Value error, ")
+    message = _KINDS.get(details["type"]) or details["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{where} is {details['input']!r}: {message}"
 

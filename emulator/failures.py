@@ -5,6 +5,7 @@ The texts are AWS's (:mod:`emulator.text`); here they are put together, in the n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emulator import text
@@ -15,16 +16,22 @@ __all__ = [
     "Failure",
     "extension_crash",
     "extension_error",
+    "extension_launch",
     "init_timeout",
     "runtime_exit",
     "runtime_init_error",
     "timeout",
+    "too_many_extensions",
 ]
 
 _TIMED_OUT = "Sandbox.Timedout"
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
 _EXIT = "Runtime.ExitError"
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_LAUNCH = "Extension.LaunchError"
+_LAUNCH_ERRORS: Mapping[int | None, str] = {
+    ExitStatus.CANNOT_EXECUTE: "permission denied",
+    ExitStatus.NOT_FOUND: "no such file or directory",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,22 @@ def runtime_init_error(body: bytes, error_type: str) -> Failure:
     return Failure(Answer(body, "Unhandled", error_type), "error", error_type, f"init failed: {error_type}", error_type)
 
 
+def extension_launch(request_id: str, name: str, status: ExitStatus) -> Failure | None:
+    """The program of an external extension could not be executed [C]; ``None`` where it could, whatever came then."""
+    why = _LAUNCH_ERRORS.get(status.code)
+    if why is None:
+        return None
+    message = f"RequestId: {request_id} Error: fork/exec /opt/extensions/{name}: {why}"
+    return _error(_LAUNCH, message, f"extension {name} cannot be started: {why}")
+
+
+def too_many_extensions(request_id: str) -> Failure:
+    """There are more programs in ``/opt/extensions`` than an environment may have [C]."""
+    return _error(_LAUNCH, f"RequestId: {request_id} Error: ErrTooManyExtensions", "there are more than ten extensions")
+
+
 def extension_crash(request_id: str, name: str, status: ExitStatus) -> Failure:
-    """The process of an external extension has ended, or could never be started [C]."""
-    if status.code in (_NOT_EXECUTABLE, _NOT_FOUND):
-        why = "permission denied" if status.code == _NOT_EXECUTABLE else "no such file or directory"
-        message = f"RequestId: {request_id} Error: fork/exec /opt/extensions/{name}: {why}"
-        return _error("Extension.LaunchError", message, f"extension {name} cannot be started: {why}")
+    """The process of an external extension has ended [C]."""
     message = text.extension_exit_message(request_id, status.code, status.signal)
     return _error("Extension.Crash", message, f"extension {name} has ended: {message.partition('Error: ')[2]}")
 

@@ -17,7 +17,7 @@ from emulator import failures, platform_events
 from emulator.failures import Failure
 from emulator.logs import LogStream
 from emulator.model import Answer, Function, InitializationType
-from emulator.runtime_api.extensions import Extension, ExtensionsSession, ExtensionState
+from emulator.runtime_api.extensions import MAX_EXTENSIONS, Extension, ExtensionsSession, ExtensionState
 from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
 from emulator.runtime_api.sessions import Sessions
 from emulator.runtime_api.telemetry import TelemetrySession
@@ -32,6 +32,8 @@ _BUDGET_INTERNAL = 0.5
 # [D] The runtime's part of it; AWS's published agent gives 30 % instead [C].
 _RUNTIME_SHARE_EXTERNAL = 0.3
 _RUNTIME_SHARE_INTERNAL = 0.5
+# [X] The state in which the log shows an extension that could not be started.
+_LAUNCH_ERROR = "LaunchError"
 
 
 class GenerationOwner(Protocol):
@@ -83,10 +85,12 @@ class Generation:
         self._initializing = True
         self._ending = False
         self._failure: Failure | None = None
+        self._runtime_has_begun = not sandbox.extensions  # else it begins when they have registered
         self._runtime_is_parked = False
         self._runtime_is_gone = False
         self._progress = asyncio.Event()
         self._gone: set[str] = set()
+        self._unstarted: dict[str, str] = {}  # extensions, with the type of the error
         self.runtime = RuntimeSession(self)
         self.extensions = ExtensionsSession(self, function, external=sandbox.extensions, account=around.account)
         self.telemetry = TelemetrySession(
@@ -128,11 +132,9 @@ class Generation:
             )
         self._initializing = False
         failure = self._failure
-        if failure is not None and not self._runtime_is_parked:
+        if failure is not None and self._runtime_has_begun and not self._runtime_is_parked:
             self._tell_runtime_done(phase, failure)
-        for extension in self.extensions.known:
-            state = ExtensionState.READY if extension.is_parked else extension.state
-            self._logs.platform(platform_events.extension(extension.name, state, extension.events))
+        self._tell_extensions()
         self.telemetry.close_subscription()
         if not self.telemetry.is_wanted:
             self._logs.on_event = None
@@ -140,10 +142,15 @@ class Generation:
 
     async def _all_ready(self, phase: str) -> None:
         """[C] In this order, and nobody before his turn."""
+        if len(self._sandbox.extensions) > MAX_EXTENSIONS:
+            self._unstarted[self._sandbox.extensions[MAX_EXTENSIONS]] = "TooManyExtensions"
+            self._fail(failures.too_many_extensions(self._owner.last_request_id or ""))
+            return
         if self._sandbox.extensions:
             await self._until(lambda: self.extensions.all_registered)
             if self._failure is not None:
                 return
+            self._runtime_has_begun = True
             self._sandbox.start_runtime()
         await self._until(lambda: self._runtime_is_parked)
         if self._failure is not None:
@@ -151,6 +158,16 @@ class Generation:
         self.extensions.close_registration()
         self._tell_runtime_done(phase, None)
         await self._until(lambda: self.extensions.all_parked)
+
+    def _tell_extensions(self) -> None:
+        """[C] A line for each, also for those that never registered; one that has ended is shown as it was then."""
+        for extension in self.extensions.everyone:
+            if extension.name not in self._unstarted:
+                state = extension.ended_as or extension.state
+                event = platform_events.extension(extension.name, state, extension.events, extension.error_type)
+                self._logs.platform(event)
+        for name, error_type in self._unstarted.items():
+            self._logs.platform(platform_events.extension(name, _LAUNCH_ERROR, (), error_type))
 
     def _tell_runtime_done(self, phase: str, failure: Failure | None) -> None:
         self._logs.platform(
@@ -227,8 +244,14 @@ class Generation:
 
     def extension_exited(self, name: str, status: ExitStatus) -> None:
         self._gone.add(name)
-        self.extensions.exited(name)
-        self._fail(failures.extension_crash(self._owner.last_request_id or "", name, status))
+        request_id = self._owner.last_request_id or ""
+        extension = self.extensions.exited(name)
+        failure = None
+        if extension is not None and extension.ended_as is ExtensionState.STARTED:
+            failure = failures.extension_launch(request_id, name, status)
+            if failure is not None:
+                self._unstarted[name] = _launch_error_type(status)
+        self._fail(failure or failures.extension_crash(request_id, name, status))
 
     def _fail(self, failure: Failure) -> None:
         # The first failure counts; an exit may come right behind the first "next", before anybody has looked.
@@ -290,3 +313,7 @@ class Generation:
         self.telemetry.close()
         if self._logs.on_event == self.telemetry.publish:
             self._logs.on_event = None
+
+
+def _launch_error_type(status: ExitStatus) -> str:
+    return "PermissionDenied" if status.code == ExitStatus.CANNOT_EXECUTE else "UnknownError"  # [C]

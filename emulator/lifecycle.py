@@ -49,7 +49,7 @@ class Event(StrEnum):
     """What can happen to an environment."""
 
     SANDBOX_STARTED = "sandbox-started"
-    PARKED = "parked"  # the runtime (and, one day, every extension) waits at "next"
+    PARKED = "parked"  # the runtime and every extension wait at "next"
     FREEZE = "freeze"
     FREEZE_CONFIRMED = "freeze-confirmed"
     FREEZE_FAILED = "freeze-failed"

@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulator import text
 from emulator.errors import ConfigurationError
 from emulator.logs import LogFile
 from emulator.model import Function
@@ -27,6 +26,7 @@ __all__ = ["LogFiles", "LogPiece"]
 _ENTRY = struct.Struct("<dIIQ")  # seconds since the epoch, number of the stream, length, offset
 _RECENT = 2730  # entries of an index that are kept in memory before they go to its file
 _WRITERS, _READERS = 128, 16  # open files; there may be thousands of environments
+_CURE = "log_folder in [emulator] is a folder that may be written to."
 _BATCH, _ENTRIES = 1 << 16, 512  # bytes and entries that a reader gets at a time: the loop has others to serve
 
 
@@ -129,7 +129,7 @@ class LogFiles:
         now: seconds since the epoch.
 
     Raises:
-        ConfigurationError: the folder cannot be made.
+        ConfigurationError: the folder cannot be made, or not be written to.
     """
 
     def __init__(
@@ -145,8 +145,10 @@ class LogFiles:
         except OSError as error:
             raise ConfigurationError(
                 f"the log folder {folder} cannot be made: {error.strerror}",
-                cure="log_folder in [emulator] is a folder that may be written to.",
+                cure=_CURE,
             ) from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigurationError(f"the log folder {folder} cannot be written to", cure=_CURE)
         self.folder = folder
         self._own_folder = own_folder
         self._on_trouble = on_trouble
@@ -167,7 +169,7 @@ class LogFiles:
     def open(self, function: Function, environment: str, stream: str) -> LogFile:
         """A new stream of an environment; the file comes with its first line."""
         log = self._log(function.name)
-        path = self.folder.joinpath(*_parts(text.log_group_name(function)), *_parts(f"{stream}.log"))
+        path = self.folder.joinpath(*_parts(function.log_group), *_parts(f"{stream}.log"))
         opened = _Stream(environment, stream, path)
         number = len(log.streams)
         log.streams.append(opened)

@@ -184,6 +184,11 @@ class Function:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
 
+    @property
+    def log_group(self) -> str:
+        """[D] ``/aws/lambda/<function>``, where it has not named another one."""
+        return self.logging.group or f"/aws/lambda/{self.name}"
+
     def _check_range(self, key: str, value: int, low: int, high: int, unit: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             self._refuse(f"{key} is {value!r}", f"{key} is a whole number of {unit} from {low:,} to {high:,}.")

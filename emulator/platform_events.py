@@ -6,7 +6,6 @@ along. Levels are those of AWS's system log level event mapping [D]. Pure functi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +78,7 @@ def json_line(event: PlatformEvent, time: float) -> str | None:
     if event.type in _NOT_IN_JSON:
         return None
     entry = {"time": text.iso_time(time), "type": event.type, "record": event.record}
-    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return text.to_json(entry).decode() + "\n"
 
 
 # -- init --------------------------------------------------------------------------------------------------

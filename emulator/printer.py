@@ -18,7 +18,7 @@ _WAITING = 1 << 20  # bytes; what comes on top while nobody reads is left out, a
 _PATIENCE = 1.0  # seconds that the end waits for a reader
 
 _Lines = tuple[str, str, bytes]
-_Entry = tuple[int, _Lines | None]  # how many lines were left out before these; no lines are the end
+_Entry = tuple[int, _Lines | str | None]  # how many lines were left out before these, or this note; None is the end
 
 
 class LogPrinter:
@@ -51,6 +51,11 @@ class LogPrinter:
         self._put += len(lines)
         self._entries.put((left_out, (function, environment, lines)))
 
+    def note(self, text: str) -> None:
+        """Something that is in no log, and is to be seen."""
+        left_out, self._left_out = self._left_out, 0
+        self._entries.put((left_out, text))
+
     def _print(self) -> None:
         try:
             while True:
@@ -60,6 +65,9 @@ class LogPrinter:
                     self._console.print(Text(note, "yellow"), soft_wrap=True)
                 if found is None:
                     return
+                if isinstance(found, str):
+                    self._console.print(Text(f"! {found}", "yellow"), soft_wrap=True)
+                    continue
                 function, environment, lines = found
                 for line in lines.decode("utf-8", "replace").removesuffix("\n").split("\n"):
                     self._console.print(screen.log_line(environment, line, function), soft_wrap=True)

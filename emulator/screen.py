@@ -22,6 +22,7 @@ __all__ = [
     "events_table",
     "freezer_table",
     "log_line",
+    "log_text",
     "network_line",
     "network_table",
     "plain_table",
@@ -30,14 +31,15 @@ __all__ = [
     "status_lines",
 ]
 
-_VISIBLE = {code: 0x2400 + code for code in range(32) if code != 9} | {127: 0x2421}
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\r"} | {127: 0x2421}
 _PLATFORM = re.compile(
     r"(START|END|REPORT) RequestId: |INIT_START |INIT_REPORT |(EXTENSION|TELEMETRY|LOGS)  Name: "
     r'|\{"time":"[^"]*","type":"platform\.'
 )
 _TROUBLE = re.compile(  # of Lambda, and of the runtimes' own loggers, in both formats
-    r"(REPORT .*|INIT_REPORT .*)Status: (error|timeout)|Task timed out after \d|RequestId: \S+ Error: "
-    r"|\[(ERROR|CRITICAL)\]|  (ERROR|FATAL)  |^Traceback \(most recent call last\)"
+    r"(REPORT .*|INIT_REPORT .*)Status: (error|timeout)|EXTENSION  Name: .*Error Type: "
+    r"|Task timed out after \d|RequestId: \S+ Error: |\[(ERROR|CRITICAL)\]|  (ERROR|FATAL)  "
+    r"|^Traceback \(most recent call last\)"
     r'|"level": ?"(?i:error|fatal|critical)"|"type":"platform\..*"status":"(error|timeout|failure)"'
 )
 _STATES = {
@@ -66,18 +68,18 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
     """One line an environment, or how to get the first one."""
     if not environments:
         return Text("No execution environments. The first invocation of a function starts one.", "dim")
-    table = plain_table("ENV", "FUNCTION", "STATE", "SANDBOX", "CALLS", "IDLE", "SESSIONS", "MEMORY")
-    for heading in table.columns[4:] + table.columns[:1]:
+    kind = environments[0]["sandbox"]["kind"].upper()  # an emulator has one
+    table = plain_table("ENV", "FUNCTION", "STATE", kind, "CALLS", "IDLE", "SESSIONS", "MEMORY")
+    for heading in table.columns[3:] + table.columns[:1]:
         heading.no_wrap = True
     for column in (4, 5, 6, 7):
         table.columns[column].justify = "right"
     for entry in environments:
-        sandbox = entry["sandbox"]
         table.add_row(
             entry["id"][:8],
             entry["function"],
             state_text(entry["state"]),
-            Text(f"{sandbox['kind']} {sandbox['id'][:8]}".strip(), "dim"),
+            Text(entry["sandbox"]["id"][:8] or "–", "dim"),
             str(entry["invocations"]),
             in_words(entry["idle_seconds"]) if entry["idle_seconds"] else "–",
             "–" if entry["connections"] is None else str(entry["connections"]),
@@ -177,7 +179,7 @@ def network_line(network: Mapping[str, Any]) -> Text:
     return Text.assemble("fidelity ", (network["fidelity"], style), f", by {network['mechanism']}{note}")
 
 
-def status_lines(status: Mapping[str, Any]) -> RenderableType:
+def status_lines(status: Mapping[str, Any], functions: Sequence[str] = ()) -> RenderableType:
     """The few lines that ``up`` begins with."""
     freezer = status["freezer"]
     cost = next((r["freeze_us"] for r in freezer["rungs"] if r["name"] == freezer["name"]), None)
@@ -190,6 +192,8 @@ def status_lines(status: Mapping[str, Any]) -> RenderableType:
     grid.add_row("network", network_line(status["network"]))
     grid.add_row("database", status["database"] or "none")
     grid.add_row("logs", status["log_folder"])
+    if functions:
+        grid.add_row("function", ", ".join(functions))
     for note in status["notes"]:
         grid.add_row("note", note)
     return grid
@@ -203,13 +207,18 @@ def doctor_table(checks: Sequence[tuple[str, bool, str, str]]) -> RenderableType
     return table
 
 
-def log_line(environment: str, line: str, function: str | None = None) -> Text:
-    """One line of a function's log, with where it comes from in front; ``function`` where there are several."""
+def log_text(line: str) -> Text:
+    """One line of a function's log: Lambda's own are dim, and trouble is red."""
     # Control characters would act on the terminal instead of being seen; the file and the tail have them as they are.
-    text = line.translate(_VISIBLE).replace("\t", "  ")
-    style = "red" if _TROUBLE.search(text) else "dim" if _PLATFORM.match(text) else ""
+    # A carriage return is how AWS's runtime client writes a line break inside one event, such as a traceback.
+    text = line.rstrip("\r").translate(_VISIBLE).replace("\t", "  ").replace("\r", "\n  ")
+    return Text(text, "red" if _TROUBLE.search(text) else "dim" if _PLATFORM.match(text) else "")
+
+
+def log_line(environment: str, line: str, function: str | None = None) -> Text:
+    """The same with where it comes from in front; ``function`` where there are several."""
     where = (f"{environment[:8]} ", "dim") if function is None else (f"{function} {environment[:4]} ", "cyan")
-    return Text.assemble(where, (text, style))
+    return Text.assemble(where, log_text(line))
 
 
 def print_error(console: Console, error: EmulatorError) -> None:

@@ -251,7 +251,10 @@ class Service:
             return self._pools[name]
         except KeyError:
             # [R] since 2025 the message names the version.
-            raise FunctionNotFoundError(f"Function not found: {self.arn(name, text.VERSION)}") from None
+            raise FunctionNotFoundError(
+                f"Function not found: {self.arn(name, text.VERSION)}",
+                cure=f"There are {', '.join(self._pools)}." if self._pools else "There is none yet.",
+            ) from None
 
     # -- policies ----------------------------------------------------------------------------------------
 
@@ -498,7 +501,9 @@ class Service:
 
 def _only(found: Sequence[T], beginning: str) -> T:
     if not found or not beginning:
-        raise FunctionNotFoundError(f"Environment not found: {beginning}")
+        raise FunctionNotFoundError(
+            f"Environment not found: {beginning or 'without a name'}", cure="lambda-freezer ps shows those there are."
+        )
     if len(found) > 1:
         raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
     return found[0]

@@ -31,7 +31,6 @@ __all__ = [
     "init_report_line",
     "init_start_line",
     "iso_time",
-    "log_group_name",
     "log_stream_name",
     "new_request_id",
     "new_trace_id",
@@ -58,8 +57,8 @@ _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
 
 def to_json(value: Any) -> bytes:
-    """JSON without blanks, as AWS sends it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    """JSON without blanks, as AWS sends it. What UTF-8 cannot say, half a surrogate pair, becomes a question mark."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def new_request_id() -> str:
@@ -77,11 +76,6 @@ def iso_time(moment: float) -> str:
     milliseconds = round(moment * 1000)
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
     return f"{seconds}.{milliseconds % 1000:03d}Z"
-
-
-def log_group_name(function: Function) -> str:
-    """[D] ``/aws/lambda/<function>``, where the function has not named another one."""
-    return function.logging.group or f"/aws/lambda/{function.name}"
 
 
 def log_stream_name(now: float, environment_id: str, function: Function | None = None) -> str:
@@ -108,7 +102,7 @@ def runtime_version(runtime: str) -> str:
 
 
 def init_start_line(runtime: str) -> str:
-    """AWS names a build of the runtime and its ARN there; here both say that this is not AWS's."""
+    """AWS names a build of the runtime there, and behind the tab its ARN, which there is none of here."""
     return f"INIT_START Runtime Version: {runtime_version(runtime)}\t\n"
 
 

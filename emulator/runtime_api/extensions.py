@@ -39,13 +39,18 @@ _Send = Callable[[Reply], None]
 
 @dataclass(slots=True)
 class Extension:
-    """One extension: an external one has a process of its own, an internal one lives in the runtime's."""
+    """One extension: an external one has a process of its own, an internal one lives in the runtime's.
+
+    ``error_type`` is its own word for why it cannot go on, ``ended_as`` the state in which its process has ended.
+    """
 
     name: str
     identifier: str
     external: bool
     events: tuple[str, ...] = ()
     state: ExtensionState = ExtensionState.STARTED
+    error_type: str | None = None
+    ended_as: ExtensionState | None = None
 
     @property
     def is_parked(self) -> bool:
@@ -88,7 +93,7 @@ class ExtensionsSession:
 
     Arguments:
         external: names of the programs in ``/opt/extensions``; whoever registers under another name is internal.
-            [C] More than ten are never started; if one beyond them calls, it is refused.
+            [C] One beyond ten is refused.
         account: the function's account, for extensions that ask for it.
     """
 
@@ -188,6 +193,11 @@ class ExtensionsSession:
         return tuple(self._registered)
 
     @property
+    def everyone(self) -> Sequence[Extension]:
+        """Those as well that have not registered, or cannot; external ones first."""
+        return tuple(self._by_name.values())
+
+    @property
     def all_registered(self) -> bool:
         """Every external one has registered, or its process is gone."""
         return all(extension.state is not _S.STARTED for extension in self._by_name.values())
@@ -240,11 +250,13 @@ class ExtensionsSession:
             self._hand_out(extension, event)
         return [extension.name for extension in told]
 
-    def exited(self, name: str) -> None:
-        """The process of an external one is gone."""
+    def exited(self, name: str) -> Extension | None:
+        """The process of an external one is gone; ``None`` if it is none that could register."""
         extension = self._by_name.get(name)
         if extension is not None:
+            extension.ended_as = extension.ended_as or extension.state
             self._advance(extension, _C.EXIT)
+        return extension
 
     # -- within -----------------------------------------------------------------------------------------------
 
@@ -301,6 +313,7 @@ class ExtensionsSession:
         if not self._advance(found, call):
             return _forbidden(found, call, found.identifier)
         if found.state is not before:
+            found.error_type = error_type
             self._events.extension_failed(found, error_type, body)
         return ACCEPTED
 

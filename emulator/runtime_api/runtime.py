@@ -7,7 +7,6 @@ environment hears what matters through :class:`RuntimeEvents` and hands events o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -224,4 +223,4 @@ def _unknown_error(error_type: str | None) -> bytes:
     body = {"errorMessage": "Unknown application error occurred"}
     if error_type:
         body["errorType"] = error_type
-    return json.dumps(body, separators=(",", ":")).encode()
+    return text.to_json(body)

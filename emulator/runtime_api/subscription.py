@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
@@ -276,7 +275,7 @@ def render(subscription: Subscription, event: LogEvent, *, json_records: bool = 
     if stream != "platform":
         return _envelope(event, _line(subscription, event.record, json_records=json_records))
     if subscription.api is Api.TELEMETRY:
-        return None if event.type in _NOT_IN_TELEMETRY else _envelope(event, _dump(event.record))
+        return None if event.type in _NOT_IN_TELEMETRY else _envelope(event, text.to_json(event.record))
     if event.type not in _LOGS_EVENTS:
         return None
     if event.type == "platform.runtimeDone" and subscription.schema < _RUNTIME_DONE_SINCE:
@@ -284,7 +283,7 @@ def render(subscription: Subscription, event: LogEvent, *, json_records: bool = 
     record, members = event.record, _LOGS_EVENTS[event.type]
     if members:
         record = {member: record[member] for member in members if member in record}
-    return _envelope(event, _dump(record))
+    return _envelope(event, text.to_json(record))
 
 
 def render_loss(api: Api, at: float, lost_bytes: int, records: int) -> bytes:
@@ -293,7 +292,7 @@ def render_loss(api: Api, at: float, lost_bytes: int, records: int) -> bytes:
     It goes to those as well who did not ask for platform events: nothing else would tell them.
     """
     event = logs_dropped(lost_bytes, records, _LOSS_REASONS[api])
-    return _envelope(LogEvent(at, event.type, event.record), _dump(event.record))
+    return _envelope(LogEvent(at, event.type, event.record), text.to_json(event.record))
 
 
 def _line(subscription: Subscription, line: str, *, json_records: bool) -> bytes:
@@ -304,7 +303,7 @@ def _line(subscription: Subscription, line: str, *, json_records: bool) -> bytes
                 return line.encode()
         except (ValueError, RecursionError):
             pass
-    return _dump(line + "\n")
+    return text.to_json(line + "\n")
 
 
 def _no_constant(name: str) -> None:
@@ -312,9 +311,4 @@ def _no_constant(name: str) -> None:
 
 
 def _envelope(event: LogEvent, record: bytes) -> bytes:
-    moment = datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-    return b'{"time":"%bZ","type":%b,"record":%b}' % (moment.encode(), _dump(event.type), record)
-
-
-def _dump(value: Any) -> bytes:
-    return text.to_json(value)
+    return b'{"time":"%b","type":"%b","record":%b}' % (text.iso_time(event.time).encode(), event.type.encode(), record)

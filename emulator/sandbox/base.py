@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from emulator.errors import SandboxError
 from emulator.model import EnvironmentId, FreezerReport, Function, SandboxView
@@ -24,6 +24,7 @@ __all__ = [
     "SandboxProvider",
     "SandboxSpec",
     "Spawn",
+    "require_code",
 ]
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -32,7 +33,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """How the first process of a sandbox ended."""
+    """How a process of a sandbox ended; the two numbers mean, as in a shell, that it never began."""
+
+    CANNOT_EXECUTE: ClassVar[int] = 126
+    NOT_FOUND: ClassVar[int] = 127
 
     code: int | None = None
     signal: int | None = None
@@ -57,6 +61,19 @@ class SandboxSpec:
     function: Function
     variables: Mapping[str, str]
     runtime_api_port: int
+
+
+def require_code(function: Function) -> None:
+    """See that the code is where it was when the function was deployed.
+
+    Raises:
+        SandboxError: the folder has been taken away.
+    """
+    if not function.code.is_dir():
+        raise SandboxError(
+            f"the code of function {function.name} is gone: {function.code}",
+            cure="Put the folder back; the next invocation finds it.",
+        )
 
 
 class SandboxEvents(Protocol):

@@ -32,7 +32,7 @@ from typing import Self
 from emulator.errors import EngineError, FreezeError, SandboxError
 from emulator.model import FreezerReport, Function, NetworkReport, RungReport, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn, require_code
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
 from emulator.sandbox.container_settings import (
@@ -70,11 +70,12 @@ _PATIENCE = 10.0  # seconds
 _EXTENSIONS = "/opt/extensions"
 # From inside, -1 is everything but the first process and oneself. Then what is not dead yet is counted, by the state
 # behind the name in parentheses; what has no parent any more stays a zombie until the first process looks.
-_KILL_ALL = """kill -KILL -1
+_KILL_ALL = """exec 2>/dev/null
+kill -KILL -1
 for stat in /proc/[0-9]*/stat; do
   read -r line <"$stat" || continue
   case ${line%% *}.${line##*) } in 1.*|$$.*|*.Z*|*.X*) ;; *) echo "$line" ;; esac
-done 2>/dev/null"""
+done"""
 
 
 class ContainerProvider:
@@ -272,6 +273,7 @@ class ContainerSandbox:
 
     async def start(self) -> None:
         try:
+            require_code(self._spec.function)  # or the engine would make an empty folder in its place
             image = await self._provider.image(self._spec.function)
             folder = self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             self._provider.warden.keep(self._spec.environment_id, folders=[folder])

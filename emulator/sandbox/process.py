@@ -28,7 +28,7 @@ from typing import Self, TypedDict
 from emulator.errors import ImageNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, SandboxView
 from emulator.sandbox import probe
-from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
+from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, require_code
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
 from emulator.sandbox.child import Child
 from emulator.sandbox.freezer import (
@@ -53,8 +53,9 @@ from emulator.sandbox.warden import Warden
 __all__ = ["ProcessProvider", "ProcessSandbox"]
 
 _MIB = 2**20
-_RUNTIME = ""  # no file has that name
+_RUNTIME_KEY = ""  # no file has that name
 _CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # as a shell says it
+_BLOCKS = 254 * 256  # of 256 addresses each, from 127.1.0.0 to 127.254.255.255
 
 
 class ProcessProvider:
@@ -80,7 +81,8 @@ class ProcessProvider:
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
         self.opt = OptFolders(instance)
-        self._numbers = itertools.count(1)
+        # What listens inside must not meet a listener of another emulator on this machine: each begins elsewhere.
+        self._numbers = itertools.count(int(instance.id, 16) % _BLOCKS * 256 + 1)
         self.notes: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -118,7 +120,7 @@ class ProcessProvider:
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ProcessSandbox:
         number = next(self._numbers)
-        # 127.0.0.x is where other programs of this machine live; ours begin at 127.1.0.1.
+        # 127.0.x.x is where other programs of this machine live.
         address = f"127.{1 + number // 65536 % 254}.{number // 256 % 256}.{number % 256}"
         return ProcessSandbox(self, spec, address, events)
 
@@ -206,14 +208,16 @@ class ProcessSandbox:
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
-                self._start_child(_RUNTIME, runtime_command(self._spec.function, settings["opt"]), variables, output)
+                self._start_child(
+                    _RUNTIME_KEY, runtime_command(self._spec.function, settings["opt"]), variables, output
+                )
         except OSError as error:
             raise SandboxError(f"the runtime's process could not be started: {error}") from error
-        pid = self._children[_RUNTIME].pid
+        pid = self._children[_RUNTIME_KEY].pid
         self.view = SandboxView("process", str(pid), pid, self.view.address)
 
     def signal_runtime(self, number: signal.Signals) -> None:
-        self._signal(_RUNTIME, number)
+        self._signal(_RUNTIME_KEY, number)
 
     def kill_extension(self, name: str) -> None:
         self._signal(name, signal.SIGKILL)
@@ -331,7 +335,7 @@ class ProcessSandbox:
             self._start_child(name, [self._opt.folder / "extensions" / name], variables, output)
         except OSError as error:
             # Not before who asked for it is ready to listen.
-            code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_EXECUTE
+            code = ExitStatus.NOT_FOUND if isinstance(error, FileNotFoundError) else ExitStatus.CANNOT_EXECUTE
             asyncio.get_running_loop().call_soon(self._could_not_start, self._generation, name, code)
 
     def _could_not_start(self, generation: int, name: str, code: int) -> None:
@@ -340,11 +344,7 @@ class ProcessSandbox:
 
     def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
         function = self._spec.function
-        if not function.code.is_dir():
-            raise SandboxError(
-                f"the code of function {function.name} is gone: {function.code}",
-                cure="Put the folder back; the next invocation finds it.",
-            )
+        require_code(function)
         child = self._children[name] = Child(
             command,
             folder=function.code,
@@ -368,7 +368,7 @@ class ProcessSandbox:
             if code < 0
             else ExitStatus(code=code, out_of_memory=out_of_memory)
         )
-        if name == _RUNTIME:
+        if name == _RUNTIME_KEY:
             self._events.runtime_exited(status)
         else:
             self._events.extension_exited(name, status)

@@ -180,24 +180,25 @@ def test_06_a_module_that_raises_runs_twice(bench: Bench, tmp_path: Path) -> Non
 
 
 def test_07_a_long_init_is_cut_and_tried_again(bench: Bench, tmp_path: Path) -> None:
-    """After 10 s; then it has the function's timeout, and works."""
-    (tmp_path / "app.py").write_text(
-        textwrap.dedent(
-            """
-            import time
-            time.sleep(12)
-            def handler(event, context):
-                return "in the end"
-            """
-        )
-    )
-    function = bench.deploy(tmp_path, timeout=30)
+    """After 10 s; then it has the function's timeout, which is enough for one of these two and not for the other."""
+    source = "import time\ntime.sleep({})\ndef handler(event, context):\n    return 'in the end'\n"
+    functions = {}
+    for name, seconds, timeout in (("long", 12, 30), ("longer", 60, 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "app.py").write_text(source.format(seconds))
+        functions[name] = bench.deploy(tmp_path / name, timeout=timeout)
     begin = time.monotonic()
-    result = function.invoke()
-    assert result.payload == "in the end"
+    with ThreadPoolExecutor() as pool:
+        long, longer = pool.map(DeployedFunction.invoke, functions.values())
     assert 21 < time.monotonic() - begin < 40
-    assert re.search(r"INIT_REPORT Init Duration: 1\d{4}\.\d\d ms\tPhase: init\tStatus: timeout", bench.log(function))
-    assert result.report.duration_ms > 12_000
+    assert long.payload == "in the end"
+    assert long.report.duration_ms > 12_000
+    assert longer.report.status == "timeout"
+    assert longer.payload["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
+    cut = r"INIT_REPORT Init Duration: 10\d{3}\.\d\d ms\tPhase: init\tStatus: timeout\n"
+    assert re.search(cut, bench.log(functions["long"]))
+    assert re.search(cut, longer.logs)
+    assert re.search(r"INIT_REPORT Init Duration: 1\d{3}\.\d\d ms\tPhase: invoke\tStatus: timeout\n", longer.logs)
 
 
 def test_08_a_slow_extension_holds_the_environment_not_the_client(bench: Bench) -> None:

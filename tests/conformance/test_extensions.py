@@ -87,6 +87,18 @@ def all_told(function: DeployedFunction, request_id: str) -> bool:
     )
 
 
+def test_two_emulators_on_one_machine() -> None:
+    """As processes, the extensions of both listen on the same port, and each hears of its own environment."""
+    with Bench.set_up("process") as one, Bench.set_up("process") as other:
+        functions = [bench.deploy(layers=[WATCHERS / "watcher"]) for bench in (one, other)]
+        results = [function.invoke({"do": "count"}) for function in functions]
+        assert [result.payload for result in results] == [1, 1]
+        for function in functions:
+            function.recycle()
+            (told,) = re.findall(r"^watcher: telemetry platform.initStart (.+)$", function.logs(), re.MULTILINE)
+            assert json.loads(told)["functionName"] == function.name
+
+
 def test_what_the_events_tell(bench: Bench) -> None:
     """Statuses, metrics and spans that agree with each other and with the log; the line of the function."""
     function = bench.deploy(layers=[WATCHERS / "watcher"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
+
+import pytest
 
 from emulator import Emulator, Function
 from emulator.errors import ServiceError, ThrottledError
@@ -50,6 +53,22 @@ def test_idle_timeout_and_lifetime_pass_by_fast_forward(emulator: Emulator, depl
     assert ended.reason.startswith("idle 7 min")
     assert ended.reason.endswith(">= 7 min")
     assert [view.id for view in kept.environments()] == [stays]
+
+
+def test_code_that_was_taken_away(emulator: Emulator, tmp_path: Path) -> None:
+    """It is told in one message, nobody makes a folder in its place, and putting it back is all that is needed."""
+    code = tmp_path / "mine"
+    shutil.copytree(FUNCTIONS / "anything", code)
+    tmp_path.chmod(0o755)
+    function = emulator.add(Function(name="taken-away", code=code, memory=512))
+    function.recycle()
+    shutil.rmtree(code)
+    with pytest.raises(ServiceError, match="the code of function taken-away is gone"):
+        function.invoke({"do": "count"})
+    assert not code.exists()
+    shutil.copytree(FUNCTIONS / "anything", code)
+    assert function.invoke({"do": "count"}).payload == 1
+    function.recycle()
 
 
 def test_concurrency_limit() -> None:

@@ -123,16 +123,6 @@ def test_init_that_works_at_the_second_try(deploy: Deploy, tmp_path: Path) -> No
     assert "Phase: invoke" not in result.logs
 
 
-def test_init_timeout_is_tried_again_under_the_timeout_of_the_function(deploy: Deploy, tmp_path: Path) -> None:
-    """Init is cut at 10 seconds and tried again inside the invocation, whose timeout then counts."""
-    code = package(tmp_path, "import time\ntime.sleep(60)\ndef handler(event, context):\n    pass\n")
-    failed = deploy(code=code, timeout=1).invoke()
-    assert failed.report.status == "timeout"
-    assert failed.payload["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
-    assert re.search(r"INIT_REPORT Init Duration: 10\d{3}\.\d\d ms\tPhase: init\tStatus: timeout\n", failed.logs)
-    assert re.search(r"INIT_REPORT Init Duration: 1\d{3}\.\d\d ms\tPhase: invoke\tStatus: timeout\n", failed.logs)
-
-
 def test_connections_close_at_a_reset(emulator: Emulator, deploy: Deploy) -> None:
     """The kernel lives through a reset: the server drops the old session at once, and the next init opens another."""
     function = deploy("connect_once", timeout=2)

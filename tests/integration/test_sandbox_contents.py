@@ -331,8 +331,9 @@ def test_a_missing_wrapper_ends_with_status_127(deploy: Deploy, tmp_path: Path) 
 RUNTIME = """\
 #!/bin/sh
 trap 'echo caught; exit 7' TERM
-echo "runtime up $(cat "${TMPDIR:-/tmp}/kept" 2>/dev/null)"
+before=$(cat "${TMPDIR:-/tmp}/kept" 2>/dev/null)
 echo kept >"${TMPDIR:-/tmp}/kept"
+echo "runtime up $before"
 while :; do sleep 0.01; done
 """
 AGENT = """\

@@ -164,6 +164,28 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
         ('[policy]\neviction = "fifo"\n', "[policy] eviction is 'fifo': input should be 'lru' or 'greedy-dual'"),
         ('[emulator]\nseed = "x"\n', "[emulator] seed is 'x': input should be a valid integer"),
         ("[policy]\nmax_invocations = -1\n", "[policy] max_invocations is -1: input should be greater than or equal"),
+        ('[functions.a]\ncode="."\nlayers = "x"\n', "[functions.a] layers is 'x': input should be a list, such as ["),
+        (
+            '[functions.a]\ncode="."\nlogging = "JSON"\n',
+            "[functions.a] logging is 'JSON': input should be a table, such",
+        ),
+        (
+            '[functions.a]\ncode="."\nlogging = { level = 1 }\n',
+            "[functions.a.logging] level is not a setting; there are: application_level, format, group, system_level",
+        ),
+        (
+            '[functions.a]\ncode="."\nlogging = { format = "json" }\n',
+            "[functions.a.logging] format is 'json': input should be 'Text' or 'JSON'",
+        ),
+        (
+            '[functions.a]\ncode="."\nlogging = { system_level = "WARN" }\n',
+            "[functions.a] logging is {'system_level': 'WARN'}: only a log with format = \"JSON\" has levels",
+        ),
+        ('[functions.a]\ncode="."\nlogging = { group = "a b" }\n', "function a: 'a b' is not a name for a log group"),
+        (
+            '[functions.a]\ncode="."\nlayers = ["1", "2", "3", "4", "5", "6"]\n',
+            "function a: it has 6 layers",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_file_key_finding_and_what_is_allowed(

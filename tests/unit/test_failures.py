@@ -65,7 +65,7 @@ def test_out_of_memory_has_a_type_of_its_own_in_the_new_format_only() -> None:
 )
 def test_the_end_of_an_extension_in_words(status: ExitStatus, error_type: str, message: str) -> None:
     """The type stands first; what could never be started says so."""
-    failure = failures.extension_crash("r1", "w", status)
+    failure = failures.extension_launch("r1", "w", status) or failures.extension_crash("r1", "w", status)
     assert failure.answer.payload == (
         f'{{"errorType":"{error_type}","errorMessage":"RequestId: r1 Error: {message}"}}'.encode()
     )

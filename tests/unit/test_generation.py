@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.environment import Environment
 from emulator.lifecycle import State
-from emulator.model import EnvironmentId, InitializationType, Reclaim
+from emulator.model import EnvironmentId, Function, InitializationType, Logging, Reclaim
 from emulator.runtime_api.reply import Reply
 from emulator.runtime_api.sessions import Sessions
 from emulator.sandbox.base import ExitStatus, FakeSandbox
@@ -64,13 +65,14 @@ class Play:
         self,
         sandbox_class: type[FakeSandbox] = WithWatcher,
         initialization: InitializationType = InitializationType.ON_DEMAND,
-        timeout: int | None = None,
+        timeout: int = 3,
+        *,
+        json_log: bool = False,
     ) -> None:
         self.stage = Stage(sandbox_class=sandbox_class)
         self.owner = Parked()
-        function = self.stage.function
-        if timeout is not None:
-            function = type(function)(name="orders", code=function.code, timeout=timeout)
+        logging = Logging(format="JSON", system_level="DEBUG") if json_log else Logging()
+        function = Function(name="orders", code=Path(), timeout=timeout, logging=logging)
         self.environment = Environment(
             EnvironmentId("e1"), function, self.stage.surroundings, self.owner, initialization
         )
@@ -207,6 +209,24 @@ async def test_an_environment_made_ahead_parks_without_an_event() -> None:
     assert any(line.startswith("INIT_REPORT") for line in play.stage.lines)
 
 
+@pytest.mark.parametrize(("registers", "told"), [(False, 0), (True, 1)])
+def test_of_a_runtime_that_never_began_no_end_is_told(registers: bool, told: int) -> None:
+    """[C] ``platform.initRuntimeDone`` is about a runtime that was started."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play(json_log=True)
+        await play.begin()
+        if registers:
+            play.extension().register()
+            await play.stage.settle()
+        play.sandbox.on_extension_exit("watcher", ExitStatus(code=1))
+        await play.stage.settle()
+        assert sum("platform.initRuntimeDone" in line for line in play.stage.lines) == told
+
+    check()
+
+
 @in_loop
 async def test_an_extension_that_ends_in_init_restarts_everything() -> None:
     """[D] The client of the first event hears of it only if it happens twice."""
@@ -222,6 +242,83 @@ async def test_an_extension_that_ends_in_init_restarts_everything() -> None:
     assert watched.outcome.answer.payload == (
         b'{"errorType":"Extension.Crash","errorMessage":"RequestId: request-1 Error: exit status 1"}'
     )
+
+
+class WithEleven(FakeSandbox):
+    """A sandbox with one external extension more than there may be."""
+
+    extensions: Sequence[str] = tuple(f"e{number:02}" for number in range(1, 12))
+
+
+def _extension_lines(play: Play) -> list[str]:
+    return [line.removesuffix("\n") for line in play.stage.lines if line.startswith("EXTENSION")]
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "error_type"),
+    [
+        (1, "State: Started\tEvents: []", "Extension.Crash"),
+        (126, "State: LaunchError\tEvents: []\tError Type: PermissionDenied", "Extension.LaunchError"),
+        (127, "State: LaunchError\tEvents: []\tError Type: UnknownError", "Extension.LaunchError"),
+    ],
+)
+def test_the_log_names_an_extension_that_never_registered(code: int, line: str, error_type: str) -> None:
+    """[C] Its line is how one learns which of them it was: the client's error does not name it."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play()
+        await play.begin()
+        play.sandbox.on_extension_exit("watcher", ExitStatus(code=code))
+        await play.stage.settle()
+        assert _extension_lines(play) == [f"EXTENSION\tName: watcher\t{line}"]
+        assert any(
+            line.endswith(f"Phase: init\tStatus: error\tError Type: {error_type}\n") for line in play.stage.lines
+        )
+
+    check()
+
+
+@in_loop
+async def test_a_status_of_a_shell_means_nothing_once_an_extension_has_registered() -> None:
+    """It has been started, so whatever it ends with is a crash."""
+    play = Play()
+    await play.begin()
+    play.extension().register("INVOKE")
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=127))
+    await play.stage.settle()
+    assert _extension_lines(play) == ["EXTENSION\tName: watcher\tState: Registered\tEvents: [INVOKE]"]
+    assert any("Error Type: Extension.Crash" in line for line in play.stage.lines)
+
+
+@in_loop
+async def test_the_log_has_an_extensions_own_word_for_its_error() -> None:
+    """[C] Beside the platform's, which is in INIT_REPORT."""
+    play = Play()
+    await play.begin()
+    extension = play.extension()
+    extension.register()
+    extension.session.init_error(extension.identifier, "Extension.NoConfig", b"{}")
+    play.sandbox.on_extension_exit("watcher", ExitStatus(code=1))
+    await play.stage.settle()
+    assert _extension_lines(play) == [
+        "EXTENSION\tName: watcher\tState: InitError\tEvents: []\tError Type: Extension.NoConfig"
+    ]
+    assert any("Error Type: Extension.InitError" in line for line in play.stage.lines)
+
+
+@in_loop
+async def test_an_eleventh_extension_fails_the_init() -> None:
+    """[C] Ten there may be; the log names the one that is too much."""
+    play = Play(WithEleven)
+    watched = await play.begin()
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload == (
+        b'{"errorType":"Extension.LaunchError","errorMessage":"RequestId: request-1 Error: ErrTooManyExtensions"}'
+    )
+    assert play.sandbox.runtime_starts == 0
+    line = "EXTENSION\tName: e11\tState: LaunchError\tEvents: []\tError Type: TooManyExtensions"
+    assert _extension_lines(play).count(line) == 2, "once for each try"
 
 
 # -- invoke ----------------------------------------------------------------------------------------------------

@@ -272,3 +272,13 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError, match=r"cannot be made: Not a directory") as caught:
         LogFiles(tmp_path / "file" / "logs", tmp_path, on_trouble=print)
     assert "log_folder" in caught.value.cure
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not a loss of all logs later on."""
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+    with pytest.raises(ConfigurationError, match=r"cannot be written to") as caught:
+        LogFiles(tmp_path, tmp_path, on_trouble=print)
+    assert "log_folder" in caught.value.cure

@@ -32,6 +32,16 @@ def test_a_block_is_printed_line_by_line() -> None:
     assert paper.getvalue() == "orders e1e1 one\norders e1e1 \norders e1e1 two \ufffd\norders e2e2 three\n"
 
 
+def test_a_note_stands_among_the_lines() -> None:
+    """What no log has, marked by a sign as well as by its colour."""
+    paper = io.StringIO()
+    with LogPrinter(Console(file=paper, width=20)) as printer:
+        printer.put("orders", "e1e1e1", b"one\n")
+        printer.note("orders: its layer is no zip archive")
+        printer.put("orders", "e1e1e1", b"two\n")
+    assert paper.getvalue() == "orders e1e1 one\n! orders: its layer is no zip archive\norders e1e1 two\n"
+
+
 def test_a_reader_that_is_stuck_holds_nobody_up_and_what_is_left_out_is_counted() -> None:
     """Some wait for him, the others are left out, and that is told where they are missing."""
     paper = Stuck()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from emulator import platform_events, screen, text
 from emulator.model import InitializationType
@@ -12,6 +15,38 @@ def test_a_line_shows_where_it_comes_from() -> None:
     """With the function where there are several; controls are shown and do not act."""
     assert screen.log_line("53759dee12", "a\tb\x1b[2J").plain == "53759dee a  b␛[2J"
     assert screen.log_line("53759dee12", "a", "orders").plain == "orders 5375 a"
+
+
+def test_an_event_of_several_lines_is_shown_as_such() -> None:
+    """AWS's runtime client writes a traceback with carriage returns, so that it stays one event."""
+    shown = screen.log_text("[ERROR] ValueError: no\rTraceback (most recent call last):\r  File")
+    assert shown.plain == "[ERROR] ValueError: no\n  Traceback (most recent call last):\n    File"
+    assert screen.log_text("from a Windows program\r").plain == "from a Windows program"
+
+
+ENVIRONMENT = {
+    "id": "53759dee12",
+    "function": "orders",
+    "state": "frozen",
+    "sandbox": {"kind": "container", "id": "de3895e3aa55"},
+    "invocations": 2,
+    "idle_seconds": 1.04,
+    "connections": 1,
+    "memory_bytes": 36 * 2**20,
+}
+
+
+def test_environments_fit_into_a_narrow_terminal() -> None:
+    """One line each; the kind of sandbox is said once, and a sandbox without a process is not an empty place."""
+    paper = io.StringIO()
+    bare = ENVIRONMENT | {"id": "4cad6fce00", "sandbox": {"kind": "container", "id": ""}}
+    Console(file=paper, width=80).print(screen.environments_table([ENVIRONMENT, bare]))
+    heading, *rows = [line.split() for line in paper.getvalue().splitlines()]
+    assert heading == ["ENV", "FUNCTION", "STATE", "CONTAINER", "CALLS", "IDLE", "SESSIONS", "MEMORY"]
+    assert rows == [
+        ["53759dee", "orders", "❄", "frozen", "de3895e3", "2", "1.04", "s", "1", "36", "MB"],
+        ["4cad6fce", "orders", "❄", "frozen", "–", "2", "1.04", "s", "1", "36", "MB"],
+    ]
 
 
 FAILED = platform_events.init_report(
@@ -29,6 +64,7 @@ FAILED = platform_events.init_report(
         (text.end_line("1").rstrip("\n"), "dim"),
         (text.init_start_line("python3.12").rstrip("\n"), "dim"),
         (text.extension_line("x", "Ready", []).rstrip("\n"), "dim"),
+        (text.extension_line("x", "LaunchError", [], "PermissionDenied").rstrip("\n"), "red"),
         (text.subscription_line("logs", "x", []).rstrip("\n"), "dim"),
         ((platform_events.json_line(platform_events.start("1", ""), 0.0) or "").rstrip("\n"), "dim"),
         ((platform_events.json_line(FAILED, 0.0) or "").rstrip("\n"), "red"),

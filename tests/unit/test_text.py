@@ -238,6 +238,7 @@ def test_an_error_type_passes_only_in_the_agents_form(sent: str | None, kept: st
 def test_json_has_no_blanks_and_keeps_its_letters() -> None:
     """Nothing between the members, and no escapes where UTF-8 will do."""
     assert text.to_json({"a": [1, "ä"], "b": None}) == '{"a":[1,"ä"],"b":null}'.encode()
+    assert text.to_json("a file's \udcff") == b'"a file\'s ?"'
 
 
 def test_the_log_stream_carries_day_version_and_environment() -> None:
@@ -252,7 +253,7 @@ def test_a_log_group_of_ones_own_has_the_function_in_the_names_of_its_streams() 
     usual = Function(name="fn", code=Path())
     assert text.log_stream_name(1_723_939_199.9, "60ce", own) == "2024/08/17/fn[$LATEST]60ce"
     assert text.log_stream_name(1_723_939_199.9, "60ce", usual) == "2024/08/17/[$LATEST]60ce"
-    assert (text.log_group_name(own), text.log_group_name(usual)) == ("shared", "/aws/lambda/fn")
+    assert (own.log_group, usual.log_group) == ("shared", "/aws/lambda/fn")
 
 
 @given(moment=st.integers(0, 4_000_000_000_000))

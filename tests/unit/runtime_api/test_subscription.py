@@ -224,7 +224,7 @@ def kinds(subscription: Subscription) -> set[str]:
 def test_the_envelope() -> None:
     """Time to the millisecond in UTC, type, record, in this order and without blanks."""
     rendered = render(TELEMETRY, LogEvent(NOON, "platform.start", {"requestId": "ä"}))
-    assert rendered == '{"time":"2024-07-01T08:54:54.106Z","type":"platform.start","record":{"requestId":"ä"}}'.encode()
+    assert rendered == '{"time":"2024-07-01T08:54:54.107Z","type":"platform.start","record":{"requestId":"ä"}}'.encode()
 
 
 def test_platform_events_of_telemetry() -> None:

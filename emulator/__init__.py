@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from emulator.embedded import InvocationResult as InvocationResult
     from emulator.errors import EmulatorError as EmulatorError
     from emulator.model import Function as Function
+    from emulator.model import Logging as Logging
 
 _HOMES = {
     "Emulator": "emulator.embedded",
     "EmulatorError": "emulator.errors",
     "Function": "emulator.model",
     "InvocationResult": "emulator.embedded",
+    "Logging": "emulator.model",
     "Settings": "emulator.config",
 }
 
-__all__ = ["Emulator", "EmulatorError", "Function", "InvocationResult", "Settings"]
+__all__ = ["Emulator", "EmulatorError", "Function", "InvocationResult", "Logging", "Settings"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,6 +34,7 @@ class Connectivity:
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # whether the last switch has taken effect
         self._settled.set()
+        self._returning: list[OnReady] | None = None  # who waits for the network that is on its way back
         self.is_cut = False
         """Whether it is off, or was asked to go off."""
 
@@ -46,11 +47,14 @@ class Connectivity:
     def thaw(self, ready: OnReady) -> None:
         """Give the network back; ``ready`` is called when the processes may go on."""
         self._stop_timer()
-        if not self.is_cut:
+        if self._returning is not None:
+            self._returning.append(ready)
+        elif self.is_cut:
+            self.is_cut = False
+            self._returning = [ready]
+            self._cut.on(self._is_back)
+        else:
             self._ready(ready, None)
-            return
-        self.is_cut = False
-        self._cut.on(lambda error: self._ready(ready, error))
 
     async def reclaim(self, how: Reclaim) -> None:
         """The environment ends: after ``silent`` nothing of it is heard any more, whatever is done to it."""
@@ -63,6 +67,10 @@ class Connectivity:
         elif self.is_cut:
             self.is_cut = False
             await self._switch(self._cut.on)
+        elif self._returning is not None:
+            back = asyncio.Event()
+            self._returning.append(lambda _error: back.set())
+            await back.wait()
         if self._relay is not None:
             self._relay.reclaim(how)
 
@@ -77,6 +85,11 @@ class Connectivity:
         if error is not None:
             self.is_cut = False
             self._on_trouble(f"its network could not be cut: {error.message}")
+
+    def _is_back(self, error: SandboxError | None) -> None:
+        waiting, self._returning = self._returning or [], None
+        for ready in waiting:
+            self._ready(ready, error)
 
     def _ready(self, ready: OnReady, error: SandboxError | None) -> None:
         if self._relay is not None:

@@ -57,6 +57,11 @@ class _Story:
         self._say(Text.assemble(("→ ", "bold cyan"), *parts))
 
     def served(self, result: InvocationResult) -> None:
+        if result.function_error is not None:
+            raise EmulatorError(
+                f"the sample function failed: {result.raw_payload.decode(errors='replace')}",
+                cure="./dev setup puts what the samples import beside them.",
+            )
         how = "cold start" if result.cold_start else "warm"
         report = result.report
         took = f"{report.duration_ms:.1f} ms" + (f" after {report.init_ms:.0f} ms of init" if report.init_ms else "")

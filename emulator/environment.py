@@ -56,9 +56,13 @@ _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 
 
 class Owner(Protocol):
-    """Who is told that an environment is free, or no more."""
+    """Who is told that an environment is free, that it ends, and that it is no more."""
 
     def environment_parked(self, environment: Environment) -> None: ...
+
+    def environment_ending(self, environment: Environment) -> None:
+        """It serves nobody any more, whoever has ended it; what is left of it may take seconds to go."""
+        ...
 
     def environment_gone(self, environment: Environment) -> None: ...
 
@@ -245,8 +249,7 @@ class Environment:
             self._deliver(spent)
             return
         if self._invocation is not None:
-            self.invocations += 1
-            self._log_start(self._invocation)
+            self._count(self._invocation, self._timing)
             self._invocation.answer(failure.answer)
         self._finish_invocation(failure)
         await self._reset_and_park(failure)
@@ -259,6 +262,7 @@ class Environment:
             self._fail(failure)
         elif not self._is_ending() and self.state is not State.RESETTING:
             if self._invocation is not None:  # it was just being thawed for it
+                self._count(self._invocation, Timing())
                 self._invocation.answer(failure.answer)
                 self._finish_invocation(failure)
             self.end(failure.reason)
@@ -365,10 +369,8 @@ class Environment:
         assert invocation is not None, "only an environment that has an event delivers one"
         assert generation is not None, "init comes first"
         self._fire(Event.INVOKE)
-        self.invocations += 1
-        self._log_start(invocation)
         timeout = max(0.0, self.function.timeout - spent)
-        self._timing = Timing(spent)
+        self._count(invocation, Timing(spent))
         self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
         event = InvocationEvent(
             invocation.request_id,
@@ -380,7 +382,10 @@ class Environment:
         )
         generation.deliver(event)
 
-    def _log_start(self, invocation: Invocation) -> None:
+    def _count(self, invocation: Invocation, timing: Timing) -> None:
+        """The invocation begins, for the log and for the report, if only to fail."""
+        self.invocations += 1
+        self._timing = timing
         self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
 
     def runtime_answered(self, answer: Answer) -> None:
@@ -538,14 +543,22 @@ class Environment:
         if epoch != self._epoch or self.state is not State.FREEZING:
             return  # a thaw, or the end, has overtaken this freeze
         if error is not None:
-            self._fire(Event.FREEZE_FAILED, error.message)
-            self._connectivity.thaw(lambda _error: None)
-            if self._generation is not None:
-                self._generation.telemetry.resume()
+            self._connectivity.thaw(functools.partial(self._goes_on, epoch, error))
             return
         self.freezes += 1
         self._frozen_since = self._around.clock.now()
         self._fire(Event.FREEZE_CONFIRMED)
+
+    def _goes_on(self, epoch: int, failure: FreezeError, trouble: SandboxError | None) -> None:
+        """It could not be frozen and has its network back, or should have."""
+        if epoch != self._epoch:
+            return
+        if trouble is not None:
+            self.end(f"it could not be frozen, and its network did not come back: {trouble.message}")
+            return
+        self._fire(Event.FREEZE_FAILED, failure.message)
+        if self._generation is not None:
+            self._generation.telemetry.resume()
 
     def _next_epoch(self) -> int:
         self._epoch += 1
@@ -562,7 +575,7 @@ class Environment:
         """
         if self._is_ending():
             return
-        was_frozen = self.state in (State.FREEZING, State.FROZEN)
+        was_frozen = self.state in (State.FREEZING, State.FROZEN, State.THAWING)
         self._fire(Event.END, reason)
         self._next_epoch()
         self._fail_invocation(ServiceError(f"the environment was ended: {reason}"))
@@ -570,6 +583,7 @@ class Environment:
             self._deadline.cancel()
             self._deadline = None
         self._around.spawn(self._tear_down(how, was_frozen=was_frozen))
+        self._owner.environment_ending(self)
 
     def _is_ending(self) -> bool:
         return self.state in (State.SHUTTING_DOWN, State.GONE)
@@ -582,15 +596,13 @@ class Environment:
         if self._around.before_end is not None:
             with contextlib.suppress(EmulatorError):  # a database that is away must not keep environments alive
                 await self._around.before_end(self.id)
-        try:
-            if self._network is not None:
-                await self._let_everybody_end(self._network, was_frozen=was_frozen)
-                await self._reclaim(self._network, how)
-            if self._generation is not None:
-                self._generation.close()
-            await self._sandbox.stop()
-        except (OSError, EmulatorError) as error:
-            self._record(f"its sandbox could not be removed: {error}", kind="environment.trouble")
+        if self._network is not None:
+            told = self._let_everybody_end(self._network, was_frozen=was_frozen)
+            await self._in_any_case(told, "its processes could not be told of the end")
+            await self._in_any_case(self._reclaim(self._network, how), "its connections could not be reclaimed")
+        if self._generation is not None:
+            self._generation.close()
+        await self._in_any_case(self._sandbox.stop(), "its sandbox could not be removed")
         if self._relay is not None:
             # What is still open, after a start that failed or a graceful end, ends with the processes.
             self._relay.reclaim(Reclaim.FIN)
@@ -600,6 +612,13 @@ class Environment:
         self._fire(Event.ENDED)
         self.gone.set()
         self._owner.environment_gone(self)
+
+    async def _in_any_case(self, step: Coroutine[Any, Any, None], trouble: str) -> None:
+        """One step of the end; the next one comes whatever becomes of it."""
+        try:
+            await step
+        except (OSError, EmulatorError) as error:
+            self._record(f"{trouble}: {error}", kind="environment.trouble")
 
     async def _let_everybody_end(self, network: Connectivity, *, was_frozen: bool) -> None:
         generation = self._generation
@@ -629,13 +648,16 @@ class Environment:
                 done(trouble)
 
         network.thaw(network_is_back)
-        if self._generation is not None:
+        is_thawed = await thawed
+        if is_thawed and self._generation is not None:
             self._generation.telemetry.resume()
-        return await thawed
+        return is_thawed
 
     async def _reclaim(self, network: Connectivity, how: Reclaim) -> None:
         if how is Reclaim.SILENT:
             # Whoever is about to vanish must not get the chance to say so.
+            if self._generation is not None:
+                self._generation.telemetry.pause()
             with contextlib.suppress(FreezeError):
                 self._sandbox.freezer.freeze(lambda _error: None)
             if not network.is_cut:

@@ -87,7 +87,7 @@ class Generation:
         self._failure: Failure | None = None
         self._runtime_has_begun = not sandbox.extensions  # else it begins when they have registered
         self._runtime_is_parked = False
-        self._runtime_is_gone = False
+        self._runtime_is_gone = bool(sandbox.extensions)  # it is not there before they have registered
         self._progress = asyncio.Event()
         self._gone: set[str] = set()
         self._unstarted: dict[str, str] = {}  # extensions, with the type of the error
@@ -123,7 +123,7 @@ class Generation:
             async with asyncio.timeout(limit):
                 await self._all_ready(phase)
         except TimeoutError:
-            self._failure = failures.init_timeout(
+            self._failure = self._failure or failures.init_timeout(
                 self._owner.last_request_id or "",
                 limit,
                 self._function.timeout,
@@ -152,6 +152,7 @@ class Generation:
                 return
             self._runtime_has_begun = True
             self._sandbox.start_runtime()
+            self._runtime_is_gone = False
         await self._until(lambda: self._runtime_is_parked)
         if self._failure is not None:
             return

@@ -42,6 +42,7 @@ class Concurrency:
         self.limit = limit
         self.in_use = 0
         self._waiters: deque[_Waiter] = deque()
+        self._is_handing_on = False
 
     def acquire(self) -> bool:
         if self.in_use >= self.limit:
@@ -50,11 +51,28 @@ class Concurrency:
         return True
 
     def release(self) -> None:
+        """Give a slot back; whoever waits gets it.
+
+        One who cannot use it after all gives it back in the middle of this, and so may hundreds behind him: the
+        call that is at it goes on with them, or each would stand on the shoulders of the one before.
+        """
         self.in_use -= 1
+        if self._is_handing_on:
+            return
+        self._is_handing_on = True
+        try:
+            while self.in_use < self.limit and self._hand_on():
+                pass
+        finally:
+            self._is_handing_on = False
+
+    def _hand_on(self) -> bool:
+        """Offer a slot to each who waits, in turn; whether somebody took it."""
         for _ in range(len(self._waiters)):
             self._waiters.rotate(-1)
             if self._waiters[-1].slot_free():
-                return
+                return True
+        return False
 
     def add_waiter(self, waiter: _Waiter) -> None:
         self._waiters.append(waiter)
@@ -228,14 +246,19 @@ class Pool:
             self._rest(environment)
         self._concurrency.release()
 
-    def environment_gone(self, environment: Environment) -> None:
+    def environment_ending(self, environment: Environment) -> None:
+        if environment in self._ending:
+            return  # it was ended here
+        self._ending.add(environment)
         if environment in self._serving:
             del self._serving[environment]
             if self._learns and not self._serving:
                 self._quiet_since = self._clock.monotonic()
             self._concurrency.release()
-        elif environment in self._idle:
+        else:
             self._idle.remove(environment)
+
+    def environment_gone(self, environment: Environment) -> None:
         self._ending.discard(environment)
         self._memory.gone(environment)
         if (timer := self._timers.pop(environment.id, None)) is not None:

@@ -113,6 +113,7 @@ class ApiServer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._host, self._port))
+            listener.listen(2048)  # two that are only bound do not get in each other's way, and then one cannot listen
         except OSError as error:
             listener.close()
             raise AddressInUseError(

@@ -104,7 +104,7 @@ class Sandbox(Protocol):
 
     @property
     def started_at(self) -> float:
-        """When the runtime's process began to run, in seconds since the epoch."""
+        """When what was started last began to run, in seconds since the epoch: right after the start, when init did."""
         ...
 
     @property

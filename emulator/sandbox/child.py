@@ -53,11 +53,11 @@ class Child:
             start_new_session=True,
         )
         self.pid = self._process.pid
-        # From outside: code between fork and exec is not safe in a program with threads. It is still loading anyway.
-        for limit, (soft, hard) in _LIMITS.items():
-            _lower(self.pid, limit, soft, hard)
         self._ended = asyncio.Event()
         try:
+            # From outside: code between fork and exec is not safe in a program with threads. It is still loading.
+            for limit, (soft, hard) in _LIMITS.items():
+                _lower(self.pid, limit, soft, hard)
             self._descriptor = os.pidfd_open(self.pid)
         except OSError:  # nobody would hear of its end
             self._process.kill()

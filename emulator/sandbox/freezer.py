@@ -85,11 +85,7 @@ class _FileFreezer:
 
     def freeze(self, done: Done) -> None:
         self.stop_all()
-        if self.is_frozen():
-            done(None)
-        else:
-            deadline = asyncio.get_running_loop().time() + _CONFIRM_WITHIN
-            self._look_again(done, _FIRST_LOOK, deadline)
+        self._look(done, _FIRST_LOOK)
 
     def thaw(self, done: Done) -> None:
         if self._check is not None:
@@ -112,22 +108,29 @@ class _FileFreezer:
             os.close(self._control)
             self._control = -1
 
-    def _look_again(self, done: Done, delay: float, deadline: float) -> None:
+    def _look(self, done: Done, delay: float, deadline: float | None = None) -> None:
+        self._check = None
+        try:
+            has_stopped = self.is_frozen()
+        except OSError as error:  # its last process has ended meanwhile, and the group went with it
+            self._give_up(done, error.strerror or str(error))
+            return
+        if has_stopped:
+            done(None)
+            return
         # Reading on a timer: to wait for the kernel's notification costs 10 ms, for it is rate-limited.
         loop = asyncio.get_running_loop()
+        if deadline is None:
+            deadline = loop.time() + _CONFIRM_WITHIN
+        if loop.time() > deadline:
+            self._give_up(done, f"the environment did not stop within {_CONFIRM_WITHIN} s")
+        else:
+            self._check = loop.call_later(delay, self._look, done, min(delay * 2, 0.05), deadline)
 
-        def look() -> None:
-            self._check = None
-            if self.is_frozen():
-                done(None)
-            elif loop.time() > deadline:
-                with contextlib.suppress(FreezeError):
-                    self.continue_all()  # what could not be frozen as a whole must run as a whole
-                done(FreezeError(f"{self.name}: the environment did not stop within {_CONFIRM_WITHIN} s"))
-            else:
-                self._look_again(done, min(delay * 2, 0.05), deadline)
-
-        self._check = loop.call_later(delay, look)
+    def _give_up(self, done: Done, reason: str) -> None:
+        with contextlib.suppress(FreezeError):
+            self.continue_all()  # what could not be frozen as a whole must run as a whole
+        done(FreezeError(f"{self.name}: {reason}"))
 
     def _write(self, word: bytes) -> None:
         try:

@@ -314,7 +314,41 @@ async def test_a_silent_end_while_the_network_is_on_its_way_back_cuts_it_again()
     assert play.relay.is_cut
 
 
+@in_loop
+async def test_who_asks_for_a_network_that_is_on_its_way_back_waits_for_it() -> None:
+    """One switch serves all who ask, and nobody goes on before it."""
+    play = Play(slow=True)
+    await play.cut_off()
+    play.cut.answer()
+    play.thaw()
+    play.thaw()
+    assert play.notes[1:] == ["network off", "network on"]
+    play.cut.answer()
+    assert play.notes[3:] == ["relay speaks", "ready", "relay speaks", "ready"]
+    play.thaw()
+    assert play.notes[7:] == ["relay speaks", "ready"]
+
+
 HEARD = [Reclaim.FIN, Reclaim.RST, Reclaim.GRACEFUL]
+
+
+@pytest.mark.parametrize("how", HEARD)
+def test_an_end_that_shall_be_heard_waits_for_a_network_on_its_way_back(how: Reclaim) -> None:
+    """A thaw has asked for it, and the end has overtaken the thaw."""
+
+    async def play_it() -> None:
+        play = Play(slow=True)
+        await play.cut_off()
+        play.cut.answer()
+        play.thaw()
+        task = await play.reclaim(how)
+        assert not task.done()
+        play.cut.answer()
+        await task
+        assert play.notes[2:].count("network on") == 1
+        assert play.notes.index(f"relay reclaimed: {how}") > play.notes.index("ready")
+
+    run(play_it())
 
 
 @pytest.mark.parametrize("how", HEARD)

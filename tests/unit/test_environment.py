@@ -46,6 +46,9 @@ class Recorder:
     def environment_parked(self, environment: Environment) -> None:
         self.told.append("parked")
 
+    def environment_ending(self, environment: Environment) -> None:
+        self.told.append("ending")
+
     def environment_gone(self, environment: Environment) -> None:
         self.told.append("gone")
 
@@ -490,6 +493,41 @@ def test_a_freeze_that_fails_leaves_the_network_alone(how: str) -> None:
     play_it()
 
 
+@in_loop
+async def test_a_late_failure_of_a_freeze_gives_the_network_back_before_the_next_event() -> None:
+    """It had been cut already; whoever comes meanwhile waits for it as well."""
+    play = keeping_a_diary()
+    runtime = await play.idle()
+    play.sandbox.freezer.slow = play.sandbox.cut.slow = True
+    play.environment.freeze()
+    await play.stage.settle()
+    play.sandbox.cut.confirm()
+    play.sandbox.freezer.waiting.pop()(FreezeError("the kernel said no"))
+    assert play.sandbox.calls == ["freeze", "off", "on"]
+    play.sandbox.freezer.slow = False
+    watched = play.invoke()
+    assert len(runtime.events) == 1
+    play.sandbox.cut.confirm()
+    runtime.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+
+
+@in_loop
+async def test_an_environment_that_could_not_be_frozen_and_has_lost_its_network_ends() -> None:
+    """Its function would wait for its database until the timeout, as after a thaw."""
+    play = keeping_a_diary()
+    await play.idle()
+    play.sandbox.freezer.slow = True
+    play.environment.freeze()
+    await play.stage.settle()
+    play.sandbox.cut.fail_with = SandboxError("the bridge is gone")
+    play.sandbox.freezer.waiting.pop()(FreezeError("the kernel said no"))
+    await play.stage.settle()
+    assert play.state == "gone"
+    reason = "it could not be frozen, and its network did not come back: the bridge is gone"
+    assert play.stage.reason("environment.shutting-down") == reason
+
+
 @pytest.mark.parametrize(
     ("how", "calls"),
     [
@@ -668,7 +706,26 @@ async def test_a_runtime_that_dies_while_nobody_waits_ends_its_environment() -> 
     runtime.die(signal=9)
     await play.stage.settle()
     assert play.state == "gone"
-    assert play.owner.told == ["parked", "gone"]
+    assert play.owner.told == ["parked", "ending", "gone"]
+
+
+@in_loop
+async def test_a_runtime_that_dies_before_the_thaw_is_confirmed_fails_the_event() -> None:
+    """It is an invocation like every other in the log, and not one that began with the one before."""
+    play = Play()
+    runtime = await play.frozen()
+    play.sandbox.freezer.slow = True
+    watched = play.invoke()
+    runtime.die(1)
+    await play.stage.settle()
+    assert watched.heard == ["answer", "report"]
+    start, end, report = watched.logs.splitlines()
+    assert start.startswith("START RequestId: request-2 ")
+    assert end == "END RequestId: request-2"
+    assert "Status: error\tError Type: Runtime.ExitError" in report
+    assert watched.outcome.report is not None
+    assert not watched.outcome.report.cold_start
+    assert play.state == "gone"
 
 
 # -- a failing init --------------------------------------------------------------------------------------------
@@ -1141,7 +1198,7 @@ def test_processes_that_do_not_end_end_their_environment(when: str) -> None:
         await play.stage.settle()
         assert play.state == "gone"
         assert play.sandbox.stopped
-        assert play.owner.told == ["gone"]
+        assert play.owner.told == ["ending", "gone"]
         assert play.stage.reason("environment.shutting-down") == "its sandbox failed: its processes do not end"
         if when == "after a crash":
             assert watched.heard == ["answer", "report"]
@@ -1263,7 +1320,7 @@ async def test_the_end_is_silent_and_complete() -> None:
     assert play.state == "gone"
     assert play.sandbox.stopped
     assert play.environment.gone.is_set()
-    assert play.owner.told == ["parked", "gone"]
+    assert play.owner.told == ["parked", "ending", "gone"]
     assert play.stage.reason("environment.shutting-down") == "idle 7 min >= 7 min"
     assert play.stage.kinds(ID)[-2:] == ["environment.shutting-down", "environment.gone"]
     assert play.stage.runtime_api.find((play.environment.address, 1), ("127.0.0.1", 2)) is None
@@ -1414,4 +1471,4 @@ async def test_a_sandbox_that_cannot_be_removed_is_told_and_the_environment_gone
     await play.stage.settle()
     assert play.state == "gone"
     assert play.stage.reason("environment.trouble") == "its sandbox could not be removed: it is still busy"
-    assert play.owner.told == ["parked", "gone"]
+    assert play.owner.told == ["parked", "ending", "gone"]

@@ -16,6 +16,9 @@ class Owner:
     def environment_parked(self, environment: Environment) -> None:
         pass
 
+    def environment_ending(self, environment: Environment) -> None:
+        pass
+
     def environment_gone(self, environment: Environment) -> None:
         pass
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 import pytest
 
 from emulator.environment import Environment
+from emulator.errors import FreezeError
 from emulator.lifecycle import State
 from emulator.model import EnvironmentId, Function, InitializationType, Logging, Reclaim
 from emulator.runtime_api.reply import Reply
 from emulator.runtime_api.sessions import Sessions
 from emulator.sandbox.base import ExitStatus, FakeSandbox
-from tests.support import in_loop, skip_time
+from tests.support import in_loop, run, skip_time
+from tests.unit.any_order import StandingLoop
 from tests.unit.stage import PlayedRuntime, Stage, Watched
 
 
@@ -34,6 +38,8 @@ class Parked:
     def environment_parked(self, environment: Environment) -> None:
         self.parked += 1
 
+    def environment_ending(self, environment: Environment) -> None: ...
+
     def environment_gone(self, environment: Environment) -> None:
         self.gone += 1
 
@@ -42,7 +48,7 @@ class PlayedExtension:
     """An extension that calls when the test says so."""
 
     def __init__(self, sessions: Sessions, name: str) -> None:
-        self.session, self.name = sessions.extensions, name
+        self.session, self.telemetry, self.name = sessions.extensions, sessions.telemetry, name
         self.identifier: str | None = None
         self.heard: list[dict[str, Any]] = []
 
@@ -53,6 +59,16 @@ class PlayedExtension:
 
     def park(self) -> Reply | None:
         return self.session.next(self.identifier, self._receive)
+
+    def subscribe(self) -> Reply:
+        """To everything, with the shortest wait; nobody listens there."""
+        wish = {
+            "schemaVersion": "2022-07-01",
+            "types": ["platform"],
+            "destination": {"protocol": "HTTP", "URI": "http://sandbox.localdomain:4243"},
+            "buffering": {"timeoutMs": 25},
+        }
+        return self.telemetry.subscribe("telemetry", self.identifier, json.dumps(wish).encode())
 
     def _receive(self, reply: Reply) -> None:
         self.heard.append(json.loads(reply.body))
@@ -68,8 +84,9 @@ class Play:
         timeout: int = 3,
         *,
         json_log: bool = False,
+        quiet: float = 0.0,
     ) -> None:
-        self.stage = Stage(sandbox_class=sandbox_class)
+        self.stage = Stage(sandbox_class=sandbox_class, quiet=quiet)
         self.owner = Parked()
         logging = Logging(format="JSON", system_level="DEBUG") if json_log else Logging()
         function = Function(name="orders", code=Path(), timeout=timeout, logging=logging)
@@ -105,12 +122,23 @@ class Play:
         watched = await self.begin()
         extension = self.extension()
         extension.register(*events)
+        extension.subscribe()
         await self.stage.settle()
         runtime = self.runtime
         runtime.park()
         extension.park()
         await self.stage.settle()
         return watched, runtime, extension
+
+    async def frozen(self, *events: str) -> tuple[PlayedRuntime, PlayedExtension]:
+        """One event has been served and everybody is frozen."""
+        _watched, runtime, extension = await self.initialised(*events)
+        runtime.serve()
+        extension.park()
+        self.environment.freeze()
+        await self.stage.settle()
+        assert self.state == State.FROZEN
+        return runtime, extension
 
 
 # -- init ------------------------------------------------------------------------------------------------------
@@ -225,6 +253,17 @@ def test_of_a_runtime_that_never_began_no_end_is_told(registers: bool, told: int
         assert sum("platform.initRuntimeDone" in line for line in play.stage.lines) == told
 
     check()
+
+
+@in_loop
+async def test_who_fails_in_the_last_moment_of_init_has_failed_first() -> None:
+    """The limit is over in the same round of the loop; the report names the failure."""
+    play = Play(FakeSandbox)
+    await play.begin()
+    play.runtime.die(3)
+    skip_time(10)
+    await play.stage.settle()
+    assert play.stage.reason("environment.resetting") == "Runtime exited with error: exit status 3"
 
 
 @in_loop
@@ -519,3 +558,170 @@ def test_a_reset_tells_extensions_why(way: str, reason: str) -> None:
         assert newcomer.heard[-1]["requestId"] == again.invocation.request_id
 
     check()
+
+
+@pytest.mark.parametrize("slow", ["freezer", "network"])
+def test_an_end_that_overtakes_a_thaw_waits_for_it(slow: str) -> None:
+    """Who is still frozen hears neither of a signal nor of an event."""
+
+    @in_loop
+    async def check() -> None:
+        play = Play()
+        runtime, extension = await play.frozen("SHUTDOWN")
+        part = play.sandbox.freezer if slow == "freezer" else play.sandbox.cut
+        part.slow = True
+        play.environment.invoke(play.stage.invocation().invocation)
+        assert play.state == State.THAWING
+        play.environment.end("idle", Reclaim.FIN)
+        await play.stage.settle()
+        assert play.sandbox.calls == []
+        part.confirm()
+        await play.stage.settle()
+        assert not play.sandbox.freezer.frozen
+        assert play.sandbox.calls == ["runtime SIGTERM"]
+        runtime.die(0)
+        await play.stage.settle()
+        assert extension.heard[-1]["eventType"] == "SHUTDOWN"
+        play.sandbox.on_extension_exit("watcher", ExitStatus(code=0))
+        await play.stage.settle()
+        assert play.state == State.GONE
+
+    check()
+
+
+class WithTwo(FakeSandbox):
+    """A sandbox with two external extensions."""
+
+    extensions: Sequence[str] = ("watcher", "sleeper")
+
+
+@in_loop
+async def test_a_runtime_that_was_never_started_is_not_waited_for() -> None:
+    """The end comes while extensions are being initialised: they are told at once."""
+    play = Play(WithTwo)
+    await play.begin()
+    extension = play.extension()
+    extension.register("SHUTDOWN")
+    extension.park()
+    await play.stage.settle()
+    play.environment.end("idle", Reclaim.FIN)
+    await play.stage.settle()
+    assert [event["eventType"] for event in extension.heard] == ["SHUTDOWN"]
+    assert play.sandbox.calls == []
+
+
+class Deaf(WithWatcher):
+    """A sandbox whose runtime may not be signalled."""
+
+    def signal_runtime(self, number: signal.Signals) -> None:
+        raise PermissionError("it has become another user's")
+
+
+@in_loop
+async def test_whatever_fails_at_the_end_its_other_steps_come() -> None:
+    """The sandbox is stopped, nobody is served any more, no delivery goes on."""
+    play = Play(Deaf)
+    await play.frozen("SHUTDOWN")
+    play.environment.end("idle", Reclaim.FIN)
+    await play.stage.settle()
+    assert (play.state, play.sandbox.stopped, play.stage.working) == (State.GONE, True, 0)
+    trouble = "its processes could not be told of the end: it has become another user's"
+    assert play.stage.reason("environment.trouble") == trouble
+    assert play.stage.runtime_api.find((play.sandbox.view.address, 1), ("127.0.0.1", 2)) is None
+
+
+# -- telemetry stands still with them --------------------------------------------------------------------------
+
+
+class Dialled:
+    """Counts the attempts to reach the extension's listener; each span is longer than any wait between them."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, StandingLoop)
+        loop.on_dial = self._dial
+
+    async def is_active(self, play: Play) -> bool:
+        before = self.times
+        skip_time(2.5)
+        await play.stage.settle()
+        return self.times > before
+
+    def _dial(self, _address: str) -> None:
+        self.times += 1
+
+
+def test_telemetry_is_sent_whenever_the_environment_runs_and_never_while_it_is_frozen() -> None:
+    """Whether a freeze succeeds or fails, and whatever ends it."""
+
+    async def check() -> None:
+        play, dialled = Play(timeout=900), Dialled()
+        dialled.listen()
+        runtime, extension = await play.frozen("INVOKE")
+        assert not await dialled.is_active(play)
+        play.environment.invoke(play.stage.invocation().invocation)
+        assert await dialled.is_active(play)
+        runtime.serve()
+        extension.park()
+        play.sandbox.freezer.slow = True
+        play.environment.freeze()
+        assert not await dialled.is_active(play)
+        play.sandbox.freezer.fail_with = FreezeError("the kernel said no")
+        play.sandbox.freezer.confirm()
+        assert play.state == State.IDLE
+        assert await dialled.is_active(play)
+        play.environment.end("idle", Reclaim.FIN)
+        await play.stage.settle()
+        skip_time(2.5)
+        await play.stage.settle()
+        assert (play.state, play.stage.working) == (State.GONE, 0)
+
+    run(check(), StandingLoop)
+
+
+def test_telemetry_goes_on_for_a_shutdown_when_the_thaw_has_taken_effect() -> None:
+    """Not before: nobody reads what is sent to a frozen listener."""
+
+    async def check() -> None:
+        play, dialled = Play(), Dialled()
+        dialled.listen()
+        await play.frozen("SHUTDOWN")
+        play.sandbox.freezer.slow = True
+        play.environment.end("idle", Reclaim.FIN)
+        assert not await dialled.is_active(play)
+        play.sandbox.freezer.confirm()
+        await play.stage.settle()
+        before = dialled.times
+        skip_time(0.2)
+        await play.stage.settle()
+        assert dialled.times > before
+        assert play.state == State.SHUTTING_DOWN
+        skip_time(2.5)
+        await play.stage.settle()
+        assert play.state == State.GONE
+
+    run(check(), StandingLoop)
+
+
+def test_nothing_is_sent_to_an_environment_that_vanishes() -> None:
+    """After its shutdown it is frozen again, for the span of quiet."""
+
+    async def check() -> None:
+        play, dialled = Play(quiet=10.0), Dialled()
+        dialled.listen()
+        await play.frozen("INVOKE")
+        play.environment.end("idle", Reclaim.SILENT)
+        await play.stage.settle()
+        skip_time(0.7)
+        await play.stage.settle()
+        assert play.sandbox.calls == ["runtime SIGTERM", "runtime SIGKILL", "kill watcher"]
+        assert play.sandbox.freezer.frozen
+        assert not await dialled.is_active(play)
+        skip_time(10.0)
+        await play.stage.settle()
+        assert play.state == State.GONE
+
+    run(check(), StandingLoop)

@@ -645,6 +645,56 @@ async def test_closing_ends_everything_and_fails_what_waits() -> None:
     await play.stage.settle()
 
 
+class WithWatcher(FakeSandbox):
+    """A sandbox with an external extension, the end of which takes time."""
+
+    extensions = ("watcher",)
+
+
+@in_loop
+async def test_an_environment_that_ends_takes_no_slot_however_long_that_lasts() -> None:
+    """It has failed while it served, and its extension is given time to end."""
+    play = Play(limit=1, sandbox_class=WithWatcher)
+    failed = play.submit()
+    await play.stage.settle()
+    sandbox = play.stage.provider.sandboxes[0]
+    sessions = play.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+    assert sessions is not None
+    sessions.extensions.register("watcher", b'{"events":["SHUTDOWN"]}', None)
+    await play.stage.settle()
+    queued = play.submit(asynchronous=True)
+    play.pool.environments[0].end("its sandbox failed")
+    await play.stage.settle()
+    assert failed.heard == ["failure"]
+    assert sorted(play.states) == ["init", "shutting-down"]
+    assert queued.outcome.environment_id is not None
+    assert play.concurrency.in_use == 1
+    skip_time(3.0)
+    await play.stage.settle()
+    assert "shutting-down" not in play.states
+
+
+class Impossible(FakeSandbox):
+    """A sandbox that cannot be made."""
+
+    def __init__(self, *_: object) -> None:
+        raise SandboxError("no room for one more")
+
+
+@in_loop
+async def test_hundreds_who_wait_for_what_cannot_be_had_are_told_one_after_the_other() -> None:
+    """A slot that none of them can use goes from one to the next, and is free in the end."""
+    play = Play(limit=1)
+    runtime, _ = await play.cold()
+    waiting = [play.submit(asynchronous=True) for _ in range(1500)]
+    play.stage.provider.sandbox_class = Impossible
+    play.pool.recycle("by hand")
+    runtime.serve()
+    await play.stage.settle()
+    assert {tuple(watched.heard) for watched in waiting} == {("failure",)}
+    assert play.concurrency.in_use == 0
+
+
 @in_loop
 async def test_closing_an_empty_pool_is_nothing() -> None:
     """And it takes no part in the sharing of slots any more."""

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Callable
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -32,7 +33,8 @@ from emulator.policies.memory import IdleMemory
 from emulator.pool import Concurrency, Pool
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
-from tests.support import SkippingLoop, skip_time
+from tests.support import skip_time
+from tests.unit.any_order import StandingLoop
 from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
@@ -81,19 +83,15 @@ class Runtime(PlayedRuntime):
         super()._receive(event)
 
 
-class StandingLoop(SkippingLoop):
-    """A loop on which no time passes but what is skipped, so that every run goes as the one before it."""
-
-    def time(self) -> float:
-        return self.skipped
-
-
 class AnyOrder(RuleBasedStateMachine):
     """Clients, runtimes, freezers, clocks and people, each doing what they can at any moment."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = StandingLoop()
+        self.patch = pytest.MonkeyPatch()
+        # Measured in real time, and what is evicted first would depend on it: no run would go as the one before.
+        self.patch.setattr(Environment, "init_ms", 10.0)
         self.runtimes: dict[int, Runtime] = {}
         """By the number of the sandbox; the newest generation."""
         self.generations: list[Runtime] = []
@@ -389,6 +387,7 @@ class AnyOrder(RuleBasedStateMachine):
             if hasattr(self, "pool"):
                 self._end_in_order()
         finally:
+            self.patch.undo()
             self.loop.close()
 
     def _end_in_order(self) -> None:

@@ -268,6 +268,22 @@ async def test_a_freeze_that_is_never_confirmed_fails_and_is_taken_back(slow_gro
 
 
 @in_loop
+async def test_a_group_that_vanishes_while_it_freezes_is_a_freeze_that_fails(slow_group: Path) -> None:
+    """Its last process has ended; whoever waits for the freeze is told, at once or at the next look."""
+    freezer, answers = CgroupV2Freezer(slow_group), list[FreezeError | None]()
+    freezer.freeze(answers.append)
+    os.dup2(folder := os.open(slow_group, os.O_RDONLY), freezer._events)  # which cannot be read
+    os.close(folder)
+    skip_time(0.5)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    freezer.freeze(answers.append)
+    assert [str(error) for error in answers] == ["cgroup-v2: Is a directory"] * 2
+    assert (slow_group / "cgroup.freeze").read_text() == "0"
+    freezer.close()
+
+
+@in_loop
 async def test_a_closed_freezer_asks_no_more(slow_group: Path) -> None:
     """No answer after close(), no descriptor kept; closing twice is as once."""
     before = set(os.listdir("/proc/self/fd"))

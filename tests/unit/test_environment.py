@@ -1274,6 +1274,30 @@ def test_an_environment_can_be_ended_in_the_middle_of_it(when: str, begun: bool)
     play_it()
 
 
+@pytest.mark.parametrize("when", ["after a crash", "after a failed init"])
+def test_an_end_that_meets_the_end_of_a_reset_wins(when: str) -> None:
+    """In one round of the loop the processes are gone and somebody ends the environment: it is nobody's any more."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=SlowReset))
+        if when == "after a crash":
+            runtime, _ = await play.invoking()
+            runtime.die(1)
+        else:
+            runtime, _ = await play.start()
+            fail_init(runtime, "error")
+        await play.stage.settle()
+        assert isinstance(play.sandbox, SlowReset)
+        play.sandbox.gate.set()
+        play.environment.end("the emulator stops")
+        await play.stage.settle()
+        assert (play.state, play.sandbox.resets) == ("gone", 1)
+        assert play.owner.told == ["ending", "gone"]
+
+    play_it()
+
+
 @in_loop
 async def test_an_environment_without_a_runtime_ends_like_any_other() -> None:
     """Reset, frozen, recycled: nothing is started for its end."""

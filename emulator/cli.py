@@ -70,13 +70,19 @@ def up(
             help="auto, local, docker, none or mysql://USER:PASSWORD@HOST/DB.",
         ),
     ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            envvar="LAMBDA_FREEZER_SPEED", help="How fast the emulator's clock runs: 60 makes an hour a minute."
+        ),
+    ] = None,
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
     import uvloop
 
     from emulator.config import load_settings
 
-    given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer}
+    given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer, "speed": speed}
     changes: dict[str, dict[str, Any]] = {"emulator": {k: v for k, v in given.items() if v is not None}}
     if database is not None:
         changes["database"] = {"server": database}

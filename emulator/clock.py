@@ -167,6 +167,9 @@ class FakeClock(_TimerClock):
     def now(self) -> float:
         return self._start + self._skipped
 
+    def monotonic(self) -> float:
+        return self._skipped
+
     def advance_to(self, moment: float) -> int:
         """Skip time until :meth:`monotonic` reads exactly ``moment``, as :meth:`fast_forward` does.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.errors import ConfigurationError
@@ -36,7 +37,7 @@ def random(rate: float, duration: float, seed: int = 1) -> Workload:
 @pytest.mark.parametrize("product", [0.05, 0.3, 1.0, 2.0, 3.5])
 def test_cold_starts_of_poisson_arrivals_with_instant_service(product: float) -> None:
     """P(cold) = exp(-rate x timeout): an event is cold where none came within the timeout before it."""
-    workload = random(1.0, 40_000)
+    workload = random(1.0, 20_000)
     result = run(workload, {"idle_timeout": product})
     cold = math.exp(-product)
     deviation = math.sqrt(cold * (1 - cold) / len(workload))
@@ -46,11 +47,11 @@ def test_cold_starts_of_poisson_arrivals_with_instant_service(product: float) ->
 
 def test_cold_starts_with_a_timeout_that_is_drawn() -> None:
     """For a limit that is uniform between two: the mean of exp(-rate x limit), drawn anew for each environment."""
-    workload = random(1.0, 60_000)
+    workload = random(1.0, 30_000)
     result = run(workload, {"idle_timeout": "0.5s..2s"})
     # Each environment lives for a run of gaps below its limit L, so it serves exp(L) events on average.
     served_by_one = (math.exp(2.0) - math.exp(0.5)) / 1.5
-    assert result.cold_start_rate == pytest.approx(1 / served_by_one, rel=0.03)
+    assert result.cold_start_rate == pytest.approx(1 / served_by_one, rel=0.04)
 
 
 def test_fewer_cold_starts_with_a_longer_keep_alive() -> None:
@@ -68,11 +69,11 @@ def test_fewer_cold_starts_with_a_longer_keep_alive() -> None:
 @pytest.mark.parametrize(("rate", "service", "init"), [(2.0, 3.0, 0.0), (0.5, 20.0, 7.0)])
 def test_busy_environments_follow_little_s_law(rate: float, service: float, init: float) -> None:
     """On average as many are busy as events come in the time that one takes, cold starts included."""
-    workload = random(rate, 50_000).with_durations(Lengths(Shape.EXPONENTIAL, service), Random(2))
+    workload = random(rate, 15_000).with_durations(Lengths(Shape.EXPONENTIAL, service), Random(2))
     result = run(workload, {"idle_timeout": "1m"}, init_time=fixed(init))
     expected = (sum(workload.durations) + result.cold_starts * init) / result.seconds
     assert result.mean_busy == pytest.approx(expected, rel=1e-6)
-    assert expected == pytest.approx(rate * (service + init * result.cold_start_rate), rel=0.03)
+    assert expected == pytest.approx(rate * (service + init * result.cold_start_rate), rel=0.05)
 
 
 @pytest.mark.parametrize(("limit", "load"), [(3, 2.0), (10, 8.0), (5, 10.0)])
@@ -81,11 +82,11 @@ def test_what_the_limit_refuses_follows_erlang(limit: int, load: float) -> None:
     blocked = 1.0
     for number in range(1, limit + 1):
         blocked = load * blocked / (number + load * blocked)
-    workload = random(1.0, 60_000)
+    workload = random(1.0, 20_000)
     for shape in (Shape.EXPONENTIAL, Shape.FIXED):
         lasting = workload.with_durations(Lengths(shape, load), Random(2))
         result = simulate(lasting, under({}, concurrency=limit), assumed())
-        assert result.refused / result.events == pytest.approx(blocked, rel=0.06)
+        assert result.refused / result.events == pytest.approx(blocked, rel=0.1)
         assert result.peak_environments == limit
 
 
@@ -158,6 +159,10 @@ def test_it_agrees_with_a_naive_program(
     assert result.peak_connections == naive.most_sessions(result.seconds)
     assert result.mean_connections == pytest.approx(naive.mean_sessions(result.seconds), rel=1e-6, abs=1e-9)
     assert result.seconds >= 100.0
+    over = result.over_time
+    assert max(over.most) == result.peak_connections
+    averages = zip(over.in_use, over.resting, over.zombies, over.most, strict=True)
+    assert all(in_use + resting + zombies <= most + 1e-6 for in_use, resting, zombies, most in averages)
 
 
 # -- what must hold ---------------------------------------------------------------------------------------------
@@ -205,7 +210,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200)
 @given(
     events=EVENTS,
     policy=POLICIES,
@@ -355,3 +359,12 @@ def test_progress_is_told() -> None:
     assert told[0] == 0
     assert len(told) > 2
     assert told[-1] == len(random(10.0, 2000))
+
+
+def test_a_million_events_take_less_than_a_minute() -> None:
+    """Of one core: fifty thousand take less than three seconds of it, drawn and served."""
+    begin = time.process_time()
+    workload = random(10.0, 5_000)
+    result = run(workload, {"name": "aws"}, service_time=Lengths(Shape.LOGNORMAL, 0.2, 0.6))
+    assert time.process_time() - begin < 3.0 * len(workload) / 50_000
+    assert result.served == len(workload)

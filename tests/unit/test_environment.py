@@ -621,6 +621,19 @@ async def test_a_timeout_after_the_response_is_not_told_to_the_client() -> None:
 
 
 @in_loop
+async def test_a_runtime_that_dies_right_behind_its_deadline_changes_nothing() -> None:
+    """In one round of the loop: it is being reset already, and goes on to serve."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    asyncio.get_running_loop().call_later(3.01, runtime.die, 1)
+    skip_time(3.1)
+    await play.stage.settle()
+    assert watched.outcome.answer == timed_out("request-1")
+    assert (play.state, play.sandbox.resets) == ("idle", 1)
+    assert play.owner.told == ["parked"]
+
+
+@in_loop
 async def test_a_deadline_is_over_when_the_invocation_is() -> None:
     """Long after a finished invocation its timeout does not hit the next one."""
     play = Play()

@@ -110,6 +110,7 @@ class EmulatorSettings(_Table):
     log_folder: Path | None = None
     streaming_bandwidth: Literal["unlimited", "aws"] = "unlimited"
     seed: int | None = Field(default=None, strict=True)
+    speed: float = Field(default=1.0, ge=1, le=86_400, strict=True, allow_inf_nan=False)
 
 
 class DatabaseSettings(_Table):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
-from emulator.environment import Environment
+from emulator.environment import Environment, Owner
 from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
@@ -20,8 +20,10 @@ from emulator.policies.own import in_force
 from emulator.policies.policy import PeriodicRule, Policy
 from emulator.surroundings import Surroundings
 
-__all__ = ["Concurrency", "Pool"]
+__all__ = ["Concurrency", "Make", "Pool"]
 
+Make = Callable[[EnvironmentId, Function, Surroundings, Owner], Environment]
+"""Makes an environment."""
 
 _FILES = "If it is for want of open files, raise the limit: ulimit -n."
 
@@ -88,6 +90,7 @@ class Pool:
 
     Arguments:
         memory: what the idle environments of all functions may take; it may end one of these.
+        make: makes an environment, or what stands in for one.
     """
 
     def __init__(
@@ -97,10 +100,13 @@ class Pool:
         policy: Policy,
         concurrency: Concurrency,
         memory: IdleMemory | None = None,
+        *,
+        make: Make = Environment,
     ) -> None:
         self.function = function
         self._around = surroundings
         self._clock: Clock = surroundings.clock
+        self._make = make
         self._concurrency = concurrency
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
@@ -285,7 +291,7 @@ class Pool:
     def _start(self, invocation: Invocation) -> None:
         environment_id = EnvironmentId(self._around.chance.randbytes(16).hex())
         try:
-            environment = Environment(environment_id, self.function, self._around, owner=self)
+            environment = self._make(environment_id, self.function, self._around, self)
         except (OSError, EmulatorError) as error:
             self._concurrency.release()
             invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))

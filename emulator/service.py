@@ -56,7 +56,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How this emulator runs, and how faithful it can be here. ``uptime`` is seconds."""
+    """How this emulator runs, and how faithful it can be here.
+
+    ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them.
+    """
 
     version: str
     sandbox: str
@@ -72,6 +75,7 @@ class Status:
     uptime: float
     notes: Sequence[str]
     log_folder: str
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Service:
 
     def __init__(self, settings: Settings, base: Path | None = None, *, log_sink: LogSink | None = None) -> None:
         self.settings = settings
-        self.clock = SystemClock()
+        self.clock = SystemClock(settings.emulator.speed)
         self.timeline = Timeline(self.clock)
         self._base = base or Path.cwd()
         self._log_sink = log_sink
@@ -477,6 +481,7 @@ class Service:
             uptime=time.monotonic() - self._started_at,
             notes=(*provider.notes, *self._parts.notes, *self._troubles()),
             log_folder=str(self._log_files.folder),
+            speed=self.clock.speed,
         )
 
     # -- inside ------------------------------------------------------------------------------------------

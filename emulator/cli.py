@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.text import Text
 
 from emulator import screen
@@ -72,13 +73,19 @@ def up(
             help="auto, local, docker, none or mysql://USER:PASSWORD@HOST/DB.",
         ),
     ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            envvar="LAMBDA_FREEZER_SPEED", help="How fast the emulator's clock runs: 60 makes an hour a minute."
+        ),
+    ] = None,
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
     import uvloop
 
     from emulator.config import load_settings
 
-    given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer}
+    given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer, "speed": speed}
     changes: dict[str, dict[str, Any]] = {"emulator": {k: v for k, v in given.items() if v is not None}}
     if database is not None:
         changes["database"] = {"server": database}
@@ -236,6 +243,82 @@ def recycle(
         return Text(", ".join(parts))
 
     _show(found, as_json, told)
+
+
+@app.command()
+def simulate(
+    trace: Annotated[
+        Path | None, typer.Option(help="Events from a file: CSV, JSON lines, or counts a minute of the Azure trace.")
+    ] = None,
+    poisson: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Events at random: 2 (a second), 30/m, 100/h.")
+    ] = None,
+    duration: Annotated[str | None, typer.Option(help="How long, or how much of the trace: 24h [24h].")] = None,
+    burst: Annotated[int, typer.Option(min=1, help="With --poisson: so many events at each moment.")] = 1,
+    function: Annotated[
+        list[str] | None, typer.Option(help="Only this one of the trace; or one that gets the rate. Again for more.")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="aws, or aws,idle_timeout=20m, or module:Class; again for more [the configuration's]."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="LAMBDA_FREEZER_CONFIG", help="The file to read [lambda-freezer.toml].")
+    ] = None,
+    service_time: Annotated[
+        str, typer.Option(metavar="LENGTH", help="200ms, 50ms..200ms, exp:200ms, lognormal:200ms,0.5.")
+    ] = "100ms",
+    init_time: Annotated[str, typer.Option(metavar="LENGTH", help="Of a cold start; written likewise.")] = "400ms",
+    connections_per_environment: Annotated[int, typer.Option(min=0, help="That each opens and keeps.")] = 1,
+    max_connections: Annotated[
+        int | None, typer.Option(min=1, help="Of the server [the configuration's, or 151].")
+    ] = None,
+    wait_timeout: Annotated[str, typer.Option(help="Of the server.")] = "8h",
+    reclaim: Annotated[
+        str | None, typer.Option(help="What becomes of connections: silent, fin, rst or graceful [the policy's].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn [the configuration's, or 0].")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it as well: .svg or .png.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How many environments and connections a workload would need, by policy. Runs no function."""
+    from emulator.config import load_settings
+    from emulator.simulation.plot import check_plot, draw
+    from emulator.simulation.study import Study, Wish
+    from emulator.simulation.table import comparison
+
+    if plot is not None:
+        check_plot(plot)
+    wish = Wish(
+        trace=trace,
+        poisson=poisson,
+        duration=duration,
+        burst=burst,
+        functions=function or (),
+        policies=policy or (),
+        service_time=service_time,
+        init_time=init_time,
+        connections_per_environment=connections_per_environment,
+        max_connections=max_connections,
+        wait_timeout=wait_timeout,
+        reclaim=reclaim,
+        seed=seed,
+    )
+    study = Study(wish, *load_settings(config))
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("simulating", total=study.events)
+        results = study.run(lambda events: progress.update(task, completed=events))
+    source = study.workload.source
+    found = {
+        "source": source,
+        "seed": study.seed,
+        "assumptions": study.assumptions,
+        "results": [result.as_dict() for result in results],
+    }
+    _show(found, as_json, lambda: comparison(source, results, study.assumptions))
+    if plot is not None:
+        draw(results, source, plot)
+        err.print(Text(f"drawn: {plot}", "dim"))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """One clock for everything that waits on the emulator's own time: policies, lifetimes, ages.
 
-The clock is real time plus what was skipped by :meth:`Clock.fast_forward`. Deadlines of running code
+The clock is real time, times a speed, plus what was skipped by :meth:`Clock.fast_forward`. Deadlines of running code
 (function timeouts, engine calls) are *not* kept by it: a process cannot be hurried.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -38,6 +39,11 @@ def _nothing() -> None:
 class Clock(Protocol):
     """What the rest of the emulator may know about time. All figures are seconds."""
 
+    @property
+    def speed(self) -> float:
+        """How many seconds of the clock go by in a real one."""
+        ...
+
     def now(self) -> float:
         """Wall-clock time since the epoch."""
         ...
@@ -57,6 +63,8 @@ class Clock(Protocol):
 
 class _TimerClock:
     """The heap of timers that both clocks share."""
+
+    speed = 1.0
 
     def __init__(self) -> None:
         self._skipped = 0.0
@@ -78,7 +86,9 @@ class _TimerClock:
     def fast_forward(self, seconds: float) -> int:
         if not seconds >= 0:
             raise ValueError(f"time goes forward only: {seconds} s")
-        target = self.monotonic() + seconds
+        return self._pass_until(self.monotonic() + seconds)
+
+    def _pass_until(self, target: float) -> int:
         fired = 0
         while self._timers and self._timers[0][0] <= target:
             when = self._timers[0][0]
@@ -102,17 +112,27 @@ class _TimerClock:
 
 
 class SystemClock(_TimerClock):
-    """Real time; timers fire on the running event loop."""
+    """Real time, or a multiple of it; timers fire on the running event loop.
 
-    def __init__(self) -> None:
+    Arguments:
+        speed: seconds of the clock in a real one, counted from now; 1 or more.
+    """
+
+    def __init__(self, speed: float = 1.0) -> None:
         super().__init__()
+        if not 1 <= speed < math.inf:
+            raise ValueError(f"a clock runs at real speed or faster: {speed}")
+        self.speed = speed
+        self._began, self._began_wall = time.monotonic(), time.time()
         self._wake: asyncio.TimerHandle | None = None
 
     def now(self) -> float:
-        return time.time() + self._skipped
+        real = time.time()
+        return real + (real - self._began_wall) * (self.speed - 1) + self._skipped
 
     def _real(self) -> float:
-        return time.monotonic()
+        real = time.monotonic()
+        return real + (real - self._began) * (self.speed - 1)
 
     def _arm(self) -> None:
         if self._wake is not None:
@@ -121,7 +141,7 @@ class SystemClock(_TimerClock):
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
         if self._timers:
-            delay = max(0.0, self._timers[0][0] - self.monotonic())
+            delay = max(0.0, self._timers[0][0] - self.monotonic()) / self.speed
             self._wake = asyncio.get_running_loop().call_later(delay, self._woken)
 
     def _woken(self) -> None:
@@ -138,7 +158,7 @@ class SystemClock(_TimerClock):
 
 
 class FakeClock(_TimerClock):
-    """Time that moves only by :meth:`fast_forward`; starts at a fixed wall-clock moment."""
+    """Time that moves only when it is told to; starts at a fixed wall-clock moment."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         super().__init__()
@@ -146,6 +166,18 @@ class FakeClock(_TimerClock):
 
     def now(self) -> float:
         return self._start + self._skipped
+
+    def monotonic(self) -> float:
+        return self._skipped
+
+    def advance_to(self, moment: float) -> int:
+        """Skip time until :meth:`monotonic` reads exactly ``moment``, as :meth:`fast_forward` does.
+
+        No sum is rounded on the way, so that many small steps come to the same as one.
+        """
+        if not moment >= self._skipped:
+            raise ValueError(f"time goes forward only: from {self._skipped} s to {moment} s")
+        return self._pass_until(moment)
 
     def _real(self) -> float:
         return 0.0

@@ -115,6 +115,7 @@ class EmulatorSettings(_Table):
     scaling: int = Field(default=1000, ge=1, strict=True)
     request_rate: Literal["unlimited", "aws"] = "unlimited"
     provisioned_lifetime: _Duration = PROVISIONED_LIFETIME
+    speed: float = Field(default=1.0, ge=1, le=86_400, strict=True, allow_inf_nan=False)
 
 
 class DatabaseSettings(_Table):

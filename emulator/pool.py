@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
 from emulator.concurrency import Concurrency
-from emulator.environment import Environment
+from emulator.environment import Environment, Owner
 from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
@@ -22,8 +22,10 @@ from emulator.policies.policy import PeriodicRule, Policy
 from emulator.provisioned import Provisioned, ProvisionedView
 from emulator.surroundings import Surroundings
 
-__all__ = ["Backlog", "ConcurrencyView", "Pool"]
+__all__ = ["Backlog", "ConcurrencyView", "Make", "Pool"]
 
+Make = Callable[[EnvironmentId, Function, Surroundings, Owner], Environment]
+"""Makes an environment."""
 
 _FILES = "If it is for want of open files, raise the limit: ulimit -n."
 
@@ -62,6 +64,7 @@ class Pool:
     Arguments:
         memory: what the idle environments of all functions may take; it may end one of these.
         provisioned_lifetime: seconds after which what was initialised ahead is renewed.
+        make: makes an environment, or what stands in for one.
 
     Raises:
         ConfigurationError: what the function reserves is more than the account has left.
@@ -76,12 +79,14 @@ class Pool:
         memory: IdleMemory | None = None,
         *,
         provisioned_lifetime: float = PROVISIONED_LIFETIME,
+        make: Make = Environment,
     ) -> None:
         self.function = function
         self.backlog: Backlog | None = None
         self._around = surroundings
         self._clock: Clock = surroundings.clock
         self.share = concurrency.share(self._clock, function.reserved_concurrency)
+        self._make = make
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
         self._serving: dict[Environment, Invocation | None] = {}
@@ -284,7 +289,7 @@ class Pool:
             self.share.release()
             raise
         try:
-            environment = Environment(environment_id, self.function, self._around, owner=self)
+            environment = self._make(environment_id, self.function, self._around, self)
         except (OSError, EmulatorError) as error:
             self.share.release()
             invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))

@@ -217,6 +217,8 @@ def status_lines(status: Mapping[str, Any], functions: Sequence[str] = ()) -> Re
     grid.add_row("network", network_line(status["network"]))
     grid.add_row("database", status["database"] or "none")
     grid.add_row("logs", status["log_folder"])
+    if status["speed"] != 1:
+        grid.add_row("clock", f"{status['speed']:g} times as fast; processes live in real time")
     if functions:
         grid.add_row("function", ", ".join(functions))
     for note in status["notes"]:

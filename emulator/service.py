@@ -63,7 +63,10 @@ _DRAIN = 3.0  # seconds that a stop gives to asynchronous events which are being
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How this emulator runs, and how faithful it can be here. ``uptime`` is seconds."""
+    """How this emulator runs, and how faithful it can be here.
+
+    ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them.
+    """
 
     version: str
     sandbox: str
@@ -79,6 +82,7 @@ class Status:
     uptime: float
     notes: Sequence[str]
     log_folder: str
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class Service:
 
     def __init__(self, settings: Settings, base: Path | None = None, *, log_sink: LogSink | None = None) -> None:
         self.settings = settings
-        self.clock = SystemClock()
+        self.clock = SystemClock(settings.emulator.speed)
         self.timeline = Timeline(self.clock)
         self._base = base or Path.cwd()
         self._log_sink = log_sink
@@ -539,6 +543,7 @@ class Service:
             uptime=time.monotonic() - self._started_at,
             notes=(*provider.notes, *self._parts.notes, *self._troubles()),
             log_folder=str(self._log_files.folder),
+            speed=self.clock.speed,
         )
 
     # -- inside ------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class Observer:
         self._interval = interval
         self._relays = relays
         self._attribution = Attribution()
+        self._clock = clock
         self._history = SessionHistory(timeline, clock)
         self._process_list = ProcessList(server)
         # Threads cannot be stopped and connections cannot be shared: one of each, and one look at a time.
@@ -175,6 +176,9 @@ class Observer:
             self._take_note_of(look)
             await self._attribute(look, insist=insist)
             self._keep(look)
+            if self._relays is not None and self._clock.speed > 1:
+                # The server counts wait_timeout in real time, which is late on a faster clock.
+                self._relays.close_idle_as_server(look.wait_timeout)
         self._finished = number
         if insist:
             self._finished_insisting = number

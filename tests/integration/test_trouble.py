@@ -120,7 +120,7 @@ def test_reader_that_does_not_read_holds_nothing_up(project: Path) -> None:
     os.close(writing)
     try:
         greeting = b""
-        while b"functions" not in greeting:
+        while b"function " not in greeting:
             greeting += os.read(reading, 4096)
         endpoint = greeting.decode().partition("http://")[2].split()[0]
         event: dict[str, object] = {"do": "say", "lines": ["x" * 99] * 20_000}  # far more than a pipe holds
@@ -142,7 +142,7 @@ def test_reader_that_goes_away_breaks_nothing(project: Path) -> None:
         os.close(writing)
         try:
             greeting = b""
-            while b"functions" not in greeting:
+            while b"function " not in greeting:
                 greeting += os.read(reading, 4096)
             os.close(reading)
             endpoint = greeting.decode().partition("http://")[2].split()[0]

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from emulator.clock import FakeClock
-from emulator.errors import SandboxError, ThrottledError
+from emulator.errors import SandboxError, ServiceError, ThrottledError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
 from emulator.pool import Pool
@@ -156,6 +156,12 @@ class Line:
         """As :class:`emulator.pool.Backlog` says."""
         while self._use_place():
             pass
+
+    def close(self) -> None:
+        """Whoever still waits is told that nobody will come."""
+        self._waiter.leave()
+        while self.waiting:
+            self.waiting.popleft().fail(ServiceError("the emulator is stopping"))
 
     def _use_place(self) -> bool:
         if self._trying or not self.waiting:

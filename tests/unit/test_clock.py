@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.clock import FakeClock, SystemClock
-from tests.support import in_loop
+from tests.support import in_loop, skip_time
 
 
 def test_fake_time_stands_still_until_it_is_skipped() -> None:
@@ -169,3 +169,112 @@ async def test_a_closed_clock_forgets_its_timers() -> None:
     clock.call_at(clock.monotonic() + 1.0, lambda: pytest.fail("the clock was closed"))
     clock.close()
     assert clock.fast_forward(10.0) == 0
+
+
+class RealTime:
+    """What the machine's own clocks show, as far as :class:`SystemClock` is concerned."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return 5_000.0 + self.passed
+
+    def time(self) -> float:
+        return 1_700_000_000.0 + self.passed
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> RealTime:
+    """Real time that stands still until the test moves it."""
+    real = RealTime()
+    monkeypatch.setattr("emulator.clock.time", real)
+    return real
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0, 3600.0])
+def test_a_fast_clock_makes_more_of_a_second(real: RealTime, speed: float) -> None:
+    """At first it shows what every clock shows; then both of its readings run ahead by the factor."""
+    clock = SystemClock(speed)
+    assert (clock.now(), clock.monotonic()) == (1_700_000_000.0, 5_000.0)
+    real.passed = 60.0
+    assert (clock.now(), clock.monotonic()) == (1_700_000_000.0 + 60 * speed, 5_000.0 + 60 * speed)
+    assert clock.speed == speed
+
+
+@in_loop
+async def test_a_fast_clock_has_the_loop_wake_it_sooner(real: RealTime) -> None:
+    """An hour is a minute: after 59 real seconds nothing has come, after 60 both timers have, in their order."""
+    clock, fired = SystemClock(speed=60), list[str]()
+    clock.call_at(clock.monotonic() + 3600, lambda: fired.append("an hour"))
+    clock.call_at(clock.monotonic() + 3599, lambda: fired.append("a second before"))
+
+    async def pass_time(seconds: float) -> None:
+        real.passed += seconds
+        skip_time(seconds)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    await pass_time(59)
+    assert fired == []
+    await pass_time(1.5)
+    assert fired == ["a second before", "an hour"]
+    clock.close()
+
+
+@in_loop
+async def test_skipping_a_fast_clock_skips_its_own_seconds(real: RealTime) -> None:
+    """Eight hours are eight hours of the clock; timers see their own moments, and what is left is waited for faster."""
+    clock, seen = SystemClock(speed=60), list[float]()
+    begin, wall = clock.monotonic(), clock.now()
+    for hours in (9, 7, 8):
+        clock.call_at(begin + hours * 3600, lambda: seen.append(clock.monotonic() - begin))
+    assert clock.fast_forward(8 * 3600) == 2
+    assert seen == [7 * 3600, 8 * 3600]
+    assert clock.now() - wall == 8 * 3600
+    real.passed += 61
+    skip_time(61)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert seen[2:] == [8 * 3600 + 61 * 60]
+    clock.close()
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.5, -60.0, math.inf, math.nan])
+def test_a_clock_is_not_slower_than_real_time(speed: float) -> None:
+    """The database server cannot be slowed down, so the emulator is not either."""
+    with pytest.raises(ValueError, match="real speed or faster"):
+        SystemClock(speed)
+
+
+@given(speed=st.floats(1, 1e5), passing=st.lists(st.tuples(st.booleans(), st.floats(0, 1e5)), max_size=20))
+def test_whatever_passes_and_is_skipped_no_clock_goes_back(speed: float, passing: list[tuple[bool, float]]) -> None:
+    """Time that passes and time that is skipped add up, and each reading is as late as the one before it."""
+    real = RealTime()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emulator.clock.time", real)
+        clock = SystemClock(speed)
+        begin, before, expected = clock.monotonic(), clock.monotonic(), 0.0
+        for skipped, seconds in passing:
+            if skipped:
+                clock.fast_forward(seconds)
+                expected += seconds
+            else:
+                real.passed += seconds
+                expected += seconds * speed
+            assert clock.monotonic() >= before
+            before = clock.monotonic()
+        assert before - begin == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+def test_fake_time_goes_to_a_moment_without_rounding() -> None:
+    """A thousand tenths are a hundred seconds exactly, and every timer has had its moment."""
+    clock, fired = FakeClock(), list[float]()
+    for number in range(1, 1001):
+        clock.call_at(number / 10, lambda: fired.append(clock.monotonic()))
+    for number in range(1, 1001):
+        assert clock.advance_to(number / 10) == 1
+        assert clock.monotonic() == number / 10
+    assert fired == [number / 10 for number in range(1, 1001)]
+    with pytest.raises(ValueError, match="forward only"):
+        clock.advance_to(99.9)

@@ -163,6 +163,9 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
         ),
         ('[policy]\neviction = "fifo"\n', "[policy] eviction is 'fifo': input should be 'lru' or 'greedy-dual'"),
         ('[emulator]\nseed = "x"\n', "[emulator] seed is 'x': input should be a valid integer"),
+        ("[emulator]\nspeed = 0.5\n", "[emulator] speed is 0.5: input should be greater than or equal to 1"),
+        ("[emulator]\nspeed = inf\n", "[emulator] speed is inf: input should be "),
+        ('[emulator]\nspeed = "60"\n', "[emulator] speed is '60': input should be a valid number"),
         ("[policy]\nmax_invocations = -1\n", "[policy] max_invocations is -1: input should be greater than or equal"),
         ('[functions.a]\ncode="."\nlayers = "x"\n', "[functions.a] layers is 'x': input should be a list, such as ["),
         (

@@ -621,6 +621,19 @@ async def test_a_timeout_after_the_response_is_not_told_to_the_client() -> None:
 
 
 @in_loop
+async def test_a_runtime_that_dies_right_behind_its_deadline_changes_nothing() -> None:
+    """In one round of the loop: it is being reset already, and goes on to serve."""
+    play = Play()
+    runtime, watched = await play.invoking()
+    asyncio.get_running_loop().call_later(3.01, runtime.die, 1)
+    skip_time(3.1)
+    await play.stage.settle()
+    assert watched.outcome.answer == timed_out("request-1")
+    assert (play.state, play.sandbox.resets) == ("idle", 1)
+    assert play.owner.told == ["parked"]
+
+
+@in_loop
 async def test_a_deadline_is_over_when_the_invocation_is() -> None:
     """Long after a finished invocation its timeout does not hit the next one."""
     play = Play()
@@ -1270,6 +1283,30 @@ def test_an_environment_can_be_ended_in_the_middle_of_it(when: str, begun: bool)
         assert play.sandbox.runtime_starts == (1 if when == "init again" and begun else 0)
         assert play.owner.told[-1] == "gone"
         assert play.stage.working == 0
+
+    play_it()
+
+
+@pytest.mark.parametrize("when", ["after a crash", "after a failed init"])
+def test_an_end_that_meets_the_end_of_a_reset_wins(when: str) -> None:
+    """In one round of the loop the processes are gone and somebody ends the environment: it is nobody's any more."""
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=SlowReset))
+        if when == "after a crash":
+            runtime, _ = await play.invoking()
+            runtime.die(1)
+        else:
+            runtime, _ = await play.start()
+            fail_init(runtime, "error")
+        await play.stage.settle()
+        assert isinstance(play.sandbox, SlowReset)
+        play.sandbox.gate.set()
+        play.environment.end("the emulator stops")
+        await play.stage.settle()
+        assert (play.state, play.sandbox.resets) == ("gone", 1)
+        assert play.owner.told == ["ending", "gone"]
 
     play_it()
 

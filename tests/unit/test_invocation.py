@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from emulator.errors import ServiceError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Answer, EnvironmentId, Report, RequestId
@@ -75,3 +77,33 @@ def test_two_invocations_share_nothing() -> None:
     first, second = watched()[0], watched()[0]
     first.answer(Answer(b"1"))
     assert not second.answered
+
+
+class Noting:
+    """A reader who writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def response_began(self, content_type: str, resume: Callable[[], None]) -> None:
+        self.heard.append(content_type)
+
+    def response_chunk(self, chunk: bytes) -> bool:
+        self.heard.append(chunk)
+        return False
+
+    def response_ended(self, error_type: str | None, error_body: bytes | None) -> None:
+        self.heard.append((error_type, error_body))
+
+
+def test_a_stream_that_has_ended_is_over() -> None:
+    """What its runtime still writes after a timeout is swallowed, and does not stop it."""
+    invocation, heard = watched()
+    reader = invocation.reader = Noting()
+    invocation.begin("text/plain", lambda: None)
+    assert not invocation.chunk(b"a piece")
+    invocation.answer(Answer(b"too late", "Unhandled", "Sandbox.Timedout"))
+    assert invocation.chunk(b"another")
+    invocation.end()
+    assert reader.heard == ["text/plain", b"a piece", ("Sandbox.Timedout", b"too late")]
+    assert heard == ["answer"]

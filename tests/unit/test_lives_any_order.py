@@ -501,6 +501,7 @@ class AnyLife(RuleBasedStateMachine):
 
         async def close() -> None:
             self._repair()
+            self.line.close()
             closing = self.loop.create_task(self.pool.close("the emulator stops"))
             for environment in list(self.reserve.all):
                 environment.end("the emulator stops", Reclaim.GRACEFUL)

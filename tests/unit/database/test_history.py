@@ -72,6 +72,18 @@ def test_first_look_opens_nothing_new() -> None:
     assert event.reason == "it was there when the emulator first looked"
 
 
+def test_on_a_fast_clock_the_server_still_gets_its_moment() -> None:
+    """It lives in real time: a quarter of a second is fifteen on a clock that runs sixty times as fast."""
+    told = Told()
+    told.clock.speed = 60.0
+    told.look(SESSION)
+    assert told.look(ZOMBIE) == []
+    told.clock.fast_forward(14)
+    assert told.look(ZOMBIE) == []
+    told.clock.fast_forward(1)
+    assert told.look(ZOMBIE) == ["session.zombie"]
+
+
 def test_zombie_is_told_once_and_only_if_it_lasts() -> None:
     """A server needs a moment to see that its client is gone; that is no zombie yet."""
     told = Told()

@@ -225,7 +225,8 @@ class Played:
         """As a reset does: everything but the first process, until nothing is left."""
 
         def all_gone() -> bool:
-            left = [pid for pid in descendants(self._process.pid) if is_no_zombie(pid)]
+            # By the session: here an orphan goes to the first process of the machine, not to this one.
+            left = [pid for pid in psutil.pids() if pid != self._process.pid and is_in_session(pid, self._process.pid)]
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -252,10 +253,11 @@ class Played:
         self.extension_output += piece
 
 
-def is_no_zombie(pid: int) -> bool:
+def is_in_session(pid: int, session: int) -> bool:
+    """Whether it runs, and belongs there."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        return os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
         return False
 
 

@@ -354,9 +354,9 @@ class Emulator:
         invocation.on_report = arrive
         invocation.on_answer = lambda outcome: arrive(outcome) if outcome.failure else None
         self._service.submit(name, invocation)
-        return await self._result_of(invocation, await done)
+        return await self._result_of(await done)
 
-    async def _result_of(self, invocation: Invocation, outcome: Outcome) -> InvocationResult:
+    async def _result_of(self, outcome: Outcome) -> InvocationResult:
         if outcome.failure is not None:
             raise outcome.failure
         assert outcome.answer is not None

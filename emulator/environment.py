@@ -116,6 +116,7 @@ class Environment:
                     database=door.variables(self._relay) if door is not None and self._relay is not None else {},
                     initialization=initialization,
                     metadata_token=self._metadata_token,
+                    trace_id=text.new_trace_id(self._created_wall),
                 ),
                 surroundings.runtime_api.port,
             ),

@@ -4,6 +4,8 @@ with Emulator() as emulator:
     orders = emulator.add(Function(name="orders", code="sample_functions/connect_once"))
     first, second = orders.invoke({"id": 1}), orders.invoke({"id": 2})
     assert second.environment_id == first.environment_id
+
+The room is long because it is one list: what a program can ask of an emulator, each method a few lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The command line. Exit status: 0 fine, 1 the function failed, 2 wrong usage or no emulator."""
+"""The command line. Exit status: 0 fine, 1 the function failed, 2 wrong usage or no emulator.
+
+The room is long because it is one list: the commands and their options, each a few lines; the work is done below.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ with Emulator() as emulator:
     orders = emulator.add(Function(name="orders", code="sample_functions/connect_once"))
     first, second = orders.invoke({"id": 1}), orders.invoke({"id": 2})
     assert second.environment_id == first.environment_id
+
+The room is long because it is one list: what a program can ask of an emulator, each method a few lines.
 """
 
 from __future__ import annotations
@@ -380,9 +382,9 @@ class Emulator:
         invocation.on_report = arrive
         invocation.on_answer = lambda outcome: arrive(outcome) if outcome.failure else None
         self._service.submit(name, invocation)
-        return await self._result_of(invocation, await done)
+        return await self._result_of(await done)
 
-    async def _result_of(self, invocation: Invocation, outcome: Outcome) -> InvocationResult:
+    async def _result_of(self, outcome: Outcome) -> InvocationResult:
         if outcome.failure is not None:
             raise outcome.failure
         assert outcome.answer is not None

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from emulator import failures, platform_events, text
+from emulator import ending, failures, platform_events, text
 from emulator.connectivity import Connectivity
 from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
 from emulator.failures import Failure
@@ -51,7 +51,6 @@ __all__ = ["Environment", "Owner"]
 
 _ON_DEMAND_LIMIT = 10.0  # seconds of init [D]
 _PROVISIONED_LIMIT = 130.0  # seconds, or the function's timeout if that is longer [D]
-_GRACE = 0.5  # seconds that a graceful end lets processes take
 _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 
 
@@ -116,6 +115,7 @@ class Environment:
                     database=door.variables(self._relay) if door is not None and self._relay is not None else {},
                     initialization=initialization,
                     metadata_token=self._metadata_token,
+                    trace_id=text.new_trace_id(self._created_wall),
                 ),
                 surroundings.runtime_api.port,
             ),
@@ -599,7 +599,10 @@ class Environment:
         if self._network is not None:
             told = self._let_everybody_end(self._network, was_frozen=was_frozen)
             await self._in_any_case(told, "its processes could not be told of the end")
-            await self._in_any_case(self._reclaim(self._network, how), "its connections could not be reclaimed")
+            if how is Reclaim.SILENT and self._generation is not None:
+                self._generation.telemetry.pause()
+            reclaimed = ending.reclaim(how, self._network, self._sandbox, self._around.quiet)
+            await self._in_any_case(reclaimed, "its connections could not be reclaimed")
         if self._generation is not None:
             self._generation.close()
         await self._in_any_case(self._sandbox.stop(), "its sandbox could not be removed")
@@ -624,53 +627,13 @@ class Environment:
         generation = self._generation
         if generation is None or not generation.is_to_be_told:
             return
-        if was_frozen and not await self._thaw_to_end(network):
-            return
+        if was_frozen:
+            if not await ending.thaw(network, self._sandbox.freezer):
+                return
+            generation.telemetry.resume()
         self._record("the runtime and its extensions are told", kind="environment.shutdown")
         await generation.shut_down(_SPINDOWN)
         self._sandbox.drain_output()
-
-    async def _thaw_to_end(self, network: Connectivity) -> bool:
-        """Network first, then processes; whether both are back."""
-        thawed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-        def done(error: EmulatorError | None) -> None:
-            if not thawed.done():
-                thawed.set_result(error is None)
-
-        def network_is_back(error: SandboxError | None) -> None:
-            if error is not None:
-                done(error)
-                return
-            try:
-                self._sandbox.freezer.thaw(done)
-            except FreezeError as trouble:
-                done(trouble)
-
-        network.thaw(network_is_back)
-        is_thawed = await thawed
-        if is_thawed and self._generation is not None:
-            self._generation.telemetry.resume()
-        return is_thawed
-
-    async def _reclaim(self, network: Connectivity, how: Reclaim) -> None:
-        if how is Reclaim.SILENT:
-            # Whoever is about to vanish must not get the chance to say so.
-            if self._generation is not None:
-                self._generation.telemetry.pause()
-            with contextlib.suppress(FreezeError):
-                self._sandbox.freezer.freeze(lambda _error: None)
-            if not network.is_cut:
-                await asyncio.sleep(self._around.quiet)
-            await network.reclaim(how)
-            self._sandbox.hold_sockets()
-        elif how is Reclaim.GRACEFUL:
-            await network.reclaim(how)
-            with contextlib.suppress(FreezeError):
-                self._sandbox.freezer.thaw(lambda _error: None)
-            await self._sandbox.terminate(_GRACE)
-        else:
-            await network.reclaim(how)
 
     # -- views -------------------------------------------------------------------------------------------
 

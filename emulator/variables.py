@@ -35,6 +35,7 @@ def lambda_variables(
     database: Mapping[str, str],
     initialization: InitializationType = InitializationType.ON_DEMAND,
     metadata_token: str,
+    trace_id: str,
 ) -> dict[str, str]:
     """What AWS sets (as recorded; docs/fidelity.md), the database's coordinates, and the user's own.
 
@@ -57,6 +58,7 @@ def lambda_variables(
         "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
         "_AWS_XRAY_DAEMON_PORT": "2000",
         "_HANDLER": function.handler,
+        "_X_AMZN_TRACE_ID": trace_id,  # [R] there during init already; runtimes set it anew for each event
         # A role's credentials on AWS. These have the right form and open nothing.
         "AWS_ACCESS_KEY_ID": "ASIAEMULATEDEMULATED",
         "AWS_SECRET_ACCESS_KEY": "emulated",

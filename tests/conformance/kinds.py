@@ -8,18 +8,17 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
-from botocore.config import Config
 
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
+from tests.conformance.aws import lambda_client
 from tests.integration.conftest import FUNCTIONS
 from tests.needs import need_engine
 from tests.support import eventually
@@ -59,16 +58,9 @@ class Bench:
         layers = [layer or LAYERS / "actor"]
         return self.deploy(layers=layers, environment={"PLAN": json.dumps(plan)}, **settings)
 
-    def client(self) -> Any:
-        """AWS's own client; it does not try again."""
-        return boto3.client(
-            "lambda",
-            endpoint_url=self.emulator.endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"max_attempts": 0}, read_timeout=30),
-        )
+    def client(self) -> AbstractContextManager[Any]:
+        """AWS's own client."""
+        return lambda_client(self.emulator)
 
 
 def layer_of(folder: Path, *, mode: int = 0o755, **extensions: str) -> Path:

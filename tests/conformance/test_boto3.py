@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
+from tests.conformance.aws import lambda_client
 from tests.integration.conftest import FUNCTIONS
 from tests.needs import need_engine
 
@@ -36,16 +35,10 @@ def function(emulator: Emulator) -> DeployedFunction:
 
 
 @pytest.fixture(scope="module")
-def aws(emulator: Emulator, function: DeployedFunction) -> Any:
+def aws(emulator: Emulator, function: DeployedFunction) -> Iterator[Any]:
     """boto3's client for Lambda."""
-    return boto3.client(
-        "lambda",
-        endpoint_url=emulator.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"max_attempts": 0}, read_timeout=30),
-    )
+    with lambda_client(emulator) as client:
+        yield client
 
 
 def test_request_response(aws: Any) -> None:

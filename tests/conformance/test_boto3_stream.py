@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from emulator import Emulator, Function
+from tests.conformance.aws import lambda_client
 from tests.integration.conftest import FUNCTIONS
 from tests.needs import need_engine
 
@@ -25,14 +24,8 @@ def aws(request: pytest.FixtureRequest) -> Iterator[Any]:
         need_engine()
     with Emulator({"emulator": {"sandbox": request.param}, "database": {"server": "none"}}) as emulator:
         emulator.add(Function(name="anything", code=FUNCTIONS / "anything", memory=512, timeout=2))
-        yield boto3.client(
-            "lambda",
-            endpoint_url=emulator.endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"max_attempts": 0}, read_timeout=30),
-        )
+        with lambda_client(emulator) as client:
+            yield client
 
 
 def stream(aws: Any, event: dict[str, object], **options: Any) -> tuple[Any, bytes, dict[str, str]]:

@@ -17,16 +17,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
+from tests.conformance.aws import lambda_client
 from tests.integration.conftest import FUNCTIONS, SAMPLES
 from tests.needs import need_database, need_engine
 from tests.support import eventually
@@ -52,15 +52,9 @@ class Bench:
     def log(self, function: DeployedFunction) -> str:
         return self.written[function.name].decode()
 
-    def client(self) -> Any:
-        return boto3.client(
-            "lambda",
-            endpoint_url=self.emulator.endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"max_attempts": 0}, read_timeout=60, max_pool_connections=50),
-        )
+    def client(self) -> AbstractContextManager[Any]:
+        """AWS's own client."""
+        return lambda_client(self.emulator, max_pool_connections=50)
 
 
 def _bench(kind: str, **settings: dict[str, Any]) -> Iterator[Bench]:
@@ -204,19 +198,18 @@ def test_07_a_long_init_is_cut_and_tried_again(bench: Bench, tmp_path: Path) -> 
 def test_08_a_slow_extension_holds_the_environment_not_the_client(bench: Bench) -> None:
     """The answer comes at once, the next event goes elsewhere, and REPORT has the two seconds."""
     function = bench.deploy("anything", layers=[LAYERS / "slow"])
-    aws = bench.client()
     event = json.dumps({"do": "echo"})
-    streams = []
 
     def ask() -> float:
         begin = time.monotonic()
         aws.invoke(FunctionName=function.name, Payload=event)
         return time.monotonic() - begin
 
-    ask()  # its init is not what is looked at
-    eventually(lambda: [e.state for e in function.environments()] == ["frozen"], "the freeze", 10)
-    assert ask() < 1.5
-    ask()
+    with bench.client() as aws:
+        ask()  # its init is not what is looked at
+        eventually(lambda: [e.state for e in function.environments()] == ["frozen"], "the freeze", 10)
+        assert ask() < 1.5
+        ask()
     streams = [environment.log_stream for environment in function.environments()]
     assert len(streams) == 2
     eventually(lambda: bench.log(function).count("REPORT Req") == 3, "the last report", 10)
@@ -381,8 +374,8 @@ def test_20_too_late_and_too_many(bench: Bench) -> None:
 def test_the_tail_of_a_log_is_the_log(bench: Bench) -> None:
     """What a client gets with ``LogType=Tail`` is what stands in the stream."""
     function = bench.deploy("anything")
-    answer = bench.client().invoke(
-        FunctionName=function.name, Payload=json.dumps({"do": "say", "lines": ["hello"]}), LogType="Tail"
-    )
+    event = json.dumps({"do": "say", "lines": ["hello"]})
+    with bench.client() as aws:
+        answer = aws.invoke(FunctionName=function.name, Payload=event, LogType="Tail")
     tail = base64.b64decode(answer["LogResult"]).decode()
     assert bench.log(function).endswith(tail[tail.index("START") :])

@@ -259,8 +259,9 @@ def test_an_extension_that_fails_after_the_answer(bench: Bench) -> None:
     """The client has its answer and keeps it; the report tells, and the next invocation begins anew."""
     function = bench.act({"INVOKE": ["", "gate 5"]})
     function.invoke({"do": "count"})
-    answer = bench.client().invoke(FunctionName=function.name, Payload='{"do": "count"}')
-    assert (answer["Payload"].read(), answer.get("FunctionError")) == (b"2", None)
+    with bench.client() as aws:
+        answer = aws.invoke(FunctionName=function.name, Payload='{"do": "count"}')
+        assert (answer["Payload"].read(), answer.get("FunctionError")) == (b"2", None)
     open_gate(function, GATE_PORT)
     eventually(lambda: function.logs().count("REPORT Req") == 2, "the report")
     assert function.logs(tail=1).endswith("\tStatus: error\tError Type: Extension.Crash\t\n")

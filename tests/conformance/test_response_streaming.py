@@ -27,9 +27,10 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def client(bench: Bench) -> Any:
+def client(bench: Bench) -> Iterator[Any]:
     """boto3's."""
-    return bench.client()
+    with bench.client() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +227,8 @@ def test_a_client_that_reads_later(client: Any, function: DeployedFunction) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bandwidth_of_aws(kind: str) -> None:
     """After a burst of 6 MiB it is 2 MiB a second, refilled eight times in it."""
-    with Bench.set_up(kind, streaming_bandwidth="aws") as bench:
-        function, client = deploy(bench), bench.client()
+    with Bench.set_up(kind, streaming_bandwidth="aws") as bench, bench.client() as client:
+        function = deploy(bench)
         start = time.monotonic()  # the bucket is filled later than this
         _, events = begin(client, function, ["fill", 8 * MIB])
         received = 0

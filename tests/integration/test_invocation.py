@@ -185,8 +185,9 @@ def test_unknown_handler(deploy: Deploy) -> None:
 
 def test_unknown_function(emulator: Emulator) -> None:
     """The name of a function that is not deployed is refused as AWS refuses it."""
-    with pytest.raises(FunctionNotFoundError, match=r"function:nobody:\$LATEST$"):
+    with pytest.raises(FunctionNotFoundError) as refused:
         emulator.invoke("nobody")
+    assert refused.value.message.endswith("function:nobody:$LATEST")
 
 
 def test_answer_that_is_no_json(deploy: Deploy) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import textwrap
@@ -40,11 +41,17 @@ from tests.support import eventually
 from tests.unit.sandbox.busy import is_alive
 
 IMAGE = "lambda-freezer/python:3.11"
+IN_CONTAINERS = pytest.mark.parametrize(
+    "emulator", [pytest.param("container", marks=pytest.mark.container)], indirect=True
+)
+"""For what processes have of the host, where there is nothing to look at."""
 
 # -- what a function finds -------------------------------------------------------------------------------------
 
 LOOKING = """
 import os, resource, socket, stat, subprocess, sys
+
+TRACE_OF_INIT = os.environ["_X_AMZN_TRACE_ID"]
 
 def handler(event, context):
     return globals()[event](context)
@@ -55,6 +62,9 @@ def variables(context):
 def files(context):
     paths = ["/", "/opt", "/var/task", "/var/runtime", "/var/lang", "/lambda-entrypoint.sh", "/tmp"]
     return {path: [stat.S_IMODE(os.stat(path).st_mode), os.stat(path).st_uid] for path in paths}
+
+def traced(context):
+    return TRACE_OF_INIT
 
 def limits(context):
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -117,7 +127,10 @@ def layer_with(path: Path, **files: str) -> Path:
 
 def test_variables(emulator: Emulator, deploy: Deploy, tmp_path: Path) -> None:
     """Every variable that was recorded in a function without tracing, with its value; none that engines add."""
-    found = deploy(code=package(tmp_path)).invoke("variables").payload
+    function = deploy(code=package(tmp_path))
+    traced = function.invoke("traced").payload
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", traced)
+    found = function.invoke("variables").payload
     assert found["AWS_XRAY_DAEMON_ADDRESS"] == "169.254.100.1:2000"
     assert found["_AWS_XRAY_DAEMON_ADDRESS"] == "169.254.100.1"
     assert found["_AWS_XRAY_DAEMON_PORT"] == "2000"
@@ -146,10 +159,9 @@ def test_variables_that_users_may_change(deploy: Deploy, tmp_path: Path) -> None
     assert {name: found[name] for name in own} == own
 
 
-@pytest.mark.container
+@IN_CONTAINERS
 def test_files_user_and_limits(emulator: Emulator, deploy: Deploy, tmp_path: Path) -> None:
     """As they were recorded: modes and owners, the user, what can be written, the limits of a process."""
-    only_containers(emulator)
     function = deploy(code=package(tmp_path))
     files = function.invoke("files").payload
     assert files["/tmp"][0] == 0o1777
@@ -164,20 +176,18 @@ def test_files_user_and_limits(emulator: Emulator, deploy: Deploy, tmp_path: Pat
     assert limits["STACK"] == [8_388_608, -1]
 
 
+@pytest.mark.parametrize("emulator", ["process"], indirect=True)
 def test_limits_of_processes(emulator: Emulator, deploy: Deploy, tmp_path: Path) -> None:
     """Those that can be lowered without rights are lowered; nobody else's are touched."""
-    if emulator.status().sandbox != "process":
-        pytest.skip("Containers have all of them.")
     limits = deploy(code=package(tmp_path)).invoke("limits").payload
     assert limits["NOFILE"] == [1024, 1024]
     assert limits["MEMLOCK"] == [65_536, 65_536]
     assert limits["STACK"][0] == 8_388_608
 
 
-@pytest.mark.container
+@IN_CONTAINERS
 def test_an_environment_knows_its_own_names(emulator: Emulator, deploy: Deploy, tmp_path: Path) -> None:
     """Extensions have telemetry sent to ``sandbox.localdomain``: it is the address by which we reach it."""
-    only_containers(emulator)
     function = deploy(code=package(tmp_path))
     first, second = function.invoke("own_names").payload
     assert first == second
@@ -185,28 +195,21 @@ def test_an_environment_knows_its_own_names(emulator: Emulator, deploy: Deploy, 
     assert first.split(".")[:2] == api.split(".")[:2]
 
 
-@pytest.mark.container
+@IN_CONTAINERS
 def test_curl_is_there(emulator: Emulator, deploy: Deploy, tmp_path: Path) -> None:
     """AWS's images have it, and runtimes and extensions that are shell scripts need it."""
-    only_containers(emulator)
     assert deploy(code=package(tmp_path)).invoke("curl").payload == "200"
 
 
-@pytest.mark.container
+@IN_CONTAINERS
 def test_processes_without_a_parent_leave_nothing_behind(emulator: Emulator, deploy: Deploy, tmp_path: Path) -> None:
     """The first process reaps them: the number of processes is limited, and dead ones would count."""
-    only_containers(emulator)
     function = deploy(code=package(tmp_path))
     function.invoke("orphans")
     (view,) = function.environments()
     function.invoke("variables")  # so that all of them had their time
     states = [process.status() for process in psutil.Process(view.sandbox.pid).children(recursive=True)]
     assert psutil.STATUS_ZOMBIE not in states
-
-
-def only_containers(emulator: Emulator) -> None:
-    if emulator.status().sandbox != "container":
-        pytest.skip("Processes have these of the host.")
 
 
 # -- layers and wrappers ---------------------------------------------------------------------------------------
@@ -395,7 +398,9 @@ async def providing(kind: str) -> AsyncIterator[SandboxProvider]:
 async def sandbox_of(provider: SandboxProvider, function: Function) -> AsyncIterator[tuple[Sandbox, Heard]]:
     """One that has not started yet; whatever happens, it is stopped."""
     await provider.prepare(function)
-    variables = lambda_variables(function, region="r", log_stream="s", database={}, metadata_token="t")
+    variables = lambda_variables(
+        function, region="r", log_stream="s", database={}, metadata_token="t", trace_id="Root=1"
+    )
     heard = Heard()
     sandbox = provider.create(SandboxSpec(EnvironmentId(os.urandom(16).hex()), function, variables, 9001), heard)
     try:
@@ -627,7 +632,9 @@ async def _leave_all_to_the_warden() -> None:
                 spec = SandboxSpec(
                     EnvironmentId("e"),
                     function,
-                    lambda_variables(function, region="r", log_stream="s", database={}, metadata_token="t"),
+                    lambda_variables(
+                        function, region="r", log_stream="s", database={}, metadata_token="t", trace_id="Root=1"
+                    ),
                     9001,
                 )
                 sandbox = provider.create(spec, heard)

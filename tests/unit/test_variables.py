@@ -22,7 +22,12 @@ def variables(environment: dict[str, str], database: dict[str, str]) -> dict[str
         environment=environment,
     )
     return lambda_variables(
-        function, region="eu-central-1", log_stream=STREAM, database=database, metadata_token="secret"
+        function,
+        region="eu-central-1",
+        log_stream=STREAM,
+        database=database,
+        metadata_token="secret",
+        trace_id="Root=1",
     )
 
 
@@ -44,6 +49,7 @@ def test_lambdas_variables_have_the_recorded_names_and_values() -> None:
         "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
         "_AWS_XRAY_DAEMON_PORT": "2000",
         "_HANDLER": "app.main",
+        "_X_AMZN_TRACE_ID": "Root=1",
         "AWS_ACCESS_KEY_ID": "ASIAEMULATEDEMULATED",
         "AWS_SECRET_ACCESS_KEY": "emulated",
         "AWS_SESSION_TOKEN": "emulated",
@@ -78,7 +84,7 @@ def found_for(**settings: object) -> dict[str, str]:
     assert isinstance(initialization, InitializationType)
     function = Function(name="orders", code=Path(), **settings)  # type: ignore[arg-type]
     return lambda_variables(
-        function, region="r", log_stream="s", database={}, initialization=initialization, metadata_token=""
+        function, region="r", log_stream="s", database={}, initialization=initialization, metadata_token="", trace_id=""
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from emulator.sandbox.freezer import descendants
 from emulator.sandbox.pipes import Pipes
 from emulator.sandbox.shell import RUNTIME, Report, Shell, read_report, script
-from tests.support import eventually, in_loop
+from tests.support import eventually, in_loop, require
 
 # -- reports ---------------------------------------------------------------------------------------------------
 
@@ -265,8 +265,7 @@ def is_in_session(pid: int, session: int) -> bool:
 def program(request: pytest.FixtureRequest) -> list[str]:
     """A shell that images have, where this machine has it too."""
     shell: list[str] = request.param
-    if shutil.which(shell[0]) is None:
-        pytest.skip(f"There is no {shell[0]} here.")
+    require(shutil.which(shell[0]), f"There is no {shell[0]} here.", "Run ./dev setup.")
     return shell
 
 

@@ -19,8 +19,6 @@ from emulator.simulation.results import Result
 from emulator.simulation.run import simulate
 from tests.unit.simulation.given import assumed, of, run, under
 
-pytest.importorskip("matplotlib", reason="the plots of the simulator need matplotlib: ./dev setup")
-
 
 @pytest.fixture(scope="module")
 def results() -> list[Result]:

@@ -67,7 +67,6 @@ def test_json_has_everything(simulate: Any) -> None:
 
 def test_the_table_and_the_plot(simulate: Any, tmp_path: Path) -> None:
     """Both at once; the picture is where it was asked for."""
-    pytest.importorskip("matplotlib")
     status, output, errors = simulate("--poisson", "1", "--duration", "10m", "--plot", "plot.svg")
     assert status == 0
     assert "cold-start rate" in output

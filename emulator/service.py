@@ -467,8 +467,12 @@ class Service:
         return self._concurrency, [pool.concurrency for pool in self._pools.values()]
 
     async def initialised(self, name: str) -> None:
-        """Wait until what a function has initialised ahead is ready, or cannot be."""
-        await self._pool(name).provisioned.finished()
+        """Wait until what a function has initialised ahead is ready and at rest, or cannot be."""
+        provisioned = self._pool(name).provisioned
+        await provisioned.finished()
+        for environment in provisioned.environments:
+            if not environment.invocations:
+                await self.at_rest(environment.id)
 
     @property
     def database(self) -> DatabaseServer | None:

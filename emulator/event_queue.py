@@ -80,12 +80,17 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """What all queues share: time, the record of what happens, who brings records away, who hears of changes."""
+    """What all queues share.
+
+    Attributes:
+        send: brings a record of a function's event to a destination, in its own time.
+        changed: hears that an event has come to an end, or an attempt; with the environment that had it, if one had.
+    """
 
     clock: Clock
     timeline: Timeline
     send: Callable[[str, RequestId, Destination, bytes, int], None]
-    served: Callable[[EnvironmentId | None], None]
+    changed: Callable[[EnvironmentId | None], None]
 
 
 class EventQueue:
@@ -153,7 +158,8 @@ class EventQueue:
         event.state = EventState.RUNNING
         self.running += 1
         self._began(event)
-        self._waiter.took_turn()
+        if shared_place:
+            self._waiter.took_turn()
         self._tidy()
         return self._invocation(event)
 
@@ -319,7 +325,7 @@ class EventQueue:
 
     def _parked(self, outcome: Outcome) -> None:
         self.running -= 1
-        self._office.served(outcome.environment_id)
+        self._office.changed(outcome.environment_id)
 
     def _function_answered(self, event: _Event, answer: Answer) -> None:
         event.attempts += 1
@@ -378,6 +384,7 @@ class EventQueue:
         if not success and settings.dead_letter is not None:
             letter = dead_letter(request_id=event.request_id, payload=event.payload, result=event.result)
             self._send(event, settings.dead_letter, letter)
+        self._office.changed(None)
 
     # -- inside ------------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class Pool:
             function,
             surroundings,
             self.share,
-            next_event=lambda: self._next_event(shared_place=False),
+            next_event=lambda: self.backlog.next_event(shared_place=False) if self.backlog is not None else None,
             reclaim=lambda: self.policy.reclaim,
             lifetime=provisioned_lifetime,
         )
@@ -175,7 +175,11 @@ class Pool:
 
     def environment_parked(self, environment: Environment) -> None:
         reason = environment.end_when_parked or self.policy.verdict(environment, self._clock.monotonic())
-        if reason is None and (invocation := self._next_event(shared_place=True)) is not None:
+        if (
+            reason is None
+            and self.backlog is not None
+            and (invocation := self.backlog.next_event(shared_place=True)) is not None
+        ):
             environment.invoke(invocation)  # the place is handed on with the environment: no freeze in between
             return
         self._serving.discard(environment)
@@ -223,11 +227,6 @@ class Pool:
             return
         self._serving.add(environment)
         environment.start(invocation)
-
-    def _next_event(self, *, shared_place: bool) -> Invocation | None:
-        if self.backlog is None or self._closed:
-            return None
-        return self.backlog.next_event(shared_place=shared_place)
 
     def _end(self, environment: Environment, reason: str, how: Reclaim | None = None) -> None:
         self._idle.remove(environment)

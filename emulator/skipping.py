@@ -49,7 +49,8 @@ async def skip(
         patience: seconds of real time to wait in all.
     """
     target = clock.monotonic() + seconds
-    impatient = asyncio.get_running_loop().time() + patience
+    loop = asyncio.get_running_loop()
+    impatient = loop.time() + patience
     fired = 0
 
     def jump(moment: float) -> int:
@@ -62,7 +63,7 @@ async def skip(
                     await one.finished()
 
     await let_finish()
-    while (due := _next_due(scheduled(), target)) is not None:
+    while loop.time() < impatient and (due := _next_due(scheduled(), target)) is not None:
         fired += jump(due - _A_MOMENT)
         await arrive()
         fired += jump(due)

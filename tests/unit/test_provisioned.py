@@ -165,6 +165,8 @@ async def test_they_wait_for_places_and_come_before_others_that_wait() -> None:
     line.submit(watched.invocation)
     play.pool.update(dataclasses.replace(play.function, provisioned_concurrency=1), "deployed again")
     assert play.view() == (0, 0, "IN_PROGRESS", None)
+    assert play.stage.reason("provisioned.waiting") == "0 of 1: no place is free for more"
+    await play.ahead.finished()  # whoever waits for that would wait for others
     runtime.serve()
     assert play.view() == (1, 0, "IN_PROGRESS", None)
     ahead = (await play.ready())[-1]
@@ -383,6 +385,7 @@ async def test_closing_ends_them_and_none_comes_again() -> None:
     await play.stage.settle()
     assert play.pool.environments == []
     assert (len(play.stage.provider.sandboxes), play.account.in_use) == (3, 0)
+    assert "provisioned.ready" not in play.stage.kinds()
 
 
 @in_loop

@@ -6,6 +6,8 @@ again after one minute and after two [D]; what finds no place, or no sandbox, go
 
 DIFFERS: AWS's queue comes by again when its interval is over. Here a place that becomes free ends the wait at once,
 and goes to events before it goes to new synchronous calls; and the function takes its events in their order.
+
+The room is long because it is one subject: the way of an event, in the order in which it goes.
 """
 
 from __future__ import annotations

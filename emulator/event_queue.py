@@ -1,8 +1,8 @@
 """The asynchronous events of one function: accepted, tried, and tried again, until there is something to tell of each.
 
-An event keeps its request id through all attempts. What fails in the function is tried
-again after one minute and after two [D]; what finds no place, or no sandbox, goes back and is tried after 1 s to
-5 min [D] until it is too old. All these times are on the emulator's clock.
+An event keeps its request id through all attempts. What fails in the function is tried again after one minute and
+after two [D]; what finds no place, or no sandbox, goes back and is tried after 1 s to 5 min [D] until it is too old.
+All these times are on the emulator's clock.
 
 DIFFERS: AWS's queue comes by again when its interval is over. Here a place that becomes free ends the wait at once,
 and goes to events before it goes to new synchronous calls; and the function takes its events in their order.

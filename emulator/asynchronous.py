@@ -52,7 +52,7 @@ class Events:
         self._at_rest = at_rest
         self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
         self._changed = asyncio.Event()
-        self._office = Office(clock, timeline, self._send, self._served)
+        self._office = Office(clock, timeline, self._send, self._something_changed)
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
@@ -113,7 +113,7 @@ class Events:
         invocation = self._make(name, payload)
         self._queues[name].accept(invocation, hops + 1)
 
-    def _served(self, environment_id: EnvironmentId | None) -> None:
+    def _something_changed(self, environment_id: EnvironmentId | None) -> None:
         if environment_id is not None:
             self._restless.add(environment_id)
         self._changed.set()

@@ -468,7 +468,7 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
         finally:
             await service.stop_intake()
             if service.left:
-                err.print(screen.queue_table([asdict(event) for event in service.left], "Not done, and not kept:"))
+                err.print(screen.left_events([asdict(event) for event in service.left]))
 
 
 def _note_trouble(event: TimelineEvent, printer: LogPrinter) -> None:

@@ -127,10 +127,18 @@ class Share:
         return account.unreserved_in_use < account.limit - account.reserved
 
     def acquire(self) -> bool:
-        """Take a place, if one is free."""
-        if not self.has_room:
+        """Take a place, if one is free: :attr:`has_room` without a call, for every invocation comes by here."""
+        account = self._account
+        if account.in_use >= account.limit:
             return False
-        self._count(1)
+        if self.reserved is None:
+            if account.unreserved_in_use >= account.limit - account.reserved:
+                return False
+            account.unreserved_in_use += 1
+        elif self.in_use >= self.reserved:
+            return False
+        self.in_use += 1
+        account.in_use += 1
         return True
 
     def release(self) -> None:

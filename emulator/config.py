@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from emulator.concurrency import Concurrency
 from emulator.errors import ConfigurationError
 from emulator.event_settings import MAX_AGE, MAX_RETRIES, MIN_AGE
 from emulator.model import KEEPALIVE, PROVISIONED_LIFETIME, Function, Logging, Reclaim
@@ -216,6 +217,14 @@ class Settings(_Table):
                 )
             )
         return made
+
+    def make_concurrency(self) -> Concurrency:
+        """The places of the account, none of them taken."""
+        return Concurrency(
+            self.emulator.concurrency,
+            scaling=self.emulator.scaling,
+            request_rate=self.emulator.request_rate == "aws",
+        )
 
     def with_values(self, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
         """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``."""

@@ -162,7 +162,7 @@ class Courier:
                     await _post(destination.address, record)
         except TimeoutError as error:
             raise DeliveryError(f"no answer within {_PATIENCE:g} s") from error
-        except (OSError, h11.ProtocolError) as error:
+        except (OSError, ValueError, h11.ProtocolError) as error:  # a name can also be no text that a system takes
             raise DeliveryError(str(error) or type(error).__name__) from error
 
     def _hand_to(self, function: str, record: bytes, hops: int) -> None:

@@ -420,6 +420,10 @@ class DeployedFunction:
         """As :meth:`Emulator.send`."""
         return self.emulator.send(self.name, payload)
 
+    def queue(self) -> list[EventView]:
+        """As :meth:`Emulator.queue`."""
+        return self.emulator.queue(self.name)
+
     def invoke_stream(self, payload: Any = None) -> Iterator[bytes]:
         """As :meth:`Emulator.invoke_stream`."""
         return self.emulator.invoke_stream(self.name, payload)

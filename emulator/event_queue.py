@@ -1,11 +1,13 @@
 """The asynchronous events of one function: accepted, tried, and tried again, until there is something to tell of each.
 
-An event keeps its request id through all attempts. What fails in the function is tried
-again after one minute and after two [D]; what finds no place, or no sandbox, goes back and is tried after 1 s to
-5 min [D] until it is too old. All these times are on the emulator's clock.
+An event keeps its request id through all attempts. What fails in the function is tried again after one minute and
+after two [D]; what finds no place, or no sandbox, goes back and is tried after 1 s to 5 min [D] until it is too old.
+All these times are on the emulator's clock.
 
 DIFFERS: AWS's queue comes by again when its interval is over. Here a place that becomes free ends the wait at once,
 and goes to events before it goes to new synchronous calls; and the function takes its events in their order.
+
+The room is long because it is one subject: the way of an event, in the order in which it goes.
 """
 
 from __future__ import annotations
@@ -80,12 +82,17 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """What all queues share: time, the record of what happens, who brings records away, who hears of changes."""
+    """What all queues share.
+
+    Attributes:
+        send: brings a record of a function's event to a destination, in its own time.
+        changed: hears that an event has come to an end, or an attempt; with the environment that had it, if one had.
+    """
 
     clock: Clock
     timeline: Timeline
     send: Callable[[str, RequestId, Destination, bytes, int], None]
-    served: Callable[[EnvironmentId | None], None]
+    changed: Callable[[EnvironmentId | None], None]
 
 
 class EventQueue:
@@ -153,7 +160,8 @@ class EventQueue:
         event.state = EventState.RUNNING
         self.running += 1
         self._began(event)
-        self._waiter.took_turn()
+        if shared_place:
+            self._waiter.took_turn()
         self._tidy()
         return self._invocation(event)
 
@@ -319,7 +327,7 @@ class EventQueue:
 
     def _parked(self, outcome: Outcome) -> None:
         self.running -= 1
-        self._office.served(outcome.environment_id)
+        self._office.changed(outcome.environment_id)
 
     def _function_answered(self, event: _Event, answer: Answer) -> None:
         event.attempts += 1
@@ -378,6 +386,7 @@ class EventQueue:
         if not success and settings.dead_letter is not None:
             letter = dead_letter(request_id=event.request_id, payload=event.payload, result=event.result)
             self._send(event, settings.dead_letter, letter)
+        self._office.changed(None)
 
     # -- inside ------------------------------------------------------------------------------------------
 

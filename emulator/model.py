@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NewType
+from typing import Any, NewType, NoReturn
 
 from emulator.errors import ConfigurationError
 from emulator.event_settings import Asynchronous
@@ -212,7 +212,10 @@ class Function:
         if isinstance(given, Mapping):
             if unknown := sorted(given.keys() - {key.name for key in fields(Asynchronous)}):
                 self._refuse(f"asynchronous has no {unknown[0]}", "docs/configuration.md lists what it has.")
-            given = Asynchronous(**given)
+            try:
+                given = Asynchronous(**given)
+            except ConfigurationError as error:
+                self._refuse(error.message, error.cure)
             object.__setattr__(self, "asynchronous", given)
         if any(place.function == self.name for place in given.destinations):
             self._refuse("it is a destination for itself", "Name another function, a file or an address.")  # [R]
@@ -241,7 +244,7 @@ class Function:
         if len(measured) > _MAX_VARIABLES_BYTES:
             self._refuse(f"its environment variables take {len(measured):,} bytes", "Together they may take 4 KB.")
 
-    def _refuse(self, found: str, cure: str) -> None:
+    def _refuse(self, found: str, cure: str) -> NoReturn:
         raise ConfigurationError(f"function {self.name}: {found}", cure=cure)
 
 

@@ -112,7 +112,7 @@ class Provisioned:
         return min((timer.when for timer in self._renewals.values()), default=None)
 
     async def finished(self) -> None:
-        """Wait until nothing is on its way: all are initialised, or the last try has failed."""
+        """Wait until none is being initialised: all are, or the last try has failed, or there is no place."""
         await self._settled.wait()
 
     def serve(self, invocation: Invocation) -> bool:
@@ -137,7 +137,7 @@ class Provisioned:
         """Start what is missing: on the places of those that went, then on free ones, else when there are some."""
         while self._alive < self._wanted and self._again is None:
             if self._places <= self._alive and not self._take_place():
-                self._waiter.wait(first=True)
+                self._wait_for_place()
                 break
             self._start()
         else:
@@ -227,6 +227,11 @@ class Provisioned:
             return ProvisionedStatus.READY
         return ProvisionedStatus.FAILED if self._reason is not None else ProvisionedStatus.IN_PROGRESS
 
+    def _wait_for_place(self) -> None:
+        if not self._waiter.waits:
+            self._record("provisioned.waiting", f"{self._alive} of {self._wanted}: no place is free for more")
+            self._waiter.wait(first=True)
+
     def _take_place(self) -> bool:
         if not self._share.acquire():
             return False
@@ -290,15 +295,14 @@ class Provisioned:
             timer.cancel()
 
     def _watch_status(self) -> None:
-        status = self._status
-        if status is ProvisionedStatus.IN_PROGRESS:
-            self._told_ready = False
+        if self._starting:
             self._settled.clear()
-            return
-        self._settled.set()
-        if status is ProvisionedStatus.READY and not self._told_ready:
-            self._told_ready = True
+        else:
+            self._settled.set()
+        is_ready = self._status is ProvisionedStatus.READY
+        if is_ready and not self._told_ready and self._wanted:
             self._record("provisioned.ready", f"{self._wanted} of {self._wanted} initialised ahead of requests")
+        self._told_ready = is_ready
 
     def _record(self, kind: str, reason: str) -> None:
         self._around.timeline.record(kind, reason, function=self._function.name)

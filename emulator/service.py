@@ -119,11 +119,7 @@ class Service:
         self._base = base or Path.cwd()
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
-        self._concurrency = Concurrency(
-            settings.emulator.concurrency,
-            scaling=settings.emulator.scaling,
-            request_rate=settings.emulator.request_rate == "aws",
-        )
+        self._concurrency = settings.make_concurrency()
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
@@ -502,8 +498,12 @@ class Service:
         return self._concurrency, [pool.concurrency for pool in self._pools.values()]
 
     async def initialised(self, name: str) -> None:
-        """Wait until what a function has initialised ahead is ready, or cannot be."""
-        await self._pool(name).provisioned.finished()
+        """Wait until what a function has initialised ahead is ready and at rest, or cannot be."""
+        provisioned = self._pool(name).provisioned
+        await provisioned.finished()
+        for environment in provisioned.environments:
+            if not environment.invocations:
+                await self.at_rest(environment.id)
 
     @property
     def database(self) -> DatabaseServer | None:

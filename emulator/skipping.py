@@ -15,7 +15,7 @@ from emulator.clock import Clock
 
 __all__ = ["Scheduled", "skip"]
 
-_A_MOMENT = 0.001  # seconds
+_MARGIN = 1.0  # seconds before something begins: time goes on while everything else is brought up to it
 _PATIENCE = 30.0  # seconds of real time that one skip waits in all; what takes longer is not waited for
 
 
@@ -49,7 +49,8 @@ async def skip(
         patience: seconds of real time to wait in all.
     """
     target = clock.monotonic() + seconds
-    impatient = asyncio.get_running_loop().time() + patience
+    loop = asyncio.get_running_loop()
+    impatient = loop.time() + patience
     fired = 0
 
     def jump(moment: float) -> int:
@@ -62,8 +63,8 @@ async def skip(
                     await one.finished()
 
     await let_finish()
-    while (due := _next_due(scheduled(), target)) is not None:
-        fired += jump(due - _A_MOMENT)
+    while loop.time() < impatient and (due := _next_due(scheduled(), target)) is not None:
+        fired += jump(due - _MARGIN)
         await arrive()
         fired += jump(due)
         await let_finish()

@@ -30,8 +30,8 @@ class Play:
         self.clock = self.stage.clock
         self.account = Concurrency(limit, scaling=scaling)
         self.sent: list[tuple[str, dict[str, Any]]] = []
-        self.served: list[EnvironmentId | None] = []
-        self.office = Office(self.clock, self.stage.timeline, self._send, self.served.append)
+        self.served: list[EnvironmentId] = []
+        self.office = Office(self.clock, self.stage.timeline, self._send, self._changed)
         self.pool, self.queue = self.deploy("orders", reserved=reserved, **settings)
 
     def deploy(
@@ -77,6 +77,10 @@ class Play:
 
     def reasons(self, kind: str) -> list[str]:
         return [event.reason for event in self.stage.events() if event.kind == kind]
+
+    def _changed(self, environment_id: EnvironmentId | None) -> None:
+        if environment_id is not None:
+            self.served.append(environment_id)
 
     def _send(self, name: str, request_id: RequestId, destination: Destination, record: bytes, hops: int) -> None:
         self.sent.append((destination.given, json.loads(record)))

@@ -80,11 +80,18 @@ def test_a_function_takes_them_as_a_mapping() -> None:
         Function(name="orders", code=Path(), asynchronous={"retrys": 1})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("key", ["on_success", "on_failure", "dead_letter"])
-def test_a_function_is_no_destination_for_itself(key: str) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Asynchronous(on_success="function:orders"),
+        Asynchronous(on_failure="orders"),
+        Asynchronous(dead_letter="arn:aws:lambda:us-east-1:123456789012:function:orders"),
+    ],
+)
+def test_a_function_is_no_destination_for_itself(settings: Asynchronous) -> None:
     """As on AWS."""
     with pytest.raises(ConfigurationError, match="a destination for itself"):
-        Function(name="orders", code=Path(), asynchronous=Asynchronous(**{key: "function:orders"}))
+        Function(name="orders", code=Path(), asynchronous=settings)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class EventsInAnyOrder(RuleBasedStateMachine):
             self.stage.clock,
             self.stage.timeline,
             send=lambda _name, request_id, _destination, _record, _hops: self.told.update([request_id]),
-            served=lambda _environment: None,
+            changed=lambda _environment: None,
         )
         settings_ = Asynchronous(
             retries=retries, max_age=MAX_AGE, on_failure="function:told", on_success="function:told"

@@ -47,7 +47,6 @@ class Play:
         )
         self.ahead = self.pool.provisioned
 
-    @property
     def view(self) -> tuple[int, int, str, str | None]:
         """Allocated, available, status and reason."""
         view = self.ahead.view
@@ -80,10 +79,10 @@ class Play:
 async def test_they_are_initialised_without_any_request() -> None:
     """As what they are, and frozen; the status goes from IN_PROGRESS to READY."""
     play = Play(2)
-    assert play.view == (2, 0, "IN_PROGRESS", None)
+    assert play.view() == (2, 0, "IN_PROGRESS", None)
     await play.ready()
     assert play.types == ["provisioned-concurrency frozen"] * 2
-    assert play.view == (2, 2, "READY", None)
+    assert play.view() == (2, 2, "READY", None)
     assert play.stage.reason("provisioned.ready") == "2 of 2 initialised ahead of requests"
     await play.ahead.finished()
 
@@ -165,9 +164,11 @@ async def test_they_wait_for_places_and_come_before_others_that_wait() -> None:
     watched = play.stage.invocation(asynchronous=True)
     line.submit(watched.invocation)
     play.pool.update(dataclasses.replace(play.function, provisioned_concurrency=1), "deployed again")
-    assert play.view == (0, 0, "IN_PROGRESS", None)
+    assert play.view() == (0, 0, "IN_PROGRESS", None)
+    assert play.stage.reason("provisioned.waiting") == "0 of 1: no place is free for more"
+    await play.ahead.finished()  # whoever waits for that would wait for others
     runtime.serve()
-    assert play.view == (1, 0, "IN_PROGRESS", None)
+    assert play.view() == (1, 0, "IN_PROGRESS", None)
     ahead = (await play.ready())[-1]
     ahead.serve()
     assert watched.heard == ["answer", "report"]
@@ -216,7 +217,7 @@ async def test_each_is_renewed_when_its_time_is_over() -> None:
         assert play.ahead.next_due == play.stage.clock.monotonic() + 2 * HOUR
         play.stage.clock.fast_forward(2 * HOUR)
         assert play.account.in_use == 2
-        assert play.view == (2, 0, "IN_PROGRESS", None)
+        assert play.view() == (2, 0, "IN_PROGRESS", None)
         await play.ready()
         assert play.types == ["provisioned-concurrency frozen"] * 2
         assert play.stage.reason("environment.shutting-down") == "initialised 2 h ago: renewed"
@@ -247,7 +248,7 @@ async def test_what_is_recycled_by_hand_is_replaced() -> None:
     (environment,) = play.pool.environments
     now, later = play.pool.recycle("by hand")
     assert (now, later) == ([environment], [])
-    assert play.view == (1, 0, "IN_PROGRESS", None)
+    assert play.view() == (1, 0, "IN_PROGRESS", None)
     (fresh,) = await play.ready()
     assert fresh.sandbox is not runtime.sandbox
     (environment,) = play.pool.environments
@@ -259,7 +260,7 @@ async def test_what_is_recycled_by_hand_is_replaced() -> None:
     (environment,) = play.pool.environments
     assert play.pool.recycle_one(environment, "by hand")
     await play.ready()
-    assert play.view == (1, 1, "READY", None)
+    assert play.view() == (1, 1, "READY", None)
 
 
 @in_loop
@@ -284,7 +285,7 @@ async def test_an_update_while_they_start_ends_with_the_new_function() -> None:
     await play.ready()
     await play.ready()
     assert [environment.function.memory for environment in play.pool.environments] == [256]
-    assert play.view == (1, 1, "READY", None)
+    assert play.view() == (1, 1, "READY", None)
 
 
 @in_loop
@@ -295,7 +296,7 @@ async def test_a_failing_init_is_tried_again_later() -> None:
         await play.stage.settle()
         play.stage.runtime().die(1)
         await play.stage.settle()
-        assert play.view == (0, 0, "FAILED", "FUNCTION_ERROR_INIT_FAILURE")
+        assert play.view() == (0, 0, "FAILED", "FUNCTION_ERROR_INIT_FAILURE")
         assert play.account.in_use == 0
         assert play.stage.reason("provisioned.failed") == f"FUNCTION_ERROR_INIT_FAILURE: again in {delay:g} s"
         await play.ahead.finished()
@@ -305,7 +306,7 @@ async def test_a_failing_init_is_tried_again_later() -> None:
         play.stage.clock.fast_forward(0.1)
         assert len(play.stage.provider.sandboxes) == started + 1
     await play.ready()
-    assert play.view == (1, 1, "READY", None)
+    assert play.view() == (1, 1, "READY", None)
     assert play.stage.kinds().count("provisioned.ready") == 1
 
 
@@ -325,7 +326,7 @@ async def test_the_intervals_of_failures_end_at_five_minutes() -> None:
     play.stage.provider.fail_start_with = None
     play.pool.update(play.function, "deployed again")
     await play.ready()
-    assert play.view == (1, 1, "READY", None)
+    assert play.view() == (1, 1, "READY", None)
 
 
 @in_loop
@@ -339,11 +340,11 @@ async def test_one_that_cannot_even_be_made_is_tried_again(monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(play.stage.provider, "create", fail)
         play.pool.update(dataclasses.replace(play.function, provisioned_concurrency=1), "deployed again")
-    assert play.view == (0, 0, "FAILED", "too many open files")
+    assert play.view() == (0, 0, "FAILED", "too many open files")
     assert play.account.in_use == 0
     play.stage.clock.fast_forward(1.0)
     await play.ready()
-    assert tuple(play.view) == (1, 1, "READY", None)
+    assert play.view() == (1, 1, "READY", None)
 
 
 @in_loop
@@ -384,6 +385,7 @@ async def test_closing_ends_them_and_none_comes_again() -> None:
     await play.stage.settle()
     assert play.pool.environments == []
     assert (len(play.stage.provider.sandboxes), play.account.in_use) == (3, 0)
+    assert "provisioned.ready" not in play.stage.kinds()
 
 
 @in_loop

@@ -53,7 +53,7 @@ async def test_what_begins_is_let_finish_at_its_own_time() -> None:
     clock = FakeClock()
     work = Work(clock, 60.0)
     assert await skip(clock, 100.0, lambda: [work], work.arrive) == 1
-    assert work.log == ["arrives at 59.999", "begins at 60", "ends at 60", "arrives at 100.000"]
+    assert work.log == ["arrives at 59.000", "begins at 60", "ends at 60", "arrives at 100.000"]
     assert clock.monotonic() == 100.0
 
 

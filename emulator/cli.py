@@ -196,6 +196,18 @@ def zombies(
 
 
 @app.command()
+def queue(
+    function: Annotated[str | None, typer.Option(help="Only those of one function.")] = None,
+    as_json: Json = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Asynchronous events that were accepted and are not done, and what each waits for."""
+    query = f"?{urlencode({'function': function})}" if function else ""
+    found = Client(endpoint).get(f"/_emulator/api/queue{query}")
+    _show(found, as_json, lambda: screen.queue_table(found["events"]))
+
+
+@app.command()
 def fast_forward(
     span: Annotated[str, typer.Argument(help="How much time to skip: 8h, 1h30m, 90s.")],
     as_json: Json = False,
@@ -455,6 +467,8 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
             await asyncio.Event().wait()
         finally:
             await service.stop_intake()
+            if service.left:
+                err.print(screen.left_events([asdict(event) for event in service.left]))
 
 
 def _note_trouble(event: TimelineEvent, printer: LogPrinter) -> None:

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from emulator.concurrency import Concurrency
 from emulator.errors import ConfigurationError
-from emulator.model import KEEPALIVE, Function, Logging, Reclaim
+from emulator.event_settings import MAX_AGE, MAX_RETRIES, MIN_AGE
+from emulator.model import KEEPALIVE, PROVISIONED_LIFETIME, Function, Logging, Reclaim
 from emulator.policies import (
     PRESETS,
     AfterError,
@@ -32,6 +34,7 @@ from emulator.spans import Span, seconds_of
 
 __all__ = [
     "CONFIG_FILE",
+    "AsynchronousSettings",
     "DatabaseSettings",
     "EmulatorSettings",
     "FunctionSettings",
@@ -110,6 +113,9 @@ class EmulatorSettings(_Table):
     log_folder: Path | None = None
     streaming_bandwidth: Literal["unlimited", "aws"] = "unlimited"
     seed: int | None = Field(default=None, strict=True)
+    scaling: int = Field(default=1000, ge=1, strict=True)
+    request_rate: Literal["unlimited", "aws"] = "unlimited"
+    provisioned_lifetime: _Duration = PROVISIONED_LIFETIME
     speed: float = Field(default=1.0, ge=1, le=86_400, strict=True, allow_inf_nan=False)
 
 
@@ -154,6 +160,16 @@ class LoggingSettings(_Table):
         return self
 
 
+class AsynchronousSettings(_Table):
+    """The ``asynchronous`` table of a function."""
+
+    retries: int = Field(default=MAX_RETRIES, ge=0, le=MAX_RETRIES, strict=True)
+    max_age: Annotated[float, BeforeValidator(_duration), Field(ge=MIN_AGE, le=MAX_AGE)] = MAX_AGE
+    on_success: str | None = None
+    on_failure: str | None = None
+    dead_letter: str | None = None
+
+
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
 
@@ -168,6 +184,9 @@ class FunctionSettings(_Table):
     layers: list[Path] = Field(default_factory=list)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    reserved_concurrency: int | None = Field(default=None, ge=0, strict=True)
+    provisioned_concurrency: int = Field(default=0, ge=0, strict=True)
+    asynchronous: AsynchronousSettings = Field(default_factory=AsynchronousSettings)
 
 
 class Settings(_Table):
@@ -198,6 +217,14 @@ class Settings(_Table):
                 )
             )
         return made
+
+    def make_concurrency(self) -> Concurrency:
+        """The places of the account, none of them taken."""
+        return Concurrency(
+            self.emulator.concurrency,
+            scaling=self.emulator.scaling,
+            request_rate=self.emulator.request_rate == "aws",
+        )
 
     def with_values(self, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
         """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``."""
@@ -383,6 +410,8 @@ def _known_keys(tables: list[str]) -> list[str]:
             return sorted(DatabaseSettings.model_fields)
         case ["functions", _, "logging"]:
             return sorted(LoggingSettings.model_fields)
+        case ["functions", _, "asynchronous"]:
+            return sorted(AsynchronousSettings.model_fields)
         case ["policy"] | ["functions", _, "policy"]:
             return sorted(PolicySettings.model_fields)
         case _:

@@ -28,6 +28,7 @@ from emulator.api.app import ApiServer
 from emulator.api.stream import ResponseQueue
 from emulator.config import Settings
 from emulator.errors import DatabaseError, EmulatorError
+from emulator.event_queue import EventView
 from emulator.invocation import Invocation, Outcome
 from emulator.logs import LogSink
 from emulator.model import (
@@ -141,8 +142,12 @@ class Emulator:
     # -- what one does with it ---------------------------------------------------------------------------
 
     def add(self, function: Function) -> DeployedFunction:
-        """Deploy a function; one of the same name is replaced, its environments are recycled."""
+        """Deploy a function; one of the same name is replaced, its environments are recycled.
+
+        What it has initialised ahead is waited for, as far as that works.
+        """
         self._call(self._service.add(function))
+        self._call(self._service.initialised(function.name))
         return DeployedFunction(self, function.name)
 
     def function(self, name: str) -> DeployedFunction:
@@ -157,6 +162,27 @@ class Emulator:
             RequestError: what the API would answer with a status that is not 200.
         """
         return self._call(self._invoke(name, payload))
+
+    def send(self, name: str, payload: Any = None) -> str:
+        """Invoke asynchronously; answers the request id of the event, which is accepted and not yet served.
+
+        Raises:
+            RequestError: what the API would answer with a status that is not 202.
+        """
+
+        def send() -> str:
+            invocation = self._service.new_invocation(name, json.dumps(payload).encode())
+            invocation.asynchronous = True
+            self._service.submit(name, invocation)
+            return invocation.request_id
+
+        return self._do(send)
+
+    def queue(self, function: str | None = None) -> list[EventView]:
+        """The asynchronous events that are not done. After the end: those that were not done then."""
+        if self._thread is None:
+            return [view for view in self._service.left if function in (None, view.function)]
+        return self._do(lambda: self._service.queue(function))
 
     def invoke_parallel(self, name: str, payloads: list[Any]) -> list[InvocationResult]:
         """Invoke once for each payload, all at the same time; the results in the order of the payloads."""
@@ -389,6 +415,14 @@ class DeployedFunction:
     def invoke(self, payload: Any = None) -> InvocationResult:
         """As :meth:`Emulator.invoke`."""
         return self.emulator.invoke(self.name, payload)
+
+    def send(self, payload: Any = None) -> str:
+        """As :meth:`Emulator.send`."""
+        return self.emulator.send(self.name, payload)
+
+    def queue(self) -> list[EventView]:
+        """As :meth:`Emulator.queue`."""
+        return self.emulator.queue(self.name)
 
     def invoke_stream(self, payload: Any = None) -> Iterator[bytes]:
         """As :meth:`Emulator.invoke_stream`."""

@@ -10,6 +10,7 @@
     │   ├── EngineError             the container engine refused, failed or did not answer in time
     │   ├── ImageNotFoundError      no image serves the function's runtime
     │   └── FreezeError             a freezer did not stop or continue an environment
+    ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
     └── RequestError                a request that AWS answers with an error of its own
         ├── FunctionNotFoundError           404
@@ -33,6 +34,7 @@ __all__ = [
     "CodeError",
     "ConfigurationError",
     "DatabaseError",
+    "DeliveryError",
     "EmulatorError",
     "EngineError",
     "FreezeError",
@@ -103,6 +105,10 @@ class ImageNotFoundError(SandboxError):
 
 class FreezeError(SandboxError):
     """A freezer did not stop or continue an environment."""
+
+
+class DeliveryError(EmulatorError):
+    """A record of an asynchronous event did not get to its destination."""
 
 
 class DatabaseError(EmulatorError):

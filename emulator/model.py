@@ -10,12 +10,13 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NewType
+from typing import Any, NewType, NoReturn
 
 from emulator.errors import ConfigurationError
+from emulator.event_settings import Asynchronous
 
 __all__ = [
     "KEEPALIVE",
@@ -23,6 +24,7 @@ __all__ = [
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
     "MAX_STREAM_BYTES",
+    "PROVISIONED_LIFETIME",
     "Answer",
     "ConnectionsSummary",
     "EnvironmentId",
@@ -83,6 +85,7 @@ _MAX_VARIABLES_BYTES = 4096
 
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
+_MANY = 1_000_000
 _MAX_LAYERS = 5  # [D] gettingstarted-limits
 
 
@@ -149,6 +152,10 @@ class Function:
         logging: format and levels of its log.
         policy: the settings of the ``[policy]`` table that are different for this function; or rules of
             :mod:`emulator.policies`, which take the place of that table: ``IdleTimeout("7m") | MaxLifetime("2h")``.
+        reserved_concurrency: places of the account that are this function's: no other gets them, and it gets no more.
+            0 switches it off.
+        provisioned_concurrency: how many environments are initialised ahead of requests.
+        asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -166,6 +173,9 @@ class Function:
     layers: Sequence[Path] = ()
     logging: Logging = field(default_factory=Logging)
     policy: object = field(default_factory=dict)
+    reserved_concurrency: int | None = None
+    provisioned_concurrency: int = 0
+    asynchronous: Asynchronous = field(default_factory=Asynchronous)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
@@ -183,6 +193,32 @@ class Function:
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
+        self._check_concurrency()
+        self._check_asynchronous()
+
+    def _check_concurrency(self) -> None:
+        if self.reserved_concurrency is not None:
+            self._check_range("reserved_concurrency", self.reserved_concurrency, 0, _MANY, "places")
+        self._check_range("provisioned_concurrency", self.provisioned_concurrency, 0, _MANY, "environments")
+        if self.reserved_concurrency is not None and self.reserved_concurrency < self.provisioned_concurrency:
+            self._refuse(  # [R] that AWS refuses it, too
+                f"reserved_concurrency {self.reserved_concurrency} is lower than its provisioned_concurrency "
+                f"{self.provisioned_concurrency}",
+                "What is initialised ahead takes places of those that are reserved.",
+            )
+
+    def _check_asynchronous(self) -> None:
+        given: Asynchronous | Mapping[str, Any] = self.asynchronous
+        if isinstance(given, Mapping):
+            if unknown := sorted(given.keys() - {key.name for key in fields(Asynchronous)}):
+                self._refuse(f"asynchronous has no {unknown[0]}", "docs/configuration.md lists what it has.")
+            try:
+                given = Asynchronous(**given)
+            except ConfigurationError as error:
+                self._refuse(error.message, error.cure)
+            object.__setattr__(self, "asynchronous", given)
+        if any(place.function == self.name for place in given.destinations):
+            self._refuse("it is a destination for itself", "Name another function, a file or an address.")  # [R]
 
     @property
     def log_group(self) -> str:
@@ -208,12 +244,16 @@ class Function:
         if len(measured) > _MAX_VARIABLES_BYTES:
             self._refuse(f"its environment variables take {len(measured):,} bytes", "Together they may take 4 KB.")
 
-    def _refuse(self, found: str, cure: str) -> None:
+    def _refuse(self, found: str, cure: str) -> NoReturn:
         raise ConfigurationError(f"function {self.name}: {found}", cure=cure)
 
 
 KEEPALIVE = 7200 + 9 * 75.0
 """Seconds after which a kernel with Linux's defaults gives up a peer that does not answer its probes."""
+
+
+PROVISIONED_LIFETIME = 2 * 3600.0
+"""Seconds. [D] "periodically"; [I] as long as others live that are in constant use."""
 
 
 class Reclaim(StrEnum):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
+from emulator.concurrency import Concurrency
 from emulator.environment import Environment, Owner
 from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
-from emulator.model import EnvironmentId, Function, Reclaim
+from emulator.model import PROVISIONED_LIFETIME, EnvironmentId, Function, Reclaim
 from emulator.policies.idle_times import IdleTimes
 from emulator.policies.memory import IdleMemory
 from emulator.policies.own import in_force
 from emulator.policies.policy import PeriodicRule, Policy
+from emulator.provisioned import Provisioned, ProvisionedView
 from emulator.surroundings import Surroundings
 
-__all__ = ["Concurrency", "Make", "Pool"]
+__all__ = ["Backlog", "ConcurrencyView", "Make", "Pool"]
 
 Make = Callable[[EnvironmentId, Function, Surroundings, Owner], Environment]
 """Makes an environment."""
@@ -28,69 +30,44 @@ Make = Callable[[EnvironmentId, Function, Surroundings, Owner], Environment]
 _FILES = "If it is for want of open files, raise the limit: ulimit -n."
 
 
-class _Waiter(Protocol):
-    def slot_free(self) -> bool:
-        """Use a free slot, if there is use for one."""
+class Backlog(Protocol):
+    """The asynchronous events of a function that wait to be served."""
+
+    def next_event(self, *, shared_place: bool) -> Invocation | None:
+        """The next one, for an environment that has become free; nothing where its place is another function's turn."""
+        ...
+
+    def go_first(self) -> None:
+        """A synchronous invocation has come: those that wait, and could be served by now, are served before it."""
         ...
 
 
-class Concurrency:
-    """How many invocations may run at once in the whole account.
+@dataclass(frozen=True, slots=True)
+class ConcurrencyView:
+    """A function's part of the account's places as the inspection API shows it.
 
-    An environment counts while it serves, its cold start included; an idle or frozen one does not.
+    ``in_use`` counts every place that it holds: those that serve, and what was initialised ahead, busy or not.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.in_use = 0
-        self._waiters: deque[_Waiter] = deque()
-        self._is_handing_on = False
-
-    def acquire(self) -> bool:
-        if self.in_use >= self.limit:
-            return False
-        self.in_use += 1
-        return True
-
-    def release(self) -> None:
-        """Give a slot back; whoever waits gets it.
-
-        One who cannot use it after all gives it back in the middle of this, and so may hundreds behind him: the
-        call that is at it goes on with them, or each would stand on the shoulders of the one before.
-        """
-        self.in_use -= 1
-        if self._is_handing_on:
-            return
-        self._is_handing_on = True
-        try:
-            while self.in_use < self.limit and self._hand_on():
-                pass
-        finally:
-            self._is_handing_on = False
-
-    def _hand_on(self) -> bool:
-        """Offer a slot to each who waits, in turn; whether somebody took it."""
-        for _ in range(len(self._waiters)):
-            self._waiters.rotate(-1)
-            if self._waiters[-1].slot_free():
-                return True
-        return False
-
-    def add_waiter(self, waiter: _Waiter) -> None:
-        self._waiters.append(waiter)
-
-    def remove_waiter(self, waiter: _Waiter) -> None:
-        self._waiters.remove(waiter)
+    function: str
+    reserved: int | None
+    in_use: int
+    provisioned: ProvisionedView | None
 
 
 class Pool:
     """The environments of one function.
 
-    Every environment is in exactly one place: idle, or serving (its cold start included), or ending.
+    Every environment is in exactly one place: idle, or serving (its cold start included), or ending; or it is one of
+    those that were initialised ahead, of which :mod:`emulator.provisioned` knows.
 
     Arguments:
         memory: what the idle environments of all functions may take; it may end one of these.
+        provisioned_lifetime: seconds after which what was initialised ahead is renewed.
         make: makes an environment, or what stands in for one.
+
+    Raises:
+        ConfigurationError: what the function reserves is more than the account has left.
     """
 
     def __init__(
@@ -101,18 +78,19 @@ class Pool:
         concurrency: Concurrency,
         memory: IdleMemory | None = None,
         *,
+        provisioned_lifetime: float = PROVISIONED_LIFETIME,
         make: Make = Environment,
     ) -> None:
         self.function = function
+        self.backlog: Backlog | None = None
         self._around = surroundings
         self._clock: Clock = surroundings.clock
+        self.share = concurrency.share(self._clock, function.reserved_concurrency)
         self._make = make
-        self._concurrency = concurrency
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
         self._serving: dict[Environment, Invocation | None] = {}
         self._ending: set[Environment] = set()
-        self._queue: deque[Invocation] = deque()
         self._timers: dict[EnvironmentId, Timer] = {}
         self._periods: dict[int, Timer] = {}
         self._idle_times = IdleTimes()
@@ -120,13 +98,22 @@ class Pool:
         self._learns = False
         self._closed = False
         self.follow(policy)
-        concurrency.add_waiter(self)
         self._memory.add(self)
+        self.provisioned = Provisioned(
+            function,
+            surroundings,
+            self.share,
+            next_event=lambda: self._next_event(shared_place=False),
+            reclaim=lambda: self.policy.reclaim,
+            lifetime=provisioned_lifetime,
+        )
+        self.provisioned.fill()
 
     @property
     def environments(self) -> list[Environment]:
         """All that are not gone, oldest first."""
-        return sorted([*self._idle, *self._serving, *self._ending], key=lambda e: e.created_at)
+        ahead = self.provisioned.environments
+        return sorted([*self._idle, *self._serving, *self._ending, *ahead], key=lambda e: e.created_at)
 
     @property
     def idle(self) -> Sequence[Environment]:
@@ -139,32 +126,32 @@ class Pool:
         return sum(environment.invocations for environment in (*self._idle, *self._serving))
 
     @property
-    def queued(self) -> int:
-        """Asynchronous invocations that wait for a free slot."""
-        return len(self._queue)
+    def concurrency(self) -> ConcurrencyView:
+        """What it may take of the account's places, and what it has."""
+        ahead = self.provisioned.view
+        return ConcurrencyView(
+            self.function.name, self.share.reserved, self.share.in_use, ahead if ahead.requested else None
+        )
 
     def submit(self, invocation: Invocation) -> None:
-        """Have an idle environment serve, else a new one.
+        """Have an environment serve that was initialised ahead, else an idle one, else a new one.
 
         Raises:
-            ThrottledError: the account's limit is reached. Asynchronous ones wait instead.
+            ThrottledError: no place is free for it, or too many environments were started lately.
             ServiceError: the emulator is stopping.
         """
         if self._closed:
             raise ServiceError("the emulator is stopping")
-        if (self._queue and invocation.asynchronous) or not self._concurrency.acquire():
-            if not invocation.asynchronous:
-                raise ThrottledError("ConcurrentInvocationLimitExceeded")
-            self._queue.append(invocation)
-        else:
-            self._serve(invocation)
-
-    def slot_free(self) -> bool:
-        """A slot of the account has become free: the oldest queued invocation takes it."""
-        if not self._queue or self._closed or not self._concurrency.acquire():
-            return False
-        self._serve(self._queue.popleft())
-        return True
+        if not invocation.asynchronous:
+            if self.share.limits_requests:
+                self.share.count_request()
+            if self.backlog is not None:
+                self.backlog.go_first()
+        if self.provisioned.serve(invocation):
+            return
+        if not self.share.acquire():
+            raise self.share.refusal()
+        self._serve(invocation)
 
     def recycle(self, reason: str, how: Reclaim | None = None) -> tuple[list[Environment], list[Environment]]:
         """End every environment: the idle ones now, the others when they are parked again.
@@ -177,10 +164,13 @@ class Pool:
             self._end(environment, reason, how)
         for environment in later:
             environment.end_when_parked, environment.reclaim_when_parked = reason, how
-        return now, later
+        ahead_now, ahead_later = self.provisioned.recycle(reason, how)
+        return [*now, *ahead_now], [*later, *ahead_later]
 
     def recycle_one(self, environment: Environment, reason: str, how: Reclaim | None = None) -> bool:
         """End one environment; ``False`` when that has to wait until it is parked again."""
+        if environment in self.provisioned.environments:
+            return self.provisioned.recycle_one(environment, reason, how)
         if environment in self._idle:
             self._end(environment, reason, how)
             return True
@@ -211,21 +201,25 @@ class Pool:
         self._settle()
 
     def update(self, function: Function, reason: str) -> None:
-        """New code or configuration: what runs finishes on the old, whatever begins is on the new."""
+        """New code or configuration: what runs finishes on the old, whatever begins is on the new.
+
+        Raises:
+            ConfigurationError: what it reserves is more than the account has left; nothing has changed.
+        """
+        self.share.reserve(function.reserved_concurrency)
         self.function = function
+        self.provisioned.update(function)
         self.recycle(reason)
 
     async def close(self, reason: str) -> None:
         """End everything, running invocations included, and wait until it is gone."""
         if not self._closed:
             self._closed = True
-            self._concurrency.remove_waiter(self)
             self._memory.remove(self)
             for timer in self._periods.values():
                 timer.cancel()
-        while self._queue:
-            self._queue.popleft().fail(ServiceError("the emulator is stopping"))
         everything = self.environments
+        self.provisioned.close()
         for environment in everything:
             environment.end(reason)
         await asyncio.gather(*(environment.gone.wait() for environment in everything))
@@ -237,10 +231,9 @@ class Pool:
         reason = environment.end_when_parked or policy.verdict(environment, self._clock.monotonic())
         if policy.after and reason is None and (invocation := self._serving[environment]) is not None:
             reason = policy.after_invocation(environment, invocation.outcome)
-        if reason is None and self._queue:
-            # The slot is handed on with the environment: no freeze in between.
-            self._serving[environment] = invocation = self._queue.popleft()
-            environment.invoke(invocation)
+        if reason is None and (invocation := self._next_event(shared_place=True)) is not None:
+            self._serving[environment] = invocation
+            environment.invoke(invocation)  # the place is handed on with the environment: no freeze in between
             return
         del self._serving[environment]
         if self._learns and not self._serving:
@@ -250,7 +243,7 @@ class Pool:
             environment.end(reason, environment.reclaim_when_parked or policy.reclaim)
         else:
             self._rest(environment)
-        self._concurrency.release()
+        self.share.release()
 
     def environment_ending(self, environment: Environment) -> None:
         if environment in self._ending:
@@ -260,7 +253,7 @@ class Pool:
             del self._serving[environment]
             if self._learns and not self._serving:
                 self._quiet_since = self._clock.monotonic()
-            self._concurrency.release()
+            self.share.release()
         else:
             self._idle.remove(environment)
 
@@ -291,9 +284,14 @@ class Pool:
     def _start(self, invocation: Invocation) -> None:
         environment_id = EnvironmentId(self._around.chance.randbytes(16).hex())
         try:
+            self.share.count_start()
+        except ThrottledError:
+            self.share.release()
+            raise
+        try:
             environment = self._make(environment_id, self.function, self._around, self)
         except (OSError, EmulatorError) as error:
-            self._concurrency.release()
+            self.share.release()
             invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))
             return
         self._serving[environment] = invocation
@@ -319,6 +317,11 @@ class Pool:
             self._count_periods()
         if self._memory.rule is not None:
             self._memory.rested(environment)
+
+    def _next_event(self, *, shared_place: bool) -> Invocation | None:
+        if self.backlog is None or self._closed:
+            return None
+        return self.backlog.next_event(shared_place=shared_place)
 
     def _end(self, environment: Environment, reason: str, how: Reclaim | None = None) -> None:
         self._idle.remove(environment)

@@ -21,12 +21,14 @@ __all__ = [
     "environments_table",
     "events_table",
     "freezer_table",
+    "left_events",
     "log_line",
     "log_text",
     "network_line",
     "network_table",
     "plain_table",
     "print_error",
+    "queue_table",
     "state_text",
     "status_lines",
 ]
@@ -121,6 +123,40 @@ def events_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
     for event in events:
         table.add_row(event["kind"], event["function"] or "–", (event["environment"] or "–")[:8], Text(event["reason"]))
     return table
+
+
+def queue_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One line an asynchronous event that is not done."""
+    if not events:
+        return Text("No event waits.", "dim")
+    table = plain_table("REQUEST", "FUNCTION", "STATE", "TRIES", "WHY", "PAYLOAD")
+    for column in (0, 2, 3):
+        table.columns[column].no_wrap = True
+    table.columns[3].justify = "right"
+    for event in events:
+        table.add_row(
+            event["request_id"][:8],
+            event["function"],
+            event["state"],
+            str(event["attempts"]),
+            Text(event["reason"]),
+            Text(_short(event["payload"], 30), "dim"),
+        )
+    return table
+
+
+def left_events(events: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Asynchronous events that a stop has left undone, with what they carry: this is the last that is heard of them."""
+    lines = [Text(f"{len(events)} asynchronous events are not done, and are not kept:", "yellow")]
+    for event in events:
+        lines.append(Text(f"{event['function']} {event['request_id']} {event['state']}: {event['reason']}"))
+        lines.append(Text(f"  {_short(event['payload'], 2000)}", "dim"))
+    return Group(*lines)
+
+
+def _short(payload: str, limit: int) -> str:
+    shown = payload.translate(_VISIBLE)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def connections_summary(summary: Mapping[str, Any]) -> Text:

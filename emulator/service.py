@@ -16,7 +16,9 @@ from typing import Any, Self, TypeVar
 
 from emulator import text
 from emulator.assembly import assemble
+from emulator.asynchronous import Events
 from emulator.clock import SystemClock
+from emulator.concurrency import Concurrency
 from emulator.config import Settings
 from emulator.database.server import DatabaseServer
 from emulator.deployment import CodeWatcher, check_code
@@ -26,8 +28,10 @@ from emulator.errors import (
     EmulatorError,
     FunctionNotFoundError,
     InvalidParameterValueError,
+    ServiceError,
     one_error,
 )
+from emulator.event_queue import EventView
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
 from emulator.log_files import LogFiles, LogPiece
@@ -43,8 +47,9 @@ from emulator.model import (
     RequestId,
     Session,
 )
-from emulator.pool import Concurrency, Pool
+from emulator.pool import ConcurrencyView, Pool
 from emulator.rulebook import PolicyView, Rulebook
+from emulator.skipping import skip
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 from emulator.version import VERSION
@@ -52,6 +57,8 @@ from emulator.version import VERSION
 __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
 
 T = TypeVar("T")
+
+_DRAIN = 3.0  # seconds that a stop gives to asynchronous events which are being served
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,10 @@ class Service:
         self._base = base or Path.cwd()
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
-        self._concurrency = Concurrency(settings.emulator.concurrency)
+        self._concurrency = settings.make_concurrency()
+        self._stopping = False
+        self.left: tuple[EventView, ...] = ()
+        """Asynchronous events that were not done when the emulator stopped."""
         self._rulebook = Rulebook(settings, self._base)
         self._started_at = time.monotonic()
         self._stack = contextlib.AsyncExitStack()
@@ -166,6 +176,15 @@ class Service:
             chance=self._rulebook.chance,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self._events = Events(
+            self.clock,
+            self.timeline,
+            self._spawn,
+            make=self.new_invocation,
+            base=self._base,
+            arn=lambda name: self.arn(name, text.VERSION),
+            at_rest=self.at_rest,
+        )
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
         stack.callback(watcher.close)
@@ -177,12 +196,18 @@ class Service:
     async def stop_intake(self) -> None:
         """Take no more events, and end everything that runs: whoever waits for an answer gets one.
 
-        To be called while the doors are still open, so that the answers get out. Who follows a log gets its end.
+        Asynchronous events that run, or can at once, have a few seconds to come to their end; what is then not done
+        is in :attr:`left`. To be called while the doors are still open, so that the answers get out. Who follows a log
+        gets its end.
         """
+        self._stopping = True
+        await self._events.drain(_DRAIN)
         await self._stop_pools()
         self._log_files.end_followers()
 
     async def _stop_pools(self) -> None:
+        self._stopping = True
+        self.left = (*self.left, *self._events.close())
         await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
@@ -210,10 +235,14 @@ class Service:
         policy, memory = self._rulebook.policy_of(function), self._rulebook.memory
         known = self._pools.get(function.name)
         if known is not None:
-            known.follow(policy)
             known.update(function, "the function was deployed again")
+            known.follow(policy)
         else:
-            self._pools[function.name] = Pool(function, self._surroundings, policy, self._concurrency, memory)
+            lifetime = self.settings.emulator.provisioned_lifetime
+            self._pools[function.name] = Pool(
+                function, self._surroundings, policy, self._concurrency, memory, provisioned_lifetime=lifetime
+            )
+        self._events.add(self._pools[function.name])
         self._watcher.watch(function.name, function.code, *function.layers)
 
     def function(self, name: str) -> Function:
@@ -300,10 +329,18 @@ class Service:
     def submit(self, name: str, invocation: Invocation) -> None:
         """Send it on its way; who wants to hear of it has set the invocation's callbacks.
 
+        An asynchronous one is accepted, and its callbacks hear nothing.
+
         Raises:
             RequestError: it cannot be served: no such function, throttled, stopping.
         """
-        self._pool(name).submit(invocation)
+        pool = self._pool(name)
+        if self._stopping:
+            raise ServiceError("the emulator is stopping")
+        if invocation.asynchronous:
+            self._events.accept(name, invocation)
+        else:
+            pool.submit(invocation)
 
     async def at_rest(self, environment_id: EnvironmentId) -> None:
         """Wait until an environment is frozen or gone, or a freeze has failed.
@@ -425,7 +462,8 @@ class Service:
         """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
 
         What the server would have closed in that time, because a session slept for ``wait_timeout`` or its client
-        answered no keepalive, is closed, and a frozen client finds out when it speaks again.
+        answered no keepalive, is closed, and a frozen client finds out when it speaks again. Attempts of asynchronous
+        events that fall into that time run at theirs, and are waited for.
 
         Raises:
             InvalidParameterValueError: time goes forward only.
@@ -434,14 +472,38 @@ class Service:
             raise InvalidParameterValueError(f"time goes forward, by a number of seconds: {seconds}")
         await self.look_at_sessions()  # what the server has done by now is not caused by this
         before = self.timeline.last_seq
-        timers = self.clock.fast_forward(seconds)
+        timers = await skip(
+            self.clock,
+            seconds,
+            lambda: [self._events, *(pool.provisioned for pool in self._pools.values())],
+            self._age_sessions,
+        )
+        caused = [event for event in self.timeline.since(before) if event.reason]
+        return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
+
+    async def _age_sessions(self) -> None:
+        """What the server would have closed by this moment of the emulator's clock, is closed."""
         if self._parts.observer is not None and self._parts.relays is not None:
             with contextlib.suppress(DatabaseError):
                 _, summary = await self._parts.observer.connections()
                 self._parts.relays.close_idle_as_server(summary.wait_timeout)
                 await self.look_at_sessions()  # by the end of which they are closed, and told
-        caused = [event for event in self.timeline.since(before) if event.reason]
-        return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
+
+    def queue(self, function: str | None = None) -> list[EventView]:
+        """The asynchronous events that are not done, of one function or of all."""
+        return self._events.pending(self._pool(function).function.name if function is not None else None)
+
+    def concurrency(self) -> tuple[Concurrency, list[ConcurrencyView]]:
+        """The account's places, and each function's part of them."""
+        return self._concurrency, [pool.concurrency for pool in self._pools.values()]
+
+    async def initialised(self, name: str) -> None:
+        """Wait until what a function has initialised ahead is ready and at rest, or cannot be."""
+        provisioned = self._pool(name).provisioned
+        await provisioned.finished()
+        for environment in provisioned.environments:
+            if not environment.invocations:
+                await self.at_rest(environment.id)
 
     @property
     def database(self) -> DatabaseServer | None:

@@ -106,6 +106,22 @@ def inspection_routes(service: Service) -> APIRouter:
         sessions, summary = await service.connections(wanted)
         return {"connections": [asdict(session) for session in sessions], "summary": asdict(summary)}
 
+    @routes.get("/queue")
+    async def queue(function: str | None = None) -> dict[str, Any]:
+        """The asynchronous events that were accepted and are not done, of one function or of all."""
+        return {"events": [asdict(event) for event in service.queue(function)]}
+
+    @routes.get("/concurrency")
+    async def concurrency() -> dict[str, Any]:
+        """The places of the account, and what of them each function has, reserves, and has initialised ahead."""
+        account, functions = service.concurrency()
+        return {
+            "limit": account.limit,
+            "unreserved": account.unreserved,
+            "in_use": account.in_use,
+            "functions": [asdict(function) for function in functions],
+        }
+
     @routes.post("/zombies/kill")
     async def kill_zombies() -> dict[str, Any]:
         """Have the server end every session whose environment is gone."""

@@ -13,7 +13,7 @@ from emulator.clock import FakeClock
 from emulator.config import Settings, policy_settings
 from emulator.errors import ConfigurationError, ThrottledError
 from emulator.model import KEEPALIVE, Function, Reclaim, RequestId
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import FakeProvider
@@ -196,10 +196,13 @@ def _pools(
 
     timeline.listen(hear)
     known = {function.name: function for function in settings.make_functions(base)}
-    concurrency = Concurrency(settings.emulator.concurrency)
+    concurrency = settings.make_concurrency()
     pools = []
     for name in workload.functions:
         function = known.get(name) or Function(name=name, code=Path())
+        if function.provisioned_concurrency:
+            notes.append(f"{name}: provisioned concurrency is not simulated: all its environments are made on demand")
+            function = replace(function, provisioned_concurrency=0)
         policy = rulebook.policy_of(function)
         if candidate.reclaim is not None:
             policy = replace(policy, reclaim=candidate.reclaim)

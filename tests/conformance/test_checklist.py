@@ -1,7 +1,6 @@
 """The checklist of how Lambda behaves, each check under its number, in both kinds of sandbox.
 
-Numbers that are missing here need what the emulator does not have yet: 14 (retries of asynchronous events), 15
-(reserved concurrency) and 17 (provisioned concurrency). Of 19 the Python client is what everything here runs on.
+Of 19 the Python client is what everything here runs on.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ import pytest
 
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
+from emulator.event_settings import Asynchronous
+from emulator.service import FastForwardAnswer
 from tests.conformance.aws import lambda_client
 from tests.integration.conftest import FUNCTIONS, SAMPLES
 from tests.needs import need_database, need_engine
@@ -326,6 +327,130 @@ def test_13_locks_after_a_timeout_and_after_a_silent_end(bench: Bench, tmp_path:
     bench.emulator.kill_zombies()
 
 
+def accepted(aws: Any, function: DeployedFunction, event: Any) -> str:
+    """Send an event through AWS's client; the request id of what was accepted."""
+    answer = aws.invoke(FunctionName=function.name, InvocationType="Event", Payload=json.dumps(event))
+    assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
+    assert "ExecutedVersion" not in answer
+    return str(answer["ResponseMetadata"]["RequestId"])
+
+
+def records(file: Path, count: int = 1) -> list[dict[str, Any]]:
+    """What was delivered there; waits until it is so many."""
+    eventually(lambda: file.exists() and file.read_text().count("\n") == count, f"{count} records")
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def attempts_of(answer: FastForwardAnswer, function: DeployedFunction) -> list[tuple[str, str | None, float]]:
+    """What was tried within a skip: the attempt, the request id, and when, in seconds since the first of them."""
+    found = [e for e in answer.caused if e.kind == "event.attempt" and e.function == function.name]
+    return [(event.reason, event.request_id, round(event.at - found[0].at)) for event in found]
+
+
+def test_14_an_event_that_fails_is_tried_three_times(bench: Bench, tmp_path: Path) -> None:
+    """With one request id, after one minute and after two; then the record is delivered, and the dead letter."""
+    function = bench.deploy(
+        "anything",
+        asynchronous=Asynchronous(on_failure=f"file:{tmp_path}/failed", dead_letter=f"file:{tmp_path}/dead"),
+    )
+    event = {"do": "fail", "message": "no"}
+    before = bench.emulator.timeline()[-1].seq
+    with bench.client() as aws:
+        request_id = accepted(aws, function, event)
+    bench.emulator.wait_for("event.retry", since=before)
+    (waiting,) = bench.emulator.queue(function.name)
+    assert (waiting.request_id, waiting.state, waiting.attempts) == (request_id, "waiting", 1)
+    assert waiting.next_attempt is not None
+    early = bench.emulator.fast_forward(seconds=waiting.next_attempt - waiting.accepted_at - 30)
+    assert attempts_of(early, function) == []
+    answer = bench.emulator.fast_forward(minutes=10)
+    assert attempts_of(answer, function) == [
+        ("attempt 2 of 3", request_id, 0),
+        ("attempt 3 of 3", request_id, 120),
+    ]
+    (record,) = records(tmp_path / "failed")
+    assert record["requestContext"] == {
+        "requestId": request_id,
+        "functionArn": f"arn:aws:lambda:us-east-1:123456789012:function:{function.name}:$LATEST",
+        "condition": "RetriesExhausted",
+        "approximateInvokeCount": 3,
+    }
+    assert record["requestPayload"] == event
+    assert record["responseContext"] == {
+        "statusCode": 200,
+        "executedVersion": "$LATEST",
+        "functionError": "Unhandled",
+    }
+    assert record["responsePayload"]["errorMessage"] == "no"
+    assert record["responsePayload"]["requestId"] == request_id
+    (letter,) = records(tmp_path / "dead")
+    assert letter["Body"] == json.dumps(event)
+    assert {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()} == {
+        "RequestID": request_id,
+        "ErrorCode": "200",
+        "ErrorMessage": "no",
+    }
+    assert bench.log(function).count(f"START RequestId: {request_id}") == 3
+    assert bench.emulator.queue(function.name) == []
+
+
+def test_14_a_timeout_counts_and_a_success_is_told(bench: Bench, tmp_path: Path) -> None:
+    """The first attempt takes too long, the second works in the same environment; another function hears of it."""
+    other = bench.deploy("anything")
+    function = bench.deploy(
+        "checklist",
+        handler="app.late_at_first",
+        timeout=1,
+        asynchronous=Asynchronous(on_success=f"function:{other.name}"),
+    )
+    before = bench.emulator.timeline()[-1].seq
+    function.send({"n": 1})
+    retry = bench.emulator.wait_for("event.retry", since=before)
+    assert retry.reason == "attempt 1 of 3 failed: Sandbox.Timedout; again in 1 min"
+    answer = bench.emulator.fast_forward(minutes=2)
+    assert [reason for reason, _, _ in attempts_of(answer, function)] == ["attempt 2 of 3"]
+    assert len(function.environments()) == 1
+    eventually(lambda: "REPORT" in bench.log(other), "the record to be served")
+    (failed,) = [e for e in bench.emulator.timeline(before) if e.kind == "event.retry" and e.function == other.name]
+    assert "KeyError" in failed.reason  # what it got is a record, in which nothing says what to do
+
+
+def test_15_a_function_that_is_switched_off(bench: Bench, tmp_path: Path) -> None:
+    """A synchronous call is throttled, an event is accepted and told of: no attempt."""
+    function = bench.deploy(
+        "anything", reserved_concurrency=0, asynchronous=Asynchronous(on_failure=f"file:{tmp_path}/failed")
+    )
+    with bench.client() as aws:
+        with pytest.raises(aws.exceptions.TooManyRequestsException) as caught:
+            aws.invoke(FunctionName=function.name)
+        assert caught.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+        accepted(aws, function, {"n": 1})
+    (record,) = records(tmp_path / "failed")
+    assert record["requestContext"]["condition"] == "ZeroReservedConcurrency"
+    assert record["requestContext"]["approximateInvokeCount"] == 0
+    assert record["requestPayload"] == {"n": 1}
+    assert record.keys() == {"version", "timestamp", "requestContext", "requestPayload"}
+    assert function.environments() == []
+
+
+def test_15_what_is_reserved_is_a_limit(bench: Bench) -> None:
+    """One more than that is throttled while the account has places; an event waits, and is served when one is free."""
+    function = bench.deploy("anything", reserved_concurrency=1, timeout=30)
+    with ThreadPoolExecutor() as pool, bench.client() as aws:
+        before = bench.emulator.timeline()[-1].seq
+        running = pool.submit(function.invoke, {"do": "sleep", "seconds": 2})
+        bench.emulator.wait_for("environment.invoking", since=before)
+        with pytest.raises(aws.exceptions.TooManyRequestsException) as caught:
+            aws.invoke(FunctionName=function.name)
+        assert caught.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        accepted(aws, function, {"do": "count"})
+        assert [view.state for view in function.queue()] == ["ready"]
+        running.result()
+    bench.emulator.wait_for("event.succeeded", since=before)
+    assert len(function.environments()) == 1
+
+
 def test_16_new_code_while_an_invocation_runs(bench: Bench, tmp_path: Path) -> None:
     """What runs finishes on the old code, what waits runs on the new, and the old environment ends."""
     (tmp_path / "app.py").write_text(
@@ -342,6 +467,47 @@ def test_16_new_code_while_an_invocation_runs(bench: Bench, tmp_path: Path) -> N
         assert function.invoke(0).payload == "new"
         assert running.result().payload == "old"
     bench.emulator.wait_for("environment.gone", environment=old.id)
+
+
+def test_16_an_event_that_waits_runs_on_the_new_code(bench: Bench, tmp_path: Path) -> None:
+    """Its first attempt failed on the old."""
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    raise ValueError('old')\n")
+    told = tmp_path / "told"
+    settings = Asynchronous(on_success=f"file:{told}")
+    function = bench.deploy(tmp_path, asynchronous=settings)
+    before = bench.emulator.timeline()[-1].seq
+    function.send()
+    bench.emulator.wait_for("event.retry", since=before)
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'new'\n")
+    bench.emulator.add(Function(name=function.name, code=tmp_path, memory=512, asynchronous=settings))
+    bench.emulator.fast_forward(minutes=1)
+    (record,) = records(told)
+    assert record["responsePayload"] == "new"
+
+
+def test_17_initialised_ahead_and_on_demand(bench: Bench, tmp_path: Path) -> None:
+    """The first of two parallel calls is served by what was initialised ahead, the second by a cold start."""
+    (tmp_path / "app.py").write_text(
+        "import os, time\n"
+        "def handler(event, context):\n"
+        "    time.sleep(event)\n"
+        "    return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n"
+    )
+    function = bench.deploy(tmp_path, provisioned_concurrency=1, timeout=30)
+    (ahead,) = function.environments()
+    assert (ahead.state, ahead.invocations) == ("frozen", 0)
+    first = function.invoke(0)
+    assert (first.payload, first.environment_id) == ("provisioned-concurrency", ahead.id)
+    both = function.invoke_parallel([1, 1])
+    assert [result.payload for result in both] == ["provisioned-concurrency", "on-demand"]
+    assert both[0].environment_id == ahead.id
+    assert function.invoke(0).environment_id == ahead.id
+    answer = bench.emulator.fast_forward(hours=3)
+    reasons = {e.environment: e.reason for e in answer.caused if e.kind == "environment.shutting-down"}
+    assert reasons[ahead.id] == "initialised 2 h ago: renewed"
+    (fresh,) = [environment for environment in function.environments() if environment.state != "shutting-down"]
+    assert (fresh.id != ahead.id, fresh.invocations) == (True, 0)
+    assert function.invoke(0).payload == "provisioned-concurrency"
 
 
 def test_18_the_largest_answer(bench: Bench) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from emulator import Function
 from emulator.errors import InvalidParameterValueError
+from emulator.event_settings import Asynchronous
 from emulator.model import KEEPALIVE, EnvironmentId
 from emulator.service import FastForwardAnswer
 from emulator.timeline import TimelineEvent
@@ -229,3 +233,56 @@ def test_a_firewall_drops_and_the_client_waits_for_its_own_timeout(firewall: Sce
     assert second.payload["error"] == LOST_DURING_QUERY
     assert "timed out" in second.payload["message"]
     assert second.report.duration_ms >= 1000
+
+
+FAILS_AT_FIRST = """
+import os
+import pymysql
+connection = pymysql.connect(
+    host=os.environ["DB_HOST"], port=int(os.environ["DB_PORT"]), user=os.environ["DB_USER"],
+    password=os.environ["DB_PASSWORD"], database=os.environ["DB_NAME"], read_timeout=3,
+)
+attempts = 0
+def handler(event, context):
+    global attempts
+    attempts += 1
+    if attempts == 1:
+        raise RuntimeError("tried for the first time")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return attempts
+    except pymysql.err.MySQLError as error:
+        return f"error {error.args[0]}"
+"""
+
+
+@pytest.mark.parametrize(("wait_timeout", "found"), [(50, "error 2013"), (70, 2)])
+def test_a_retry_meets_what_the_server_did_until_then(
+    scene: Scene, tmp_path: Path, wait_timeout: int, found: str | int
+) -> None:
+    """It comes after a minute of a skip of ten: a session that ends before is gone, one that ends later is not."""
+    set_wait_timeout(scene, wait_timeout)
+    package = tmp_path / "package"
+    shutil.copytree(SAMPLES / "connect_once" / "pymysql", package / "pymysql")
+    (package / "app.py").write_text(FAILS_AT_FIRST)
+    package.chmod(0o755)
+    scene.count += 1
+    told = tmp_path / "told"
+    function = scene.emulator.add(
+        Function(
+            name=f"sql-{scene.count}",
+            code=package,
+            memory=1769,
+            timeout=10,
+            environment=scene.around,
+            policy={"name": "keep-warm"},
+            asynchronous=Asynchronous(on_success=f"file:{told}"),
+        )
+    )
+    before = scene.emulator.timeline()[-1].seq
+    function.send()
+    scene.emulator.wait_for("event.retry", since=before)
+    scene.emulator.fast_forward(minutes=10)
+    assert json.loads(told.read_text())["responsePayload"] == found
+    assert len(function.environments()) == 1

@@ -218,3 +218,52 @@ def test_log_sink_that_fails_harms_nobody() -> None:
     with Emulator(settings, log_sink=sink) as emulator:
         function = emulator.add(Function(name="anything", code=FUNCTIONS / "anything"))
         assert [function.invoke({"do": "count"}).payload for _ in range(2)] == [1, 2]
+
+
+def test_events_that_are_not_done_are_listed_at_the_end(project: Path) -> None:
+    """One waits for its retry and one runs for too long: both are told with their payload, and Ctrl-C is no wait."""
+    with start_up(project) as up:
+        for payload in ({"do": "fail", "message": "no"}, {"do": "sleep", "seconds": 25}):
+            assert up.run("invoke", "anything", "--event", "--payload", json.dumps(payload)).returncode == 0
+
+        def states() -> list[str]:
+            events = json.loads(up.run("queue", "--json").stdout)["events"]
+            return [event["state"] for event in events]
+
+        eventually(lambda: states() == ["waiting", "running"], "the first attempt of both", 10)
+        assert "ValueError" in up.run("queue").stdout
+        up.process.send_signal(signal.SIGINT)
+        up.process.wait(timeout=15)
+        text = " ".join(up.output.read_text().split())
+    assert "2 asynchronous events are not done" in text
+    assert "waiting: attempt 1 of 3 failed: ValueError; again in 1 min" in text
+    assert "running: attempt 1 of 3" in text
+    assert '{"do": "sleep", "seconds": 25}' in text
+
+
+def test_events_that_can_be_served_are_served_before_the_end(project: Path, tmp_path: Path) -> None:
+    """Also those that wait for a place when the emulator is told to stop."""
+    config = project / "lambda-freezer.toml"
+    told = f'reserved_concurrency = 1\nasynchronous = {{ on_success = "file:{tmp_path}/done" }}\n'
+    config.write_text(config.read_text().rstrip() + "\n" + told)
+    with start_up(project) as up:
+        for number in range(4):
+            event = json.dumps({"do": "sleep", "seconds": 0.2, "number": number})
+            assert invoke_event(up.endpoint, event) == 202
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(timeout=15) is not None
+        assert "not done" not in up.output.read_text()
+    done = [json.loads(line)["requestPayload"]["number"] for line in (tmp_path / "done").read_text().splitlines()]
+    assert done == [0, 1, 2, 3]
+
+
+def invoke_event(endpoint: str, event: str) -> int:
+    """The status of an asynchronous invocation."""
+    parts = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        path = "/2015-03-31/functions/anything/invocations"
+        connection.request("POST", path, event, {"X-Amz-Invocation-Type": "Event"})
+        return connection.getresponse().status
+    finally:
+        connection.close()

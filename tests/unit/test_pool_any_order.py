@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from emulator.concurrency import Concurrency
 from emulator.environment import Environment
 from emulator.errors import FreezeError, SandboxError, ThrottledError
 from emulator.lifecycle import TABLE, State
@@ -30,12 +31,12 @@ from emulator.policies import (
     Selection,
 )
 from emulator.policies.memory import IdleMemory
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec
 from tests.support import skip_time
 from tests.unit.any_order import StandingLoop
-from tests.unit.stage import Broken, PlayedRuntime, SlowReset, Stage, Watched
+from tests.unit.stage import Broken, Line, PlayedRuntime, SlowReset, Stage, Watched
 
 AT_REST = (State.IDLE, State.FREEZING, State.FROZEN)
 SERVING = (State.STARTING, State.INIT, State.THAWING, State.INVOKING, State.RESETTING)
@@ -127,6 +128,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.memory.follow(pressure)
         policy = Policy("test", tuple(rules), reclaim, selection)
         self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency, self.memory)
+        self.line = Line(self.pool)
         self.slow = slow
         self.same_policy = True
 
@@ -139,7 +141,7 @@ class AnyOrder(RuleBasedStateMachine):
 
         def submit() -> None:
             try:
-                self.pool.submit(watched.invocation)
+                (self.line if asynchronous else self.pool).submit(watched.invocation)
             except ThrottledError:
                 assert full, "throttled though a slot was free"
                 assert not asynchronous, "an asynchronous event waits"
@@ -330,7 +332,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def events_wait_only_while_there_is_no_slot(self) -> None:
-        assert not self.pool.queued or self.concurrency.in_use == self.concurrency.limit
+        assert not self.line or self.concurrency.in_use == self.concurrency.limit
 
     @invariant()
     def nothing_at_rest_should_have_gone(self) -> None:
@@ -393,7 +395,7 @@ class AnyOrder(RuleBasedStateMachine):
     def _end_in_order(self) -> None:
         for _ in range(100):
             self._do(self._do_duty)
-            if not self.pool.queued and all(e.state in AT_REST for e in self.pool.environments):
+            if not self.line and all(e.state in AT_REST for e in self.pool.environments):
                 break
         assert not [watched for watched in self.accepted if not watched.heard]
         self.loop.run_until_complete(self.pool.close("the emulator stops"))

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from emulator.concurrency import Concurrency
 from emulator.config import Settings
 from emulator.errors import ConfigurationError
 from emulator.model import Reclaim
 from emulator.policies import IdleTimeout, MaxInvocations, MaxLifetime, MemoryPressure
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.rulebook import Rulebook
 from tests.support import in_loop
 from tests.unit.stage import Stage

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from emulator import platform_events, screen, text
 from emulator.model import InitializationType
@@ -47,6 +48,39 @@ def test_environments_fit_into_a_narrow_terminal() -> None:
         ["53759dee", "orders", "❄", "frozen", "de3895e3", "2", "1.04", "s", "1", "36", "MB"],
         ["4cad6fce", "orders", "❄", "frozen", "–", "2", "1.04", "s", "1", "36", "MB"],
     ]
+
+
+def printed(*things: RenderableType, width: int) -> str:
+    """What a terminal of that width shows."""
+    console = Console(width=width, file=io.StringIO())
+    console.print(*things, sep="\n")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+EVENT = {
+    "request_id": "c954b375-2741-41a9-a06a-f325f1b157d1",
+    "function": "orders",
+    "state": "waiting",
+    "attempts": 1,
+    "reason": "again in 1 min",
+    "payload": '{"a": "\x1b[2J' + "x" * 99 + '"}',
+}
+
+
+def test_events_that_are_not_done_show_why_and_what_they_carry() -> None:
+    """One line each, in a narrow terminal too; payloads are cut, and their controls do not act."""
+    shown = printed(screen.queue_table([EVENT]), screen.queue_table([]), width=100)
+    assert re.search(r'\nc954b375 +orders +waiting +1 +again in 1 min +\{"a": "␛\[2Jx+…\n', shown)
+    assert "No event waits." in shown
+
+
+def test_events_that_a_stop_leaves_are_shown_whole() -> None:
+    """With their request ids and payloads, for nothing else is left of them."""
+    shown = printed(screen.left_events([EVENT, EVENT | {"payload": "y" * 5000}]), width=10_000)
+    assert "2 asynchronous events are not done" in shown
+    assert 'orders c954b375-2741-41a9-a06a-f325f1b157d1 waiting: again in 1 min\n  {"a": "␛[2J' + "x" * 99 in shown
+    assert "y" * 1999 + "…" in shown
 
 
 FAILED = platform_events.init_report(

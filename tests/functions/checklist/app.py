@@ -41,6 +41,17 @@ def say_and_wait(event, context):
     time.sleep(event.get("sleep", 0))
 
 
+def late_at_first(event, context):
+    """Takes too long the first time."""
+    kept = os.path.join(tempfile.gettempdir(), f"late-{context.function_name}")
+    if not os.path.exists(kept):
+        with open(kept, "w") as file:
+            file.write(context.aws_request_id)
+        time.sleep(10)
+    with open(kept) as file:
+        return file.read() == context.aws_request_id
+
+
 def ask_late(event, context):
     """Calls of the Extensions API and the Telemetry API that come too late."""
     return {

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import types
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
 from emulator import text
 from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Send
+from emulator.asynchronous import Events
+from emulator.concurrency import Concurrency
 from emulator.errors import FunctionNotFoundError
 from emulator.invocation import Invocation
-from emulator.model import RequestId
+from emulator.model import EnvironmentId, RequestId
 from emulator.policies import Policy
-from emulator.pool import Concurrency, Pool
+from emulator.pool import Pool
 from emulator.service import Service
 from tests.unit.stage import PlayedRuntime, Stage
 
@@ -43,6 +46,16 @@ class Play:
         self.stage = Stage()
         self.concurrency = Concurrency(limit)
         self.pool = Pool(self.stage.function, self.stage.surroundings, Policy("keep-warm"), self.concurrency)
+        self.events = Events(
+            self.stage.clock,
+            self.stage.timeline,
+            self.stage.surroundings.spawn,
+            make=self.new_invocation,
+            base=Path(),
+            arn=lambda name: self.arn(name, "$LATEST"),
+            at_rest=self._at_rest,
+        )
+        self.events.add(self.pool)
         self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION))
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
@@ -65,7 +78,13 @@ class Play:
 
     def submit(self, name: str, invocation: Invocation) -> None:
         self.invocations.append(invocation)
-        self.pool.submit(invocation)
+        if invocation.asynchronous:
+            self.events.accept(name, invocation)
+        else:
+            self.pool.submit(invocation)
+
+    async def _at_rest(self, environment_id: EnvironmentId) -> None:
+        raise AssertionError("nobody skips time here")
 
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached.append(scope)

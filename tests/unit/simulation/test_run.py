@@ -288,6 +288,26 @@ def test_functions_share_the_limit_and_have_policies_of_their_own() -> None:
     assert simulate(builder.build(), type(chosen)("tried", narrow), assumed()).refused == 3
 
 
+def test_what_limits_one_function_holds_and_what_is_not_simulated_is_told() -> None:
+    """Reserved places and the scaling rate refuse events; provisioned concurrency is told to be left out."""
+    workload = of([(0.0, 1.0), (0.0, 1.0), (0.0, 1.0)])
+    (name,) = workload.functions
+
+    def found(function: dict[str, int], **emulator: int) -> tuple[int, tuple[str, ...]]:
+        chosen = under({})
+        table = {"functions": {name: {"code": ".", **function}}, "emulator": {"seed": 0, **emulator}}
+        settings = type(chosen.settings).model_validate(table)
+        result = simulate(workload, type(chosen)("tried", settings), assumed())
+        return result.refused, result.notes
+
+    assert found({}) == (0, ())
+    assert found({"reserved_concurrency": 2}) == (1, ())
+    assert found({}, scaling=1) == (2, ())
+    refused, notes = found({"provisioned_concurrency": 1})
+    assert refused == 0
+    assert notes == (f"{name}: provisioned concurrency is not simulated: all its environments are made on demand",)
+
+
 def test_reclaim_can_be_said_for_all() -> None:
     """The server hears of the end, and no zombie is left."""
     workload = of([(0.0, 1.0), (10.0, 1.0)])

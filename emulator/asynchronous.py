@@ -1,0 +1,141 @@
+"""Asynchronous events of all functions: their queues, and the way of what is told of them. None is lost without a word.
+
+What is still pending when the emulator stops is listed; a record that cannot be delivered is kept on the timeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from emulator.clock import Clock
+from emulator.destinations import Courier
+from emulator.errors import EmulatorError
+from emulator.event_queue import EventQueue, EventView, Office
+from emulator.event_settings import Destination
+from emulator.invocation import Invocation
+from emulator.model import EnvironmentId, RequestId
+from emulator.pool import Pool
+from emulator.sandbox.base import Spawn
+from emulator.timeline import Timeline
+
+__all__ = ["Events"]
+
+
+class Events:
+    """The queues of all functions, and the way of their records.
+
+    Arguments:
+        make: an invocation of a function, for a record that goes to one.
+        base: relative files of destinations are below it.
+        arn: of a function by its name, with a qualifier.
+        at_rest: waits until an environment is frozen or gone.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        timeline: Timeline,
+        spawn: Spawn,
+        *,
+        make: Callable[[str, bytes], Invocation],
+        base: Path,
+        arn: Callable[[str], str],
+        at_rest: Callable[[EnvironmentId], Awaitable[None]],
+    ) -> None:
+        self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
+        self._courier = Courier(base, self._invoke)
+        self._queues: dict[str, EventQueue] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._at_rest = at_rest
+        self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
+        self._changed = asyncio.Event()
+        self._office = Office(clock, timeline, self._send, self._something_changed)
+
+    def add(self, pool: Pool) -> None:
+        """Take events for one more function; or look anew at those of one that was deployed again."""
+        name = pool.function.name
+        if name in self._queues:
+            self._queues[name].settings_changed()
+        else:
+            self._queues[name] = EventQueue(pool, self._office, self._arn(name))
+
+    def accept(self, name: str, invocation: Invocation) -> None:
+        """Take an event; from now on it is not lost.
+
+        Raises:
+            ServiceError: the emulator is stopping.
+        """
+        self._queues[name].accept(invocation)
+
+    def pending(self, name: str | None = None) -> list[EventView]:
+        """What is not done, of one function or of all."""
+        queues = self._queues.values() if name is None else [self._queues[name]]
+        return [view for queue in queues for view in queue.events]
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next attempt is due, on the emulator's clock."""
+        return min((due for queue in self._queues.values() if (due := queue.next_due) is not None), default=None)
+
+    async def finished(self) -> None:
+        """Wait until no attempt runs, every record is where it belongs, and the environments are at rest again."""
+        await self._until(lambda: not self._is_busy)
+        while self._restless:
+            with contextlib.suppress(EmulatorError):  # somebody else keeps it busy
+                await self._at_rest(self._restless.pop())
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs and what can be served now come to its end; ``seconds`` is how long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._until(lambda: not self._is_busy and not any(q.has_ready for q in self._queues.values()))
+
+    def close(self) -> list[EventView]:
+        """Take no more and try no more; answers what is not done, which is on the timeline as well."""
+        left = [view for queue in self._queues.values() for view in queue.close()]
+        for delivery in self._deliveries:
+            delivery.cancel()
+        return left
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._deliveries) or any(queue.running for queue in self._queues.values())
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _invoke(self, name: str, payload: bytes, hops: int) -> None:
+        invocation = self._make(name, payload)
+        self._queues[name].accept(invocation, hops + 1)
+
+    def _something_changed(self, environment_id: EnvironmentId | None) -> None:
+        if environment_id is not None:
+            self._restless.add(environment_id)
+        self._changed.set()
+
+    def _send(self, name: str, request_id: RequestId, destination: Destination, record: bytes, hops: int) -> None:
+        delivery = self._spawn(self._deliver(name, request_id, destination, record, hops))
+        self._deliveries.add(delivery)
+        delivery.add_done_callback(self._delivered)
+
+    def _delivered(self, delivery: asyncio.Task[None]) -> None:
+        self._deliveries.discard(delivery)
+        self._changed.set()
+
+    async def _deliver(
+        self, name: str, request_id: RequestId, destination: Destination, record: bytes, hops: int
+    ) -> None:
+        kind, reason = "event.undelivered", f"to {destination.given}: the emulator stops"
+        try:
+            await self._courier.deliver(destination, record, hops)
+            kind, reason = "event.delivered", f"to {destination.given}"
+        except EmulatorError as error:
+            reason = f"to {destination.given}: {error.message}"
+        finally:
+            told = {"record": record.decode("utf-8", "replace")} if kind == "event.undelivered" else None
+            self._timeline.record(kind, reason, function=name, request_id=request_id, detail=told)

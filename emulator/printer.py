@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from rich.color import ColorSystem
 from rich.console import Console
-from rich.text import Text
 
 from emulator import screen
 
@@ -107,9 +107,11 @@ class LogPrinter:
         return f"{before}{text}{after}"
 
 
-def _paint(console: Console, style: str) -> tuple[str, str]:
+def _paint(console: Console, name: str) -> tuple[str, str]:
     """What Rich writes before and behind a text of this style, on this terminal."""
-    with console.capture() as captured:
-        console.print(Text("|", style), end="")
-    before, _, after = captured.get().partition("|")
+    if not name or console.color_system is None:
+        return "", ""
+    style = console.get_style(name)
+    shown = (style.without_color if console.no_color else style).render("|", color_system=ColorSystem.STANDARD)
+    before, _, after = shown.partition("|")
     return before, after

@@ -470,9 +470,11 @@ class Environment:
         report = self._make_report(invocation, failure, self._timing.elapsed_ms(end))
         overhead = self._timing.extension_span(end) if failure is None and self._logs.is_detailed else None
         self._invocation = None
-        self._logs.platform(platform_events.end(invocation.request_id))
         spans = [overhead] if overhead is not None else []
-        self._logs.platform(platform_events.report(report, spans=spans, old=self._around.old_formats))
+        self._logs.platform(
+            platform_events.end(invocation.request_id),
+            platform_events.report(report, spans=spans, old=self._around.old_formats),
+        )
         self._record("", kind="invocation.finished", request_id=invocation.request_id)
         invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
 

@@ -54,6 +54,9 @@ _PROVISIONED_LIMIT = 130.0  # seconds, or the function's timeout if that is long
 _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 
 
+_KINDS = {state: f"environment.{state}" for state in State}  # of events on the timeline
+
+
 class Owner(Protocol):
     """Who is told that an environment is free, that it ends, and that it is no more."""
 
@@ -689,7 +692,7 @@ class Environment:
     def _record(self, reason: str, *, kind: str | None = None, request_id: str | None = None) -> None:
         invocation = self._invocation
         self._around.timeline.record(
-            kind or f"environment.{self.state}",
+            kind or _KINDS[self.state],
             reason,
             function=self.function.name,
             environment=self.id,

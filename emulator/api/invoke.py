@@ -73,6 +73,7 @@ _MAX_CLIENT_CONTEXT = 3583
 _TOO_LARGE = "Request must be smaller than {} bytes for the InvokeFunction operation"
 
 
+@functools.lru_cache(1024)
 def parse_function_name(given: str, qualifier: str | None, region: str) -> tuple[str, str | None]:
     """Name and qualifier from any of the forms that AWS takes: name, partial ARN, ARN, each with ``:qualifier``.
 

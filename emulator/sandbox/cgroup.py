@@ -97,19 +97,19 @@ class Group:
     def peak_memory(self) -> int:
         """The most bytes that the group ever held at once; 0 where nothing counts it."""
         if self.place.memory is not None:
-            self._peak = max(self._peak, self._counted(self.place.memory / "memory.max_usage_in_bytes"))
+            self._peak = max(self._peak, self._counted(self.place.memory, "memory.max_usage_in_bytes"))
         elif self.place.unified is not None and self.place.unified_memory:
             # memory.peak came with Linux 5.19; before, the highest of our own readings must do.
             # It goes on after forget(): only the newest kernels can set it back.
-            counted = 0 if self._begun_anew else self._counted(self.place.unified / "memory.peak")
+            counted = 0 if self._begun_anew else self._counted(self.place.unified, "memory.peak")
             reading = counted or self.memory_in_use()
             self._peak = max(self._peak, reading)
         return self._peak
 
-    def _counted(self, counter: Path) -> int:
+    def _counted(self, folder: Path, counter: str) -> int:
         try:
             if self._peak_counter < 0:
-                self._peak_counter = os.open(counter, os.O_RDONLY | os.O_CLOEXEC)
+                self._peak_counter = os.open(folder / counter, os.O_RDONLY | os.O_CLOEXEC)
             return min(int(os.pread(self._peak_counter, 32, 0)), _UNLIMITED)
         except (OSError, ValueError):  # older kernels do not have it; a group that is gone has none any more
             return 0

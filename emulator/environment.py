@@ -54,6 +54,9 @@ _PROVISIONED_LIMIT = 130.0  # seconds, or the function's timeout if that is long
 _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 
 
+_KINDS = {state: f"environment.{state}" for state in State}  # of events on the timeline
+
+
 class Owner(Protocol):
     """Who is told that an environment is free, that it ends, and that it is no more."""
 
@@ -470,9 +473,11 @@ class Environment:
         report = self._make_report(invocation, failure, self._timing.elapsed_ms(end))
         overhead = self._timing.extension_span(end) if failure is None and self._logs.is_detailed else None
         self._invocation = None
-        self._logs.platform(platform_events.end(invocation.request_id))
         spans = [overhead] if overhead is not None else []
-        self._logs.platform(platform_events.report(report, spans=spans, old=self._around.old_formats))
+        self._logs.platform(
+            platform_events.end(invocation.request_id),
+            platform_events.report(report, spans=spans, old=self._around.old_formats),
+        )
         self._record("", kind="invocation.finished", request_id=invocation.request_id)
         invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
 
@@ -687,7 +692,7 @@ class Environment:
     def _record(self, reason: str, *, kind: str | None = None, request_id: str | None = None) -> None:
         invocation = self._invocation
         self._around.timeline.record(
-            kind or f"environment.{self.state}",
+            kind or _KINDS[self.state],
             reason,
             function=self.function.name,
             environment=self.id,

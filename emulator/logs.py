@@ -36,6 +36,9 @@ _ENDED_BY: dict[str, tuple[str, ...]] = {
 }
 
 
+_EVERY_SOURCE = ("function", "extension")
+
+
 class LogStream:
     """Passes lines on to those who want them, and keeps those of the running invocation.
 
@@ -85,19 +88,27 @@ class LogStream:
         rest[:] = output[end:]
         self._lines(block, source)
 
-    def platform(self, event: PlatformEvent) -> None:
-        """An event of Lambda's own; unfinished lines before it are ended, or nobody would find them there."""
-        for source in _ENDED_BY.get(event.type, ("function", "extension")):
-            self._end_line(source)
+    def platform(self, *events: PlatformEvent) -> None:
+        """Events of Lambda's own; unfinished lines before them are ended, or nobody would find them there.
+
+        What is said in one call is passed on in one block.
+        """
         now = self._now()
-        if self._json:
-            line = json_line(event, now) if _RANKS[event.level] >= self._least_system else None
-        else:
-            line = event.line
-        if line is not None:
-            self._pass_on(line.encode("utf-8", "replace"))
+        block = ""
+        for event in events:
+            for source in _ENDED_BY.get(event.type, _EVERY_SOURCE):
+                self._end_line(source)
+            if self._json:
+                line = json_line(event, now) if _RANKS[event.level] >= self._least_system else None
+            else:
+                line = event.line
+            if line is not None:
+                block += line
+        if block:
+            self._pass_on(block.encode("utf-8", "replace"))
         if self.on_event is not None:
-            self.on_event(LogEvent(now, event.type, event.record))
+            for event in events:
+                self.on_event(LogEvent(now, event.type, event.record))
 
     @property
     def is_detailed(self) -> bool:

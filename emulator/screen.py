@@ -23,6 +23,8 @@ __all__ = [
     "freezer_table",
     "left_events",
     "log_line",
+    "log_origin",
+    "log_parts",
     "log_text",
     "network_line",
     "network_table",
@@ -245,18 +247,27 @@ def doctor_table(checks: Sequence[tuple[str, bool, str, str]]) -> RenderableType
     return table
 
 
-def log_text(line: str) -> Text:
-    """One line of a function's log: Lambda's own are dim, and trouble is red."""
+def log_parts(line: str) -> tuple[str, str]:
+    """One line of a function's log, made harmless, and its style: Lambda's own are dim, and trouble is red."""
     # Control characters would act on the terminal instead of being seen; the file and the tail have them as they are.
     # A carriage return is how AWS's runtime client writes a line break inside one event, such as a traceback.
     text = line.rstrip("\r").translate(_VISIBLE).replace("\t", "  ").replace("\r", "\n  ")
-    return Text(text, "red" if _TROUBLE.search(text) else "dim" if _PLATFORM.match(text) else "")
+    return text, "red" if _TROUBLE.search(text) else "dim" if _PLATFORM.match(text) else ""
+
+
+def log_origin(environment: str, function: str | None = None) -> tuple[str, str]:
+    """Where a line comes from, and its style; ``function`` where there are several."""
+    return (f"{environment[:8]} ", "dim") if function is None else (f"{function} {environment[:4]} ", "cyan")
+
+
+def log_text(line: str) -> Text:
+    """One line of a function's log."""
+    return Text(*log_parts(line))
 
 
 def log_line(environment: str, line: str, function: str | None = None) -> Text:
-    """The same with where it comes from in front; ``function`` where there are several."""
-    where = (f"{environment[:8]} ", "dim") if function is None else (f"{function} {environment[:4]} ", "cyan")
-    return Text.assemble(where, log_text(line))
+    """The same with where it comes from in front."""
+    return Text.assemble(log_origin(environment, function), log_text(line))
 
 
 def print_error(console: Console, error: EmulatorError) -> None:

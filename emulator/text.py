@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-import secrets
 import time
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,13 +61,17 @@ def to_json(value: Any) -> bytes:
 
 
 def new_request_id() -> str:
-    """A UUID, as AWS's are."""
-    return str(uuid.uuid4())
+    """A random UUID, as AWS's are: version 4 in the 13th digit, variant in the 17th."""
+    # By hand: it is asked for once an invocation, and the library's own way takes five times as long.
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_trace_id(now: float) -> str:
     """``Root=1-<seconds>-<24 hex>;Parent=<16 hex>;Sampled=0``."""
-    return f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+    digits = os.urandom(20).hex()
+    return f"Root=1-{int(now):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"
 
 
 def iso_time(moment: float) -> str:

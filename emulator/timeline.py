@@ -55,8 +55,9 @@ class Timeline:
         self._seq += 1
         event = TimelineEvent(self._seq, self._clock.now(), kind, function, environment, request_id, reason, detail)
         self._events.append(event)
-        for listener in tuple(self._listeners):  # one may end itself while it is called
-            listener(event)
+        if self._listeners:
+            for listener in tuple(self._listeners):  # one may end itself while it is called
+                listener(event)
 
     @property
     def last_seq(self) -> int:

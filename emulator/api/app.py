@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import socket
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from emulator.api.front import Front
 from emulator.api.inspect import inspection_routes
 from emulator.api.invoke import InvokeRoute
 from emulator.api.stream import StreamRoute
@@ -83,11 +86,16 @@ class ApiServer:
     def __init__(self, service: Service, *, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._listener: socket.socket | None = None
+        app = create_app(service)
+
+        def front(**made: Any) -> Front:
+            return Front(app, made["server_state"], functools.partial(HttpToolsProtocol, **made))
+
         config = uvicorn.Config(
-            create_app(service),
+            app,
             log_level="warning",
             access_log=False,
-            http="httptools",
+            http=front,  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             server_header=False,

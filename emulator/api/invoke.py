@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import functools
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 import pydantic_core
@@ -35,6 +36,7 @@ from emulator.service import Service
 
 __all__ = [
     "Headers",
+    "HttpAnswer",
     "InvokeRequest",
     "InvokeRoute",
     "Message",
@@ -42,6 +44,7 @@ __all__ = [
     "Route",
     "Scope",
     "Send",
+    "error_answer",
     "invocation_headers",
     "log_tail",
     "parse_function_name",
@@ -64,11 +67,13 @@ _NAME = re.compile(
     .replace("([a-zA-Z0-9-_\\.]+)", "(?P<name>[a-zA-Z0-9-_\\.]+)", 1)
     .replace("(:(\\$LATEST", "(:(?P<qualifier>\\$LATEST", 1)
 )
+_VERSION = text.VERSION.encode()
 _TAIL_BYTES = 4096
 _MAX_CLIENT_CONTEXT = 3583
 _TOO_LARGE = "Request must be smaller than {} bytes for the InvokeFunction operation"
 
 
+@functools.lru_cache(1024)
 def parse_function_name(given: str, qualifier: str | None, region: str) -> tuple[str, str | None]:
     """Name and qualifier from any of the forms that AWS takes: name, partial ARN, ARN, each with ``:qualifier``.
 
@@ -92,6 +97,14 @@ def parse_function_name(given: str, qualifier: str | None, region: str) -> tuple
             "The derived qualifier from the function name does not match the specified qualifier."
         )
     return match["name"], inner or qualifier
+
+
+class HttpAnswer(NamedTuple):
+    """An answer in one piece, without its length."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,29 +146,41 @@ class Route:
             await self._inner(scope, receive, send)
             return
         try:
-            await self.answer(await self._read(unquote(match[1]), scope, receive), send)
-        except RequestError as error:
-            await _send_error(send, error)
+            payload, size = await _read_body(receive)
+            query = scope["query_string"].decode("latin-1")
+            await self.answer(self.read(match[1], query, dict(scope["headers"]), payload, size), send)
         except EmulatorError as error:
-            await _send_error(send, ServiceError(error.message, cure=error.cure))
+            await send_answer(send, *error_answer(error))
 
-    async def _read(self, name: str, scope: Scope, receive: Receive) -> InvokeRequest:
-        headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
-        kind = headers.get(b"x-amz-invocation-type", "RequestResponse")
+    def read(self, name: str, query: str, headers: Mapping[bytes, bytes], payload: bytes, size: int) -> InvokeRequest:
+        """What a client asks for, checked in AWS's order.
+
+        Arguments:
+            name: as it stands in the path, still quoted.
+            headers: by their names in lower case.
+            payload: the body; empty where it was larger than any may be.
+            size: of the whole body, in bytes.
+
+        Raises:
+            RequestError: AWS would not take it.
+        """
+        kind = headers.get(b"x-amz-invocation-type", b"RequestResponse").decode("latin-1")
         limit = MAX_EVENT_PAYLOAD_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
-        payload = await _read_body(receive, limit)
+        if size > limit:
+            raise RequestTooLargeError(_TOO_LARGE.format(limit))
         _check_choice("invocationType", kind, self.kinds)
-        log_type = headers.get(b"x-amz-log-type", "None")
+        log_type = headers.get(b"x-amz-log-type", b"None").decode("latin-1")
         _check_choice("logType", log_type, ("None", "Tail"))
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("Qualifier", [None])[0]
-        name, qualifier = parse_function_name(name, asked, self._service.settings.emulator.region)
+        asked = parse_qs(query).get("Qualifier", [None])[0] if query else None
+        name, qualifier = parse_function_name(unquote(name), asked, self._service.settings.emulator.region)
         if qualifier not in (None, text.VERSION):
             raise FunctionNotFoundError(f"Function not found: {self._service.arn(name, qualifier)}")
         invocation = self._service.new_invocation(name, payload or b"{}", qualifier=qualifier)
         _check_json(invocation.payload)
-        invocation.client_context = _client_context(headers.get(b"x-amz-client-context"))
+        if (context := headers.get(b"x-amz-client-context")) is not None:
+            invocation.client_context = _client_context(context.decode("latin-1"))
         if (trace := headers.get(b"x-amzn-trace-id")) is not None:
-            invocation.trace_id = trace
+            invocation.trace_id = trace.decode("latin-1")
         return InvokeRequest(name, kind, log_type == "Tail", invocation)
 
 
@@ -167,51 +192,68 @@ class InvokeRoute(Route):
 
     async def answer(self, request: InvokeRequest, send: Send) -> None:
         """Serve it, or accept it, or only look at it."""
-        invocation = request.invocation
-        if request.kind == "DryRun":
-            await send_answer(send, 204, invocation_headers(invocation), b"")
-        elif request.kind == "Event":
-            invocation.asynchronous = True
-            self._service.submit(request.name, invocation)
-            await send_answer(send, 202, invocation_headers(invocation), b"")
-        else:
-            outcome = await self._served(request)
-            await self._send_outcome(send, request, outcome)
+        arrived: asyncio.Future[HttpAnswer] = asyncio.get_running_loop().create_future()
 
-    async def _served(self, request: InvokeRequest) -> Outcome:
-        """Wait for the answer; with logs, until the REPORT line is written, for it belongs to the tail."""
-        arrived: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-        def arrive(outcome: Outcome) -> None:
+        def arrive(answer: HttpAnswer) -> None:
             # A client that has gone away has cancelled the future; the environment must not feel that.
             if not arrived.done():
-                arrived.set_result(outcome)
+                arrived.set_result(answer)
 
-        def arrive_if_failed(outcome: Outcome) -> None:
-            if outcome.failure is not None:
-                arrive(outcome)
+        self.serve(request, arrive)
+        await send_answer(send, *await arrived)
 
-        if request.with_logs:
-            request.invocation.on_report = arrive
-            request.invocation.on_answer = arrive_if_failed
-        else:
-            request.invocation.on_answer = arrive
-        self._service.submit(request.name, request.invocation)
-        return await arrived
+    def serve(self, request: InvokeRequest, done: Callable[[HttpAnswer], None]) -> None:
+        """Serve it, or accept it, or only look at it; ``done`` gets the answer, once, now or later.
 
-    async def _send_outcome(self, send: Send, request: InvokeRequest, outcome: Outcome) -> None:
-        if outcome.failure is not None:
-            raise outcome.failure
-        answer = outcome.answer
-        assert answer is not None, "an invocation is answered or has failed"
-        headers = invocation_headers(request.invocation)
-        headers.append((b"content-type", b"application/json"))
-        headers.append((b"x-amz-executed-version", text.VERSION.encode()))
-        if answer.function_error is not None:
-            headers.append((b"x-amz-function-error", answer.function_error.encode()))
-        if request.with_logs and outcome.report is not None:
-            headers.append((b"x-amz-log-result", log_tail(outcome.report)))
-        await send_answer(send, 200, headers, answer.payload)
+        Raises:
+            RequestError: it cannot be served; ``done`` hears nothing.
+        """
+        invocation = request.invocation
+        if request.kind == "RequestResponse":
+            # With logs it is not before the REPORT line is written, for that belongs to the tail.
+            invocation.on_answer = functools.partial(_tell, request, done, failures_only=request.with_logs)
+            if request.with_logs:
+                invocation.on_report = functools.partial(_tell, request, done)
+            self._service.submit(request.name, invocation)
+            return
+        if request.kind == "Event":
+            invocation.asynchronous = True
+            self._service.submit(request.name, invocation)
+        done(HttpAnswer(204 if request.kind == "DryRun" else 202, invocation_headers(invocation), b""))
+
+
+def _tell(
+    request: InvokeRequest, done: Callable[[HttpAnswer], None], outcome: Outcome, *, failures_only: bool = False
+) -> None:
+    if outcome.failure is not None:
+        done(error_answer(outcome.failure))
+    elif not failures_only:
+        done(_answer(request, outcome))
+
+
+def _answer(request: InvokeRequest, outcome: Outcome) -> HttpAnswer:
+    answer = outcome.answer
+    assert answer is not None, "an invocation is answered or has failed"
+    headers = invocation_headers(request.invocation)
+    headers.append((b"content-type", b"application/json"))
+    headers.append((b"x-amz-executed-version", _VERSION))
+    if answer.function_error is not None:
+        headers.append((b"x-amz-function-error", answer.function_error.encode()))
+    if request.with_logs and outcome.report is not None:
+        headers.append((b"x-amz-log-result", log_tail(outcome.report)))
+    return HttpAnswer(200, headers, answer.payload)
+
+
+def error_answer(error: EmulatorError) -> HttpAnswer:
+    """What a client is told of it; what is not its own fault is a ``ServiceException``."""
+    if not isinstance(error, RequestError):
+        error = ServiceError(error.message, cure=error.cure)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-amzn-errortype", error.code.encode()),
+        (b"x-amzn-requestid", text.new_request_id().encode()),
+    ]
+    return HttpAnswer(error.status, headers, text.to_json(error.body()))
 
 
 def log_tail(report: Report) -> bytes:
@@ -228,8 +270,8 @@ def invocation_headers(invocation: Invocation) -> Headers:
     ]
 
 
-async def _read_body(receive: Receive, limit: int) -> bytes:
-    """The body; one that is too large is read to its end as well, or the client would never see the answer."""
+async def _read_body(receive: Receive) -> tuple[bytes, int]:
+    """The body and its size. One that is too large is read to its end as well: the client would not see the answer."""
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -238,15 +280,13 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
             raise InvalidRequestContentError("The request ended before its body did")
         piece = message.get("body", b"")
         size += len(piece)
-        if size <= limit:
+        if size <= MAX_PAYLOAD_BYTES:
             pieces.append(piece)
         else:
             pieces.clear()
         if not message.get("more_body"):
             break
-    if size > limit:
-        raise RequestTooLargeError(_TOO_LARGE.format(limit))
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), size
 
 
 def _check_choice(member: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -287,9 +327,7 @@ def _where(payload: bytes) -> str:
     return f"{problem}\n at {source.format(1, 1)}"
 
 
-def _client_context(header: str | None) -> str | None:
-    if header is None:
-        return None
+def _client_context(header: str) -> str:
     if len(header) > _MAX_CLIENT_CONTEXT:
         raise InvalidParameterValueError(f"Client context must be no larger than {_MAX_CLIENT_CONTEXT} bytes.")
     try:
@@ -299,15 +337,6 @@ def _client_context(header: str | None) -> str | None:
         raise InvalidRequestContentError("Client context must be a valid Base64-encoded JSON object.") from None
     # It travels on in a header, where a line break would end it.
     return decoded.replace("\r", " ").replace("\n", " ")
-
-
-async def _send_error(send: Send, error: RequestError) -> None:
-    headers: Headers = [
-        (b"content-type", b"application/json"),
-        (b"x-amzn-errortype", error.code.encode()),
-        (b"x-amzn-requestid", text.new_request_id().encode()),
-    ]
-    await send_answer(send, error.status, headers, text.to_json(error.body()))
 
 
 async def send_answer(send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -14,6 +14,7 @@ import httptools
 
 from emulator.model import MAX_RESPONSE_BYTES
 from emulator.runtime_api.bandwidth import Bandwidth
+from emulator.runtime_api.repeats import Repeats
 from emulator.runtime_api.reply import ACCEPTED, TRUNCATED, Reply, render
 from emulator.runtime_api.routes import serve_other
 from emulator.runtime_api.runtime import InvocationEvent
@@ -86,6 +87,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.sessions: Sessions | None = None
+        self._repeats = Repeats()
+        self._served = 0  # requests that the parser has read
         self._keep_alive = True
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
@@ -110,18 +113,47 @@ class Connection(asyncio.Protocol):
         self._listener.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.sessions is None:
+        if self.sessions is None or (not self._in_message and self._is_repeated(data, self.sessions)):
             return
+        begins, served = not self._in_message, self._served
         try:
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 self._stay_with_http(data[upgrade.args[0] :])
+            if begins and not self._in_message and self._served == served + 1:
+                self._learn(data)
         except httptools.HttpParserCallbackError as error:
             raise (error.__context__ or error) from None  # it failed behind this door: no fault of the runtime
         except httptools.HttpParserError:
             self._transport.write(render(_BAD_REQUEST))
             self._transport.close()
+
+    def _is_repeated(self, data: bytes, sessions: Sessions) -> bool:
+        """Serve it if it is a request as it came before, byte for byte where it matters."""
+        reply: Reply | None
+        if self._repeats.is_next(data):
+            self._keep_alive = True
+            reply = sessions.runtime.next(self._send_event)
+        elif (found := self._repeats.response(data)) is not None:
+            self._keep_alive = True
+            reply = sessions.runtime.response(*found)
+        else:
+            return False
+        if reply is ACCEPTED:
+            self._transport.write(_ACCEPTED)
+        elif reply is not None:
+            self.reply(reply)
+        return True
+
+    def _learn(self, data: bytes) -> None:
+        """It was one request, whole, and the parser has read it."""
+        if self._special or not self._keep_alive:
+            return
+        if self._url == _NEXT and not self._size and self._parser.get_method() == b"GET":
+            self._repeats.learn_next(data)
+        elif self._url.endswith(b"/response"):
+            self._repeats.learn_response(data)
 
     def eof_received(self) -> bool:
         if self._stream is not None:
@@ -189,6 +221,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._in_message = False
+        self._served += 1
         if self._special and self._is_served():
             return
         self._keep_alive = self._parser.should_keep_alive()

@@ -47,6 +47,7 @@ class Group:
     place: Place
     own: bool
     _peak: int = field(default=0, init=False)
+    _peak_counter: int = field(default=-1, init=False)  # descriptor: it is read once an invocation
     _kills_before: int = field(default=0, init=False)
     _begun_anew: bool = field(default=False, init=False)
 
@@ -96,14 +97,28 @@ class Group:
     def peak_memory(self) -> int:
         """The most bytes that the group ever held at once; 0 where nothing counts it."""
         if self.place.memory is not None:
-            self._peak = max(self._peak, _number(self.place.memory / "memory.max_usage_in_bytes"))
+            self._peak = max(self._peak, self._counted(self.place.memory, "memory.max_usage_in_bytes"))
         elif self.place.unified is not None and self.place.unified_memory:
             # memory.peak came with Linux 5.19; before, the highest of our own readings must do.
             # It goes on after forget(): only the newest kernels can set it back.
-            counted = 0 if self._begun_anew else _number(self.place.unified / "memory.peak")
+            counted = 0 if self._begun_anew else self._counted(self.place.unified, "memory.peak")
             reading = counted or self.memory_in_use()
             self._peak = max(self._peak, reading)
         return self._peak
+
+    def _counted(self, folder: Path, counter: str) -> int:
+        try:
+            if self._peak_counter < 0:
+                self._peak_counter = os.open(folder / counter, os.O_RDONLY | os.O_CLOEXEC)
+            return min(int(os.pread(self._peak_counter, 32, 0)), _UNLIMITED)
+        except (OSError, ValueError):  # older kernels do not have it; a group that is gone has none any more
+            return 0
+
+    def close(self) -> None:
+        """No more figures are read; what the group is to its processes stays."""
+        if self._peak_counter >= 0:
+            os.close(self._peak_counter)
+            self._peak_counter = -1
 
     def memory_in_use(self) -> int:
         if self.place.memory is not None:

@@ -54,7 +54,7 @@ from emulator.sandbox.freezer import (
 )
 from emulator.sandbox.images import ChosenImage, choose_image
 from emulator.sandbox.instance import Instance
-from emulator.sandbox.memory import peak_of_processes
+from emulator.sandbox.memory import MemoryMeter
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import Opt, OptFolders
 from emulator.sandbox.pipes import Pipes
@@ -264,7 +264,7 @@ class ContainerSandbox:
         self._folder: Path | None = None
         self._opt = provider.opt.take(spec.function)
         self.extensions: Sequence[str] = provider.extensions_of(spec.function, self._opt)
-        self._peak = 0
+        self._memory = MemoryMeter(self.process_ids)
 
     @property
     def freezer(self) -> Freezer:
@@ -332,7 +332,7 @@ class ContainerSandbox:
             self._is_being_ended = False
         self._check_it_lives()
         self.drain_output()  # the last words of the old generation
-        self._peak = 0
+        self._memory.forget()
         self._group.forget()
 
     def _check_it_lives(self) -> None:
@@ -368,8 +368,7 @@ class ContainerSandbox:
             self._pipes.drain_output()
 
     def peak_memory(self) -> int:
-        self._peak = max(self._peak, self._group.peak_memory(), peak_of_processes(self.process_ids()))
-        return self._peak
+        return self._memory.read(self._group)
 
     def process_ids(self) -> Sequence[int]:
         return self._group.process_ids()
@@ -400,6 +399,7 @@ class ContainerSandbox:
             await self._engine.remove(self._container)
         if self._freezer is not None:
             self._freezer.close()
+        self._group.close()
         if self._pipes is not None:
             self._pipes.close()
         if self._folder is not None:

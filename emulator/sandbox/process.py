@@ -41,7 +41,7 @@ from emulator.sandbox.freezer import (
 )
 from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
-from emulator.sandbox.memory import peak_of_processes
+from emulator.sandbox.memory import MemoryMeter
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import OptFolders
 from emulator.sandbox.output import OutputPipe
@@ -170,7 +170,7 @@ class ProcessSandbox:
         self._group: Group | None = None
         self._freezer: Freezer | None = None
         self._folder: Path | None = None
-        self._memory_peak = 0
+        self._memory = MemoryMeter(self.process_ids)
 
     @property
     def freezer(self) -> Freezer:
@@ -226,7 +226,7 @@ class ProcessSandbox:
         await self._end_processes()
         if isinstance(self._freezer, SignalFreezer):  # it knows its processes by number
             self._freezer.close()
-        self._memory_peak = 0
+        self._memory.forget()
         if self._group is not None:
             self._group.forget()
 
@@ -239,9 +239,7 @@ class ProcessSandbox:
                 output.drain()
 
     def peak_memory(self) -> int:
-        counted = self._group.peak_memory() if self._group is not None else 0
-        self._memory_peak = max(self._memory_peak, counted, peak_of_processes(self.process_ids()))
-        return self._memory_peak
+        return self._memory.read(self._group)
 
     def process_ids(self) -> Sequence[int]:
         if self._group is not None:
@@ -271,6 +269,7 @@ class ProcessSandbox:
         if self._freezer is not None:
             self._freezer.close()
         if self._group is not None:
+            self._group.close()
             await asyncio.to_thread(self._group.remove)
             self._group = None
         if self._folder is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from emulator.clock import Clock
 from emulator.config import Settings
@@ -21,13 +22,14 @@ from emulator.proof import prove_process_network
 from emulator.runtime_api.bandwidth import Bandwidth
 from emulator.runtime_api.server import RuntimeApiServer
 from emulator.sandbox.base import SandboxProvider, Spawn
-from emulator.sandbox.container import ContainerProvider
-from emulator.sandbox.engine import Engine, engine_answers
 from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance, sweep_folders
 from emulator.sandbox.process import ProcessProvider
 from emulator.sandbox.warden import Warden
 from emulator.timeline import Timeline
+
+if TYPE_CHECKING:
+    from emulator.sandbox.container import ContainerProvider
 
 __all__ = ["Parts", "assemble"]
 
@@ -73,6 +75,7 @@ async def assemble(
     Raises:
         EmulatorError: something cannot be had here, with the cure; the stack ends what was started.
     """
+    # The rooms that know the engine are entered only where there is one: its client takes 0.2 s to import.
     swept = len(await asyncio.to_thread(sweep_folders))
     instance = stack.enter_context(Instance())
     warden = stack.enter_context(Warden())
@@ -80,21 +83,36 @@ async def assemble(
     kind = await _sandbox_kind(settings.emulator.sandbox)
     engine = None
     if kind == "container" or settings.database.server == "docker":
+        from emulator.sandbox.engine import Engine
+
         engine = await stack.enter_async_context(Engine(instance))
         swept += await engine.sweep()
     provider: SandboxProvider
     if kind == "container":
         assert engine is not None, "containers come with an engine"
+        from emulator.sandbox.container import ContainerProvider
+
         container = ContainerProvider(
             instance, warden, engine, spawn, freezer=settings.emulator.freezer, network=settings.emulator.network
         )
-        provider = await stack.enter_async_context(container)
+        provider = container
     else:
         container = None
         held = HeldSockets(clock, settings.database.keepalive)
         stack.callback(held.close)
         process = ProcessProvider(instance, warden, held, freezer=settings.emulator.freezer)
-        provider = await stack.enter_async_context(process)
+        provider = process
+    server = None
+    if settings.database.server != "none":
+        server = start_server(
+            settings.database.server,
+            instance=instance,
+            engine=engine,
+            max_connections=settings.database.max_connections,
+            on_child=lambda pid: warden.keep("database", pid=pid),
+        )
+        stack.callback(warden.drop, "database")
+    report = await _enter_side_by_side(stack, provider, server, _network_report(settings, container))
     runtime_api = await stack.enter_async_context(
         RuntimeApiServer(
             provider.runtime_api_host,
@@ -102,14 +120,30 @@ async def assemble(
             bandwidth=Bandwidth if settings.emulator.streaming_bandwidth == "aws" else None,
         )
     )
-    parts = Parts(
-        provider, runtime_api, await _network_report(settings, container), instance.id, instance.folder, swept
-    )
-    if settings.database.server != "none":
-        await _add_database(stack, parts, settings, instance, warden, engine)
+    parts = Parts(provider, runtime_api, report, instance.id, instance.folder, swept, server=server)
+    if server is not None:
+        parts.notes += server.warnings
         await _add_relays(stack, parts, settings, clock, timeline, container)
         await _add_observer(stack, parts, clock, timeline, environments)
     return parts
+
+
+async def _enter_side_by_side(
+    stack: contextlib.AsyncExitStack,
+    provider: SandboxProvider,
+    server: DatabaseServer | None,
+    report: Coroutine[Any, Any, Callable[[], NetworkReport]],
+) -> Callable[[], NetworkReport]:
+    """Each of them mostly waits: for a process to stand still, for silence, for a server to answer."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(stack.enter_async_context(provider))
+            if server is not None:
+                tasks.create_task(stack.enter_async_context(server))
+            reported = tasks.create_task(report)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None  # the others were cancelled for its sake
+    return reported.result()
 
 
 async def _network_report(settings: Settings, container: ContainerProvider | None) -> Callable[[], NetworkReport]:
@@ -122,27 +156,9 @@ async def _network_report(settings: Settings, container: ContainerProvider | Non
 async def _sandbox_kind(wanted: str) -> str:
     if wanted != "auto":
         return wanted
+    from emulator.sandbox.engine import engine_answers
+
     return "container" if await asyncio.to_thread(engine_answers) is None else "process"
-
-
-async def _add_database(
-    stack: contextlib.AsyncExitStack,
-    parts: Parts,
-    settings: Settings,
-    instance: Instance,
-    warden: Warden,
-    engine: Engine | None,
-) -> None:
-    server = start_server(
-        settings.database.server,
-        instance=instance,
-        engine=engine,
-        max_connections=settings.database.max_connections,
-        on_child=lambda pid: warden.keep("database", pid=pid),
-    )
-    stack.callback(warden.drop, "database")
-    parts.server = await stack.enter_async_context(server)
-    parts.notes += server.warnings
 
 
 async def _add_relays(

@@ -464,6 +464,7 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
         out.print(screen.status_lines(asdict(service.status()), [function.name for function in service.functions]))
         if not service.functions:
             out.print(Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow"))
+        server.prepare()
         _calm_collector()
         try:
             await asyncio.Event().wait()

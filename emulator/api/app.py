@@ -7,69 +7,48 @@ import contextlib
 import errno
 import functools
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.api.front import Front
-from emulator.api.inspect import inspection_routes
-from emulator.api.invoke import InvokeRoute
+from emulator.api.invoke import InvokeRoute, Receive, Scope, Send
 from emulator.api.stream import StreamRoute
-from emulator.errors import AddressInUseError, DatabaseError, EmulatorError, RequestError
+from emulator.errors import AddressInUseError
 from emulator.service import Service
-from emulator.version import VERSION
 
-__all__ = ["ApiServer", "create_app"]
+__all__ = ["ApiServer"]
 
-
-def create_app(service: Service) -> InvokeRoute:
-    """Everything behind the emulator's port, as one ASGI application."""
-    app = FastAPI(
-        title="lambda-freezer",
-        version=VERSION,
-        openapi_url="/_emulator/api/openapi.json",
-        docs_url="/_emulator/api/docs",
-        redoc_url=None,
-    )
-    app.include_router(inspection_routes(service))
-    app.add_exception_handler(EmulatorError, _answer_error)
-    app.add_exception_handler(RequestValidationError, _refuse_body)
-    app.add_api_route(
-        "/{path:path}",
-        _not_implemented,
-        methods=["GET", "POST", "PUT", "DELETE", "PATCH"],
-        include_in_schema=False,
-    )
-    return InvokeRoute(service, StreamRoute(service, app))  # the one that has to be fast is asked first
+_Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-async def _answer_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, EmulatorError), "it is registered for these only"
-    status = error.status if isinstance(error, RequestError) else 503 if isinstance(error, DatabaseError) else 500
-    return JSONResponse({"error": error.message, "cure": error.cure}, status_code=status)
+class _Late:
+    """The general application, made when somebody first asks for it, or when there is time for it.
 
+    Importing its framework takes longer than all else that a start does, and invocations do without it.
+    """
 
-async def _refuse_body(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError), "it is registered for these only"
-    # Without what was found, as the framework would have it: for a number like NaN JSON has no word.
-    detail = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
-    return JSONResponse({"detail": detail}, status_code=422)
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._made: asyncio.Future[_Application] | None = None
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        application = await self.make()
+        await application(scope, receive, send)
 
-async def _not_implemented(path: str, request: Request) -> JSONResponse:
-    if not path.startswith("20"):
-        return JSONResponse({"error": f"there is no /{path}", "cure": "See /_emulator/api/docs."}, status_code=404)
-    return JSONResponse(
-        {"Type": "User", "Message": f"{request.method} /{path} is not implemented by this emulator"},
-        status_code=501,
-        headers={"x-amzn-ErrorType": "NotImplementedException"},
-    )
+    def make(self) -> asyncio.Future[_Application]:
+        """Begin to make it, once."""
+        if self._made is None:
+            self._made = asyncio.ensure_future(asyncio.to_thread(self._import_and_make))
+        return self._made
+
+    def _import_and_make(self) -> _Application:
+        from emulator.api.general import create_general_app
+
+        return create_general_app(self._service)
 
 
 class _Server(uvicorn.Server):
@@ -86,13 +65,14 @@ class ApiServer:
     def __init__(self, service: Service, *, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._listener: socket.socket | None = None
-        app = create_app(service)
+        self._general = _Late(service)
+        route = InvokeRoute(service, StreamRoute(service, self._general))  # the one that has to be fast is asked first
 
         def front(**made: Any) -> Front:
-            return Front(app, made["server_state"], functools.partial(HttpToolsProtocol, **made))
+            return Front(route, made["server_state"], functools.partial(HttpToolsProtocol, **made))
 
         config = uvicorn.Config(
-            app,
+            route,
             log_level="warning",
             access_log=False,
             http=front,  # type: ignore[arg-type]
@@ -110,6 +90,10 @@ class ApiServer:
         assert self._listener is not None, "the server has an address once it was entered"
         host, port = self._listener.getsockname()[:2]
         return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+
+    def prepare(self) -> None:
+        """There is time now to make ready for what is not an invocation; else the first to ask waits for it."""
+        self._general.make()
 
     def bind(self) -> None:
         """Take the port.

@@ -28,7 +28,7 @@ from emulator import screen
 from emulator.api.event_stream import Event
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
-from emulator.printer import LogPrinter
+from emulator.printer import LogPrinter, print_if_read
 from emulator.timeline import TimelineEvent
 from emulator.version import VERSION
 
@@ -437,7 +437,7 @@ async def _up(settings: Any, base: Path) -> None:
         if stopping:
             os._exit(INTERRUPTED)  # the warden ends what is left
         stopping = True
-        err.print(Text("stopping", "dim"))
+        print_if_read(err, Text("stopping", "dim"))
         task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -471,7 +471,7 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
         finally:
             await service.stop_intake()
             if service.left:
-                err.print(screen.left_events([asdict(event) for event in service.left]))
+                print_if_read(err, screen.left_events([asdict(event) for event in service.left]))
 
 
 def _calm_collector() -> None:

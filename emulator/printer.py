@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import queue
 import threading
 import time
@@ -11,13 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from emulator import screen
 
-__all__ = ["LogPrinter"]
+__all__ = ["LogPrinter", "print_if_read"]
 
 _WAITING = 1 << 20  # bytes; what comes on top while nobody reads is left out, and told
+_MOMENT = 0.2  # seconds that somebody has to begin to read what need not be read
 _PATIENCE = 1.0  # seconds that the end waits for a reader
 # Seconds in which lines gather before they are printed together. A thread that wakes for each of them would take the
 # interpreter from the emulator in the middle of the next invocation, which costs that one milliseconds.
@@ -79,8 +82,7 @@ class LogPrinter:
         is_last = entries[-1][1] is None
         pieces = itertools.chain.from_iterable(self._shown(left_out, found) for left_out, found in entries)
         # Rich would take a millisecond for each line, most of it to find out where to break it, which nobody wants.
-        self._console.file.write("".join(pieces))
-        self._console.file.flush()
+        _write(self._console, "".join(pieces))
         self._printed += sum(len(found[2]) for _, found in entries if isinstance(found, tuple))
         return is_last
 
@@ -105,6 +107,28 @@ class LogPrinter:
     def _painted(self, text: str, style: str) -> str:
         before, after = self._paint[style]
         return f"{before}{text}{after}"
+
+
+def print_if_read(console: Console, shown: RenderableType) -> None:
+    """Print what need not be read: where nobody reads, it is given up after a moment."""
+    with console.capture() as captured:
+        console.print(shown)
+    thread = threading.Thread(target=_write, args=(console, captured.get()), daemon=True)
+    thread.start()
+    thread.join(_MOMENT)
+
+
+def _write(console: Console, shown: str) -> None:
+    try:
+        descriptor = console.file.fileno()
+    except OSError:  # it is in memory
+        console.file.write(shown)
+        return
+    # Past Python's own buffer: a write that is stuck in there would hold the end of the program up.
+    left = memoryview(shown.encode(console.encoding, "replace"))
+    with contextlib.suppress(BrokenPipeError):
+        while left:
+            left = left[os.write(descriptor, left) :]
 
 
 def _paint(console: Console, name: str) -> tuple[str, str]:

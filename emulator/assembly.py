@@ -93,7 +93,9 @@ async def assemble(
         container = None
         held = HeldSockets(clock, settings.database.keepalive)
         stack.callback(held.close)
-        process = ProcessProvider(instance, warden, held, freezer=settings.emulator.freezer)
+        process = ProcessProvider(
+            instance, warden, held, freezer=settings.emulator.freezer, fork_server=settings.emulator.fork_server
+        )
         provider = await stack.enter_async_context(process)
     runtime_api = await stack.enter_async_context(
         RuntimeApiServer(

@@ -38,16 +38,20 @@ class ForkedProcess:
         self.pid = pid
         self.returncode: int | None = None
         self._way = way
+        self._said: bytes | None = None
 
     def is_in_groups(self) -> bool:
         """Whether it has joined them by itself. It leads its own session from then on."""
-        try:
-            return self._way.recv(1) == b"+"
-        except OSError:  # it has ended, or has not been given the CPU for a long time
-            return False
+        if self._said is None:
+            try:
+                self._said = self._way.recv(1)
+            except OSError:  # it has not been given the CPU for a long time
+                self._said = b""
+        return self._said == b"+"
 
     def release(self) -> None:
         """Let it become what it was forked for."""
+        self.is_in_groups()  # what is not read when a socket is closed takes with it what was sent
         with self._way, contextlib.suppress(OSError):  # it has ended, which is heard elsewhere
             self._way.send(b"+")
 
@@ -101,7 +105,7 @@ class ForkServer:
         """Begin to prepare a process; :meth:`ready` tells when that is over."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors, errors = os.pipe2(os.O_CLOEXEC)
-        command = [sys.executable, "-P", _PROGRAM, str(theirs.fileno())]
+        command: list[str | Path] = [sys.executable, "-P", _PROGRAM, str(theirs.fileno())]
         variables = {"PATH": PROGRAMS, "LANG": LOCALE, "TZ": TIME_ZONE}
         self._settled.clear()
         self._door = ours
@@ -145,6 +149,7 @@ class ForkServer:
         variables: Mapping[str, str],
         output: int,
         groups: Sequence[Path],
+        new_groups: bool,
     ) -> ForkedProcess | None:
         """A process that waits to be let go; ``None`` where only an ordinary start will do.
 
@@ -152,6 +157,7 @@ class ForkServer:
             function: whose runtime it is.
             folder, variables, output: as for :func:`~emulator.sandbox.child.start_process`.
             groups: the folders of the control groups it is to be in.
+            new_groups: whether nothing was ever killed in them.
         """
         if self._prepared is None or self._door is None:
             return None
@@ -166,6 +172,7 @@ class ForkServer:
             "variables": dict(variables),
             "path": path_of(self._prepared, variables),
             "groups": [str(group) for group in groups],
+            "new_groups": new_groups,
         }
         way, their_way = socket.socketpair()
         with their_way:

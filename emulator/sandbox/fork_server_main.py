@@ -9,23 +9,23 @@ of its own, says so to the emulator (``b"+"``), and does nothing more until it i
 control groups, and on the warden's list, before anything of the function runs. (``b"-"``: it could not join the groups,
 and has to be moved.) If the other end closes instead, it goes.
 
-What it then does is what ``runtime_main.py`` would do, in an interpreter that has started already. Of AWS's client only
-the compiled code is kept: its modules run in each fork, with the variables of that fork, for they read some, and its C
-extension copies one when it is loaded.
+What it then does is what ``runtime_main.py`` would do, in an interpreter that has started already. Those modules of
+AWS's client that read variables are only compiled before: they run in each fork, with the variables of that fork. So
+does its C extension, which copies one when it is loaded.
 
 Packets, JSON but for the last one:
     hello    {"path": [...], "modules": [...], "home": bool}  or  {"obstacle": "why it cannot serve"}
-    request  {"command": [...], "folder": ..., "variables": {...}, "path": [...], "groups": [...]},
-             and two descriptors: for what it prints, and its own socket
+    request  {"command": [...], "folder": ..., "variables": {...}, "path": [...], "groups": [...],
+              "new_groups": bool}, and two descriptors: for what it prints, and its own socket
     answer   the process id, or minus the number of an error
 """
 
 import _socket
+import contextlib
 import ctypes
 import gc
 import json
 import os
-import platform
 import sys
 import time
 import types
@@ -34,14 +34,13 @@ from typing import Any
 
 __all__ = ["become", "hello", "preload", "serve"]
 
-_LARGEST = 1 << 20  # bytes of a request; the socket takes less
+_LARGEST = 1 << 18  # bytes of a request; the socket takes less
 _CLIENT, _EXTENSION = "awslambdaric", "runtime_client"
 # Not one of these is in a C library's header under its own name on every machine: clone, set_ and get_robust_list, and
 # whether clone wants the child's thread id last or after the thread's own memory.
 _CALLS = {"x86_64": (56, 273, 274, False), "aarch64": (220, 99, 100, True)}
 _CLONE3 = 435  # on every machine
 _CLONE_PARENT, _CHILD_SETTID, _CHILD_CLEARTID, _INTO_CGROUP = 0x8000, 0x0100_0000, 0x0020_0000, 0x2_0000_0000
-_V2_ONLY = "cgroup.freeze"
 _SET_MM, _SET_MM_MAP, _GET_TID_ADDRESS = 35, 14, 40
 
 # Both keep the interpreter's lock: no other thread is there, and none may be seen between fork and its tidying up.
@@ -59,24 +58,42 @@ class Unsuitable(Exception):  # noqa: N818  (not an error: an answer)
 
 
 def preload() -> dict[str, tuple[ModuleSpec, types.CodeType]]:
-    """Import the client and forget it again; answers its modules' code. What they import stays."""
+    """Import the client, and forget those of its modules that depend on variables; answers these, compiled."""
     stand_in = types.ModuleType(_EXTENSION)
     stand_in.initialize_client = lambda _user_agent: None  # type: ignore[attr-defined]
     sys.modules[_EXTENSION] = stand_in
     __import__(f"{_CLIENT}.__main__")
-    prepared = {}
-    for name in [name for name in sys.modules if name.partition(".")[0] == _CLIENT]:
-        spec = sys.modules.pop(name).__spec__
-        assert spec is not None and isinstance(spec.loader, SourceFileLoader), "the client is made of Python files"
+    del sys.modules[_EXTENSION]
+    compiled = {}
+    for name in [name for name in sys.modules if name.startswith(f"{_CLIENT}.")]:
+        spec = sys.modules[name].__spec__
+        assert spec is not None, "a module that was imported has been found somewhere"
+        assert isinstance(spec.loader, SourceFileLoader), "the client is made of Python files"
         code = spec.loader.get_code(name)
         assert code is not None, "a module that was imported has code"
-        prepared[name] = (spec, code)
-    del sys.modules[_EXTENSION]
-    try:
+        compiled[name] = (spec, code)
+    prepared = {name: compiled[name] for name in dependent({name: code for name, (_, code) in compiled.items()})}
+    for name in prepared:
+        delattr(sys.modules[_CLIENT], name.rpartition(".")[2])
+        del sys.modules[name]
+    with contextlib.suppress(OSError):
         ctypes.CDLL("libstdc++.so.6")  # of the C extension; to find and relocate it takes longer than all the rest
-    except OSError:
-        pass
     return prepared
+
+
+def dependent(modules: dict[str, types.CodeType]) -> set[str]:
+    """Those that speak of variables or of the C extension anywhere, and those that speak of one of these."""
+    words, found = {"environ", "environb", "getenv", _EXTENSION}, set[str]()
+    while fresh := {name for name, code in modules.items() if name not in found and words & names_in(code)}:
+        found |= fresh
+        words |= {name.rpartition(".")[2] for name in fresh}
+    return found
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """Every name in a piece of code, and in what is defined in it."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*map(names_in, inner))
 
 
 def hello() -> dict[str, Any]:
@@ -102,9 +119,9 @@ class Forker:
     """
 
     def __init__(self) -> None:
-        calls = _CALLS.get(platform.machine())
+        calls = _CALLS.get(os.uname().machine)
         if calls is None:
-            raise Unsuitable(f"nobody has told it the system calls of {platform.machine()}")
+            raise Unsuitable(f"nobody has told it the system calls of {os.uname().machine}")
         if len(os.listdir("/proc/self/task")) > 1:
             raise Unsuitable("something that Python imports at its start has started a thread")
         self._clone, self._set_robust, get_robust, self._own_memory_first = calls
@@ -161,10 +178,11 @@ def serve(door: _socket.socket, forker: Forker) -> dict[str, Any]:
         output, way = memoryview(ancillary[0][2]).cast("i")
         request: dict[str, Any] = json.loads(packet)
         try:
-            answer, groups = fork_into(forker, request["groups"])
+            answer, groups = fork_into(forker, request["groups"], are_new=request["new_groups"])
         except OSError as error:
             answer, groups = -(error.errno or 1), []
         if answer == 0:
+            door.close()
             os.setsid()
             os.write(way, b"+" if join(groups) else b"-")
             os.dup2(output, 1)
@@ -178,11 +196,12 @@ def serve(door: _socket.socket, forker: Forker) -> dict[str, Any]:
         door.send(str(answer).encode())
 
 
-def fork_into(forker: Forker, groups: list[str]) -> tuple[int, list[str]]:
+def fork_into(forker: Forker, groups: list[str], *, are_new: bool) -> tuple[int, list[str]]:
     """Fork; the child gets the groups that it is not in yet."""
-    # To be born in a v2 group costs nothing; to move there costs a grace period of the kernel's, milliseconds.
-    for folder in groups:
-        if os.path.exists(f"{folder}/{_V2_ONLY}"):
+    # To be born in a v2 group costs nothing; to move there costs a grace period of the kernel's, milliseconds. But of
+    # what is born in a group in which all were killed once, Linux 6.18 believes that it was meant, too.
+    for folder in groups if are_new else ():
+        if is_v2(folder):
             descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
             try:
                 return forker.fork(descriptor), [other for other in groups if other != folder]
@@ -193,6 +212,10 @@ def fork_into(forker: Forker, groups: list[str]) -> tuple[int, list[str]]:
     return forker.fork(), groups
 
 
+def is_v2(group: str) -> bool:
+    return os.access(f"{group}/cgroup.freeze", os.F_OK)
+
+
 # -- in a fork -------------------------------------------------------------------------------------------
 
 
@@ -200,7 +223,7 @@ def join(groups: list[str]) -> bool:
     """Move this process into control groups; whether it is in all of them."""
     for folder in groups:
         # In a v1 tree a thread that moves itself waits for nobody, a process does; we are one thread.
-        name = "cgroup.procs" if os.path.exists(f"{folder}/{_V2_ONLY}") else "tasks"
+        name = "cgroup.procs" if is_v2(folder) else "tasks"
         try:
             descriptor = os.open(f"{folder}/{name}", os.O_WRONLY)
             try:
@@ -245,9 +268,9 @@ def become(
     sys.argv[:] = [script]
     show(request["command"], request["variables"])
     finder = _Prepared(prepared)
-    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     __import__(f"{_CLIENT}.__main__")
-    sys.meta_path.remove(finder)  # type: ignore[arg-type]
+    sys.meta_path.remove(finder)
     finder.close()
     loader = SourceFileLoader("__main__", script)
     code = loader.get_code("__main__")
@@ -275,8 +298,9 @@ def show(command: list[str], variables: dict[str, str]) -> None:
 
 def read_layout() -> tuple[int, ...]:
     """Where code, data, heap and stack of this process begin and end, as ``struct prctl_mm_map`` has them."""
-    with open("/proc/self/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
+    descriptor = os.open("/proc/self/stat", os.O_RDONLY)
+    fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
+    os.close(descriptor)
     begin = 3  # the number, in the manual, of the first field after the name
     return tuple(int(fields[number - begin]) for number in (26, 27, 45, 46, 47, 28))
 
@@ -302,10 +326,11 @@ if __name__ == "__main__":
     gc.enable()
     _code, _names = become(_request, _prepared)
     try:
-        exec(_code, _names)
+        exec(_code, _names)  # noqa: S102  (the runtime's script, as its interpreter would)
     except (SystemExit, KeyboardInterrupt):
         raise
-    except BaseException as _error:
+    except BaseException as _error:  # noqa: BLE001  (whatever it is, it is shown and ends the process)
         # As if its script were the first frame.
-        sys.excepthook(type(_error), _error, _error.__traceback__ and _error.__traceback__.tb_next)
+        _error.__traceback__ = _error.__traceback__ and _error.__traceback__.tb_next
+        sys.excepthook(type(_error), _error, _error.__traceback__)
         sys.exit(1)

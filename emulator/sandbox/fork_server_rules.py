@@ -55,7 +55,8 @@ def obstacle(prepared: Prepared, variables: Mapping[str, str]) -> str | None:
 
 def path_of(prepared: Prepared, variables: Mapping[str, str]) -> list[str]:
     """The module search path that an ordinary start would come to."""
-    return [*_before(variables), *(entry for entry in prepared.path if entry not in _before(variables))]
+    before = _before(variables)
+    return before + [entry for entry in prepared.path if entry not in before]
 
 
 def _before(variables: Mapping[str, str]) -> list[str]:

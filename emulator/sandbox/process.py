@@ -39,6 +39,7 @@ from emulator.sandbox.freezer import (
     Freezer,
     SignalFreezer,
     descendants,
+    states,
 )
 from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
@@ -46,9 +47,15 @@ from emulator.sandbox.memory import peak_of_processes
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import OptFolders
 from emulator.sandbox.output import OutputPipe
-from emulator.sandbox.process_settings import extension_variables, plain_runtime_command, runtime_command, runtime_variables
+from emulator.sandbox.process_settings import (
+    extension_variables,
+    plain_runtime_command,
+    runtime_command,
+    runtime_variables,
+)
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.sockets import holder_of_socket, inode_of_connection
+from emulator.sandbox.turns import Turn, Turns
 from emulator.sandbox.warden import Warden
 
 __all__ = ["ProcessProvider", "ProcessSandbox"]
@@ -88,6 +95,7 @@ class ProcessProvider:
         # What listens inside must not meet a listener of another emulator on this machine: each begins elsewhere.
         self._numbers = itertools.count(int(instance.id, 16) % _BLOCKS * 256 + 1)
         self.fork_server = ForkServer(warden) if fork_server else None
+        self.turns = Turns()
         self._notes: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -186,6 +194,7 @@ class ProcessSandbox:
         self._freezer: Freezer | None = None
         self._folder: Path | None = None
         self._memory_peak = 0
+        self._turn: Turn | None = None
 
     @property
     def freezer(self) -> Freezer:
@@ -193,6 +202,7 @@ class ProcessSandbox:
         return self._freezer
 
     async def start(self) -> None:
+        self._turn = await self._provider.turns.take(self._is_busy)
         try:
             self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             (self._folder / "tmp").mkdir()
@@ -236,6 +246,7 @@ class ProcessSandbox:
         self._signal(name, signal.SIGKILL)
 
     async def reset(self) -> None:
+        self._give_turn_back()
         await self._end_processes()
         if isinstance(self._freezer, SignalFreezer):  # it knows its processes by number
             self._freezer.close()
@@ -245,6 +256,7 @@ class ProcessSandbox:
 
     def initialized(self) -> None:
         """DIFFERS: a process keeps all the CPU there is."""
+        self._give_turn_back()
 
     def drain_output(self) -> None:
         for output in (self._output, self._extension_output):
@@ -280,6 +292,7 @@ class ProcessSandbox:
         return inode is not None and holder_of_socket(inode, self.process_ids()) is not None
 
     async def stop(self) -> None:
+        self._give_turn_back()
         await self._end_processes()
         if self._freezer is not None:
             self._freezer.close()
@@ -292,6 +305,17 @@ class ProcessSandbox:
             opt, self._opt = self._opt, None
             await self._provider.opt.give_back(opt)
         self._provider.warden.drop(self._spec.environment_id)
+
+    def _is_busy(self) -> bool:
+        """Whether one of its first processes has, or wants, the CPU; before there is one, it will."""
+        return not self._children or any(
+            "R" in states(child.pid) for child in self._children.values() if child.is_running
+        )
+
+    def _give_turn_back(self) -> None:
+        if self._turn is not None:
+            self._turn.give_back()
+            self._turn = None
 
     # -- processes ---------------------------------------------------------------------------------------
 
@@ -367,6 +391,7 @@ class ProcessSandbox:
                 variables=variables,
                 output=output,
                 groups=self._group.folders() if self._group is not None else (),
+                new_groups=self._generation == 0,
             )
         if forked is None:
             self._start_child(_RUNTIME_KEY, command, variables, output)

@@ -28,9 +28,7 @@ def inode_of_connection(local: tuple[str, int], remote: tuple[str, int]) -> int 
 
 def _ask_kernel(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
     """By netlink: some microseconds, where ``/proc/net/tcp`` takes milliseconds on a machine with much memory."""
-    ends = struct.pack(
-        "!HH4s12x4s12x", local[1], remote[1], socket.inet_aton(local[0]), socket.inet_aton(remote[0])
-    )
+    ends = struct.pack("!HH4s12x4s12x", local[1], remote[1], socket.inet_aton(local[0]), socket.inet_aton(remote[0]))
     asked = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ALL_STATES) + ends + _ANY_SOCKET
     header = struct.pack("=IHHII", _HEADER + len(asked), _BY_FAMILY, _REQUEST, 0, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _SOCK_DIAG) as kernel:

@@ -107,6 +107,8 @@ async def assemble(
     parts = Parts(
         provider, runtime_api, await _network_report(settings, container), instance.id, instance.folder, swept
     )
+    if container is not None and settings.emulator.fork_server:
+        parts.notes.append("fork_server is of no use to containers: it starts the runtimes of process sandboxes.")
     if settings.database.server != "none":
         await _add_database(stack, parts, settings, instance, warden, engine)
         await _add_relays(stack, parts, settings, clock, timeline, container)

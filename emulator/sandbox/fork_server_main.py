@@ -32,7 +32,21 @@ import types
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
-__all__ = ["become", "hello", "preload", "serve"]
+__all__ = [
+    "Forker",
+    "Unsuitable",
+    "become",
+    "dependent",
+    "fork_into",
+    "hello",
+    "is_v2",
+    "join",
+    "names_in",
+    "preload",
+    "read_layout",
+    "serve",
+    "show",
+]
 
 _LARGEST = 1 << 18  # bytes of a request; the socket takes less
 _CLIENT, _EXTENSION = "awslambdaric", "runtime_client"
@@ -213,6 +227,7 @@ def fork_into(forker: Forker, groups: list[str], *, are_new: bool) -> tuple[int,
 
 
 def is_v2(group: str) -> bool:
+    """Whether it is in the v2 tree; a v1 tree beside it has other files."""
     return os.access(f"{group}/cgroup.freeze", os.F_OK)
 
 

@@ -396,7 +396,11 @@ class ProcessSandbox:
         if forked is None:
             self._start_child(_RUNTIME_KEY, command, variables, output)
         else:
-            self._take_child(_RUNTIME_KEY, forked, is_in_groups=forked.is_in_groups)
+            try:
+                self._take_child(_RUNTIME_KEY, forked, is_in_groups=forked.is_in_groups)
+            except OSError:
+                forked.kill()
+                raise
             forked.release()
 
     def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:

@@ -100,7 +100,9 @@ async def assemble(
         container = None
         held = HeldSockets(clock, settings.database.keepalive)
         stack.callback(held.close)
-        process = ProcessProvider(instance, warden, held, freezer=settings.emulator.freezer)
+        process = ProcessProvider(
+            instance, warden, held, freezer=settings.emulator.freezer, fork_server=settings.emulator.fork_server
+        )
         provider = process
     server = None
     if settings.database.server != "none":
@@ -121,6 +123,8 @@ async def assemble(
         )
     )
     parts = Parts(provider, runtime_api, report, instance.id, instance.folder, swept, server=server)
+    if container is not None and settings.emulator.fork_server:
+        parts.notes.append("fork_server is of no use to containers: it starts the runtimes of process sandboxes.")
     if server is not None:
         parts.notes += server.warnings
         await _add_relays(stack, parts, settings, clock, timeline, container)

@@ -106,6 +106,7 @@ class EmulatorSettings(_Table):
     region: str = Field(default="us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     sandbox: Literal["auto", "container", "process"] = "auto"
     freezer: Literal["auto", "cgroup-v2", "cgroup-v1", "signals", "engine"] = "auto"
+    fork_server: bool = Field(default=False, strict=True)
     concurrency: int = Field(default=1000, ge=0, strict=True)
     network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
     quiet: _Duration = 0.05

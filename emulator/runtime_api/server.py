@@ -27,6 +27,9 @@ __all__ = ["Guard", "RuntimeApiServer"]
 Guard = Callable[[tuple[str, int], tuple[str, int]], bool]
 """Whether a connection (local end, peer's end) really comes from the environment whose address it uses."""
 
+# Runtimes that start at once may have to wait to be accepted; AWS's client gives a connection up after a second.
+_QUEUE = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -61,7 +64,7 @@ class RuntimeApiServer:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Connection(self), sock=self._listener())
+            self._server = await loop.create_server(lambda: Connection(self), sock=self._listener(), backlog=_QUEUE)
         except OSError as error:
             raise AddressInUseError(
                 f"the Runtime API cannot listen on {self._host}: {error.strerror}",
@@ -110,5 +113,4 @@ class RuntimeApiServer:
         except OSError:
             listener.close()
             raise
-        listener.listen(1024)
         return listener

@@ -10,8 +10,9 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["Child"]
+__all__ = ["Child", "Process", "start_process"]
 
 # [R] Those limits of Lambda's that may be lowered without rights: soft and hard, in the units of setrlimit. The number
 # of processes is not among them: it is counted for a user, not for an environment.
@@ -22,37 +23,67 @@ _LIMITS = {
 }
 
 
-class Child:
-    """A running process, from its start on.
+class Process(Protocol):
+    """A process that was started, as a child of ours, and leads a session of its own."""
+
+    pid: int
+    returncode: int | None
+    """``None`` until its end was waited for; negative for a signal, as :mod:`subprocess` has it."""
+
+    def wait(self) -> int:
+        """Wait for its end, and answer how it ended."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL for it alone."""
+        ...
+
+
+def start_process(
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    variables: Mapping[str, str],
+    output: int,
+    keep: Sequence[int] = (),
+) -> Process:
+    """Start a program.
 
     Arguments:
+        folder: its working directory.
+        variables: all that it has.
         output: a descriptor for what it prints.
-        on_end: gets the exit status, negative for a signal, as :mod:`subprocess` has it.
+        keep: descriptors that it has besides, under the same numbers.
 
     Raises:
         OSError: it cannot be executed.
     """
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        pass_fds=keep,
+    )
 
-    def __init__(
-        self,
-        command: Sequence[str | Path],
-        *,
-        folder: Path,
-        variables: Mapping[str, str],
-        output: int,
-        on_end: Callable[[int], None],
-    ) -> None:
+
+class Child:
+    """A running process, from its start on.
+
+    Arguments:
+        on_end: gets the exit status, negative for a signal, as :mod:`subprocess` has it.
+
+    Raises:
+        OSError: its end could not be heard of; it was killed.
+    """
+
+    def __init__(self, process: Process, *, on_end: Callable[[int], None]) -> None:
         self._on_end: Callable[[int], None] | None = on_end
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        self.pid = self._process.pid
+        self._process = process
+        self.pid = process.pid
         self._ended = asyncio.Event()
         try:
             # From outside: code between fork and exec is not safe in a program with threads. It is still loading.

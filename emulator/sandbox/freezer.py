@@ -35,6 +35,7 @@ __all__ = [
     "Freezer",
     "SignalFreezer",
     "descendants",
+    "states",
 ]
 
 Done = Callable[[FreezeError | None], None]
@@ -255,7 +256,7 @@ class SignalFreezer:
     def is_frozen(self) -> bool:
         """Stopped, or dead and not yet reaped: in neither state can a process run."""
         return all(
-            state in "TtZX" for root in self._roots for pid in (root, *descendants(root)) for state in _states(pid)
+            state in "TtZX" for root in self._roots for pid in (root, *descendants(root)) for state in states(pid)
         )
 
     def _signal_groups(self, number: signal.Signals) -> None:
@@ -289,7 +290,7 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _states(pid: int) -> Iterator[str]:
+def states(pid: int) -> Iterator[str]:
     """The one-letter states of the threads of a process; a stop reaches each of them on its own."""
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):

@@ -20,7 +20,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
@@ -30,7 +30,8 @@ from emulator.model import FreezerReport, Function, SandboxView
 from emulator.sandbox import probe
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, require_code
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
-from emulator.sandbox.child import Child
+from emulator.sandbox.child import Child, Process, start_process
+from emulator.sandbox.fork_server import ForkServer
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
     CgroupV1Freezer,
@@ -38,6 +39,7 @@ from emulator.sandbox.freezer import (
     Freezer,
     SignalFreezer,
     descendants,
+    states,
 )
 from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance
@@ -45,9 +47,15 @@ from emulator.sandbox.memory import MemoryMeter
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import OptFolders
 from emulator.sandbox.output import OutputPipe
-from emulator.sandbox.process_settings import extension_variables, runtime_command, runtime_variables
+from emulator.sandbox.process_settings import (
+    extension_variables,
+    plain_runtime_command,
+    runtime_command,
+    runtime_variables,
+)
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.sockets import holder_of_socket, inode_of_connection
+from emulator.sandbox.turns import Turn, Turns
 from emulator.sandbox.warden import Warden
 
 __all__ = ["ProcessProvider", "ProcessSandbox"]
@@ -66,13 +74,16 @@ class ProcessProvider:
         warden: ends them if the emulator is killed.
         held: keeps the connections of those that end silently.
         freezer: the rung to use (``cgroup-v2``, ``cgroup-v1``, ``signals``), or ``auto`` for the best.
+        fork_server: whether runtimes are forked from a prepared process, where that comes to the same.
     """
 
     kind = "process"
     # Every process gets an address of its own in 127.0.0.0/8, all of them served by one listener.
     runtime_api_host = "0.0.0.0"
 
-    def __init__(self, instance: Instance, warden: Warden, held: HeldSockets, *, freezer: str = "auto") -> None:
+    def __init__(
+        self, instance: Instance, warden: Warden, held: HeldSockets, *, freezer: str = "auto", fork_server: bool = False
+    ) -> None:
         self.instance = instance
         self.held = held
         self.warden = warden
@@ -83,21 +94,27 @@ class ProcessProvider:
         self.opt = OptFolders(instance)
         # What listens inside must not meet a listener of another emulator on this machine: each begins elsewhere.
         self._numbers = itertools.count(int(instance.id, 16) % _BLOCKS * 256 + 1)
-        self.notes: list[str] = []
+        self.fork_server = ForkServer(warden) if fork_server else None
+        self.turns = Turns()
+        self._notes: list[str] = []
 
     async def __aenter__(self) -> Self:
+        if self.fork_server is not None:
+            self.fork_server.start()
         self._place = place_for_new_groups()
         self._report = await probe.process_ladder(self._place, f"{self.instance.id}-probe", self._freezer)
         if self._report.name == CgroupV1Freezer.name and self._place.freezer is not None:
             self._anchor = CgroupV1Anchor(self._place.freezer, f"lambda-freezer-{self.instance.id}-anchor")
             self.warden.keep("anchor", groups=[self._anchor.folder])
         if not self.limits_memory:
-            self.notes.append("No memory limit on process sandboxes: the memory controller is not ours to use.")
+            self._notes.append("No memory limit on process sandboxes: the memory controller is not ours to use.")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.fork_server is not None:
+            await self.fork_server.close()
         if self._anchor is not None:
             self._anchor.close()
             self.warden.drop("anchor")
@@ -105,6 +122,10 @@ class ProcessProvider:
     @property
     def freezer_report(self) -> FreezerReport:
         return self._report
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return [*self._notes, *(self.fork_server.notes if self.fork_server is not None else ())]
 
     @property
     def limits_memory(self) -> bool:
@@ -117,6 +138,8 @@ class ProcessProvider:
                 cure='Use a container: sandbox = "container".',
             )
         await self.opt.prepare(function)
+        if self.fork_server is not None:
+            await self.fork_server.ready()
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ProcessSandbox:
         number = next(self._numbers)
@@ -171,6 +194,7 @@ class ProcessSandbox:
         self._freezer: Freezer | None = None
         self._folder: Path | None = None
         self._memory = MemoryMeter(self.process_ids)
+        self._turn: Turn | None = None
 
     @property
     def freezer(self) -> Freezer:
@@ -178,6 +202,7 @@ class ProcessSandbox:
         return self._freezer
 
     async def start(self) -> None:
+        self._turn = await self._provider.turns.take(self._is_busy)
         try:
             self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             (self._folder / "tmp").mkdir()
@@ -208,9 +233,7 @@ class ProcessSandbox:
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
-                self._start_child(
-                    _RUNTIME_KEY, runtime_command(self._spec.function, settings["opt"]), variables, output
-                )
+                self._start_runtime(runtime_command(self._spec.function, settings["opt"]), variables, output)
         except OSError as error:
             raise SandboxError(f"the runtime's process could not be started: {error}") from error
         pid = self._children[_RUNTIME_KEY].pid
@@ -223,6 +246,7 @@ class ProcessSandbox:
         self._signal(name, signal.SIGKILL)
 
     async def reset(self) -> None:
+        self._give_turn_back()
         await self._end_processes()
         if isinstance(self._freezer, SignalFreezer):  # it knows its processes by number
             self._freezer.close()
@@ -232,6 +256,7 @@ class ProcessSandbox:
 
     def initialized(self) -> None:
         """DIFFERS: a process keeps all the CPU there is."""
+        self._give_turn_back()
 
     def drain_output(self) -> None:
         for output in (self._output, self._extension_output):
@@ -265,6 +290,7 @@ class ProcessSandbox:
         return inode is not None and holder_of_socket(inode, self.process_ids()) is not None
 
     async def stop(self) -> None:
+        self._give_turn_back()
         await self._end_processes()
         if self._freezer is not None:
             self._freezer.close()
@@ -278,6 +304,17 @@ class ProcessSandbox:
             opt, self._opt = self._opt, None
             await self._provider.opt.give_back(opt)
         self._provider.warden.drop(self._spec.environment_id)
+
+    def _is_busy(self) -> bool:
+        """Whether one of its first processes has, or wants, the CPU; before there is one, it will."""
+        return not self._children or any(
+            "R" in states(child.pid) for child in self._children.values() if child.is_running
+        )
+
+    def _give_turn_back(self) -> None:
+        if self._turn is not None:
+            self._turn.give_back()
+            self._turn = None
 
     # -- processes ---------------------------------------------------------------------------------------
 
@@ -341,19 +378,40 @@ class ProcessSandbox:
         if generation == self._generation:
             self._events.extension_exited(name, ExitStatus(code=code))
 
-    def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
-        function = self._spec.function
+    def _start_runtime(self, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
+        function, server = self._spec.function, self._provider.fork_server
         require_code(function)
-        child = self._children[name] = Child(
-            command,
-            folder=function.code,
-            variables=variables,
-            output=output,
-            on_end=functools.partial(self._ended, name),
-        )
-        if self._group is not None:
-            _take_in(self._group, child.pid)
+        forked = None
+        if server is not None and command == plain_runtime_command():
+            forked = server.fork(
+                function.name,
+                command,
+                folder=function.code,
+                variables=variables,
+                output=output,
+                groups=self._group.folders() if self._group is not None else (),
+                new_groups=self._generation == 0,
+            )
+        if forked is None:
+            self._start_child(_RUNTIME_KEY, command, variables, output)
+        else:
+            try:
+                self._take_child(_RUNTIME_KEY, forked, is_in_groups=forked.is_in_groups)
+            except OSError:
+                forked.kill()
+                raise
+            forked.release()
+
+    def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
+        require_code(self._spec.function)
+        folder = self._spec.function.code
+        self._take_child(name, start_process(command, folder=folder, variables=variables, output=output))
+
+    def _take_child(self, name: str, process: Process, is_in_groups: Callable[[], bool] = lambda: False) -> None:
+        child = self._children[name] = Child(process, on_end=functools.partial(self._ended, name))
         self._provider.warden.keep(self._warden_key(name), pid=child.pid)
+        if not is_in_groups() and self._group is not None:
+            _take_in(self._group, child.pid)
         if isinstance(self._freezer, SignalFreezer):
             self._freezer.add(child.pid)
         if not self.view.pid:

@@ -11,7 +11,16 @@ from emulator.model import Function
 from emulator.sandbox.runtime_main import search_path
 from emulator.variables import hidden_from_extensions
 
-__all__ = ["LACKS", "extension_variables", "runtime_command", "runtime_variables"]
+__all__ = [
+    "LACKS",
+    "LOCALE",
+    "PROGRAMS",
+    "TIME_ZONE",
+    "extension_variables",
+    "plain_runtime_command",
+    "runtime_command",
+    "runtime_variables",
+]
 
 LACKS = (
     "/tmp, /var/task and /opt of their own (TMPDIR, LAMBDA_TASK_ROOT and LAMBDA_FREEZER_OPT name them)",  # noqa: S108
@@ -23,7 +32,8 @@ LACKS = (
 )
 """What an environment has on AWS and as a container, and does not have as a process."""
 
-_PATH = "/usr/local/bin:/usr/bin:/bin"
+LOCALE, TIME_ZONE = "C.UTF-8", ":UTC"
+PROGRAMS = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 _RUNTIME = Path(__file__).with_name("runtime_main.py")
 _WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 
@@ -34,13 +44,18 @@ def runtime_command(function: Function, opt: Path | None) -> list[str | Path]:
     Arguments:
         opt: the merged layers.
     """
-    # Without -P the folder of the script would come before everything else that can be imported.
-    runtime: list[str | Path] = [sys.executable, "-P", _RUNTIME]
+    runtime = plain_runtime_command()
     wrapper = function.environment.get(_WRAPPER)
     if not wrapper:
         return runtime
     # By a shell: what it says, and its status, where a wrapper is missing are those that AWS's has.
     return ["/bin/sh", "-c", 'exec "$@"', "bootstrap", _translated(Path(wrapper), function, opt), *runtime]
+
+
+def plain_runtime_command() -> list[str | Path]:
+    """The command line of a runtime that has no wrapper."""
+    # Without -P the folder of the script would come before everything else that can be imported.
+    return [sys.executable, "-P", _RUNTIME]
 
 
 def runtime_variables(
@@ -73,11 +88,10 @@ def _variables(
     function: Function, given: Mapping[str, str], opt: Path | None, temporary: Path, runtime_api: str
 ) -> dict[str, str]:
     code = str(function.code)
-    programs = f"{Path(sys.executable).parent}:{_PATH}"
     return {
-        "PATH": programs if opt is None else f"{programs}:{opt}/bin",
-        "LANG": "C.UTF-8",
-        "TZ": ":UTC",
+        "PATH": PROGRAMS if opt is None else f"{PROGRAMS}:{opt}/bin",
+        "LANG": LOCALE,
+        "TZ": TIME_ZONE,
         "TMPDIR": str(temporary),
         "LAMBDA_TASK_ROOT": code,
         "LAMBDA_RUNTIME_DIR": str(Path(sys.prefix)),

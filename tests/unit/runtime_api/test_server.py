@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 import uvloop
@@ -220,6 +221,15 @@ async def test_a_client_that_waits_for_100_continue_is_not_left_waiting() -> Non
         assert await client.exactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert inside.answers == []
         assert await client.ask(b"12345") == ACCEPTED
+
+
+@on_each_loop
+async def test_runtimes_that_start_at_once_can_wait_to_be_accepted() -> None:
+    """As many as a busy emulator may keep waiting: AWS's client gives a connection up after a second."""
+    with contextlib.ExitStack() as stack:
+        async with RuntimeApiServer("127.0.0.1") as server:
+            for _ in range(300):  # without a round of the loop in between
+                stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=0.5))
 
 
 @on_each_loop

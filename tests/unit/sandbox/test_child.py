@@ -12,20 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emulator.sandbox.child import Child
+from emulator.sandbox.child import Child, start_process
 from tests.support import in_loop
 
 
 def start(folder: Path, program: str, ends: list[int]) -> Child:
     """A Python program; its output goes nowhere."""
     with Path(os.devnull).open("wb") as nowhere:
-        return Child(
-            [sys.executable, "-I", "-S", "-c", program],
-            folder=folder,
-            variables={},
-            output=nowhere.fileno(),
-            on_end=ends.append,
+        process = start_process(
+            [sys.executable, "-I", "-S", "-c", program], folder=folder, variables={}, output=nowhere.fileno()
         )
+    return Child(process, on_end=ends.append)
 
 
 async def end_of(child: Child) -> None:

@@ -44,6 +44,20 @@ def test_a_connection_is_found_from_either_end(address: str) -> None:
         assert inode_of_connection(ends[1], ends[0]) == inode(server)
 
 
+def test_a_kernel_that_cannot_be_asked_has_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes longer to read, and says the same."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("no such protocol")
+
+    with connected() as (client, _):
+        ends = client.getsockname(), client.getpeername()
+        found = inode_of_connection(*ends)
+        monkeypatch.setattr("emulator.sandbox.sockets._ask_kernel", refuse)
+        assert inode_of_connection(*ends) == found == inode(client)
+        assert inode_of_connection(("127.9.9.9", 1), ends[1]) is None
+
+
 def test_an_unknown_connection_is_not_found() -> None:
     """Neither one that never was nor one that is over."""
     with connected() as (client, _):
@@ -51,6 +65,8 @@ def test_an_unknown_connection_is_not_found() -> None:
         assert inode_of_connection((local[0], 1), peer) is None
         assert inode_of_connection(("127.9.9.9", local[1]), peer) is None
     assert inode_of_connection(local, peer) is None
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # which the kernel offers in place of a connection
+        assert inode_of_connection(listener.getsockname(), ("127.0.0.1", 9)) is None
 
 
 def test_many_connections_are_told_apart() -> None:

@@ -86,7 +86,13 @@ async def assemble(
     if kind == "container":
         assert engine is not None, "containers come with an engine"
         container = ContainerProvider(
-            instance, warden, engine, spawn, freezer=settings.emulator.freezer, network=settings.emulator.network
+            instance,
+            warden,
+            engine,
+            spawn,
+            freezer=settings.emulator.freezer,
+            network=settings.emulator.network,
+            prewarmed=settings.emulator.prewarmed,
         )
         provider = await stack.enter_async_context(container)
     else:

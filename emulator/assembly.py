@@ -111,6 +111,8 @@ async def assemble(
     parts = Parts(
         provider, runtime_api, await _network_report(settings, container), instance.id, instance.folder, swept
     )
+    if container is None and settings.emulator.prewarmed:
+        parts.notes.append("No prewarmed sandboxes: only containers have them, and these are processes.")
     if settings.database.server != "none":
         await _add_database(stack, parts, settings, instance, warden, engine)
         await _add_relays(stack, parts, settings, clock, timeline, container)

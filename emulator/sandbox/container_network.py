@@ -231,7 +231,8 @@ class ContainerNetwork:
                 raise SandboxError("a death was heard")
         except (OSError, SandboxError, TimeoutError) as error:
             self._forget_wires()
-            return f"the engine lays the cables, for {str(error) or 'it took too long'}"
+            reason = error.message if isinstance(error, SandboxError) else error.strerror or "it took too long"
+            return f"the engine lays the cables ({reason})"
         self.report = NetworkReport("full", "netlink", "", (NetworkRung("netlink", True, "works here", off, on),))
         return None
 

@@ -135,8 +135,8 @@ def anonymous_script(pipes: str) -> str:
 def destiny_script(variables: Mapping[str, str], folder: str, command: Sequence[str]) -> bytes:
     """What that process reads when it is known: the environment, the working directory, and what to be instead."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    # A shell that changes its folder leaves a trace of that, which no other container has.
-    lines += [f"cd {shlex.quote(folder)}", "unset OLDPWD", f"exec {shlex.join(command)}"]
+    # A shell that changes its folder leaves traces of that, which no other container has.
+    lines += [f"cd {shlex.quote(folder)}", "unset OLDPWD PWD", f"exec {shlex.join(command)}"]
     return os.fsencode("\n".join(lines) + "\n")
 
 

@@ -93,7 +93,13 @@ async def assemble(
         from emulator.sandbox.container import ContainerProvider
 
         container = ContainerProvider(
-            instance, warden, engine, spawn, freezer=settings.emulator.freezer, network=settings.emulator.network
+            instance,
+            warden,
+            engine,
+            spawn,
+            freezer=settings.emulator.freezer,
+            network=settings.emulator.network,
+            prewarmed=settings.emulator.prewarmed,
         )
         provider = container
     else:
@@ -125,6 +131,8 @@ async def assemble(
     parts = Parts(provider, runtime_api, report, instance.id, instance.folder, swept, server=server)
     if container is not None and settings.emulator.fork_server:
         parts.notes.append("fork_server is of no use to containers: it starts the runtimes of process sandboxes.")
+    if container is None and settings.emulator.prewarmed:
+        parts.notes.append("No prewarmed sandboxes: only containers have them, and these are processes.")
     if server is not None:
         parts.notes += server.warnings
         await _add_relays(stack, parts, settings, clock, timeline, container)

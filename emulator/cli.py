@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gc
 import json
 import os
@@ -456,22 +457,25 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
 
     service = Service(settings, base, log_sink=printer.put)
     server = ApiServer(service, host=settings.emulator.host, port=settings.emulator.port)
-    server.bind()
-    err.print(Text("starting sandboxes and database", "dim"))
-    async with service, server:
-        service.timeline.listen(lambda event: _note_trouble(event, printer))
-        out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
-        out.print(screen.status_lines(asdict(service.status()), [function.name for function in service.functions]))
-        if not service.functions:
-            out.print(Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow"))
-        server.prepare()
-        _calm_collector()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await service.stop_intake()
-            if service.left:
-                print_if_read(err, screen.left_events([asdict(event) for event in service.left]))
+    with contextlib.closing(server):
+        server.bind()
+        err.print(Text("starting sandboxes and database", "dim"))
+        async with service, server:
+            service.timeline.listen(lambda event: _note_trouble(event, printer))
+            out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
+            out.print(screen.status_lines(asdict(service.status()), [function.name for function in service.functions]))
+            if not service.functions:
+                out.print(
+                    Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow")
+                )
+            server.prepare()
+            _calm_collector()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await service.stop_intake()
+                if service.left:
+                    print_if_read(err, screen.left_events([asdict(event) for event in service.left]))
 
 
 def _calm_collector() -> None:

@@ -108,6 +108,7 @@ class EmulatorSettings(_Table):
     freezer: Literal["auto", "cgroup-v2", "cgroup-v1", "signals", "engine"] = "auto"
     fork_server: bool = Field(default=False, strict=True)
     concurrency: int = Field(default=1000, ge=0, strict=True)
+    prewarmed: int = Field(default=0, ge=0, le=1000, strict=True)
     network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
     quiet: _Duration = 0.05
     old_formats: bool = Field(default=False, strict=True)

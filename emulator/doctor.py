@@ -94,6 +94,7 @@ async def _containers(
                 found = provider.notes[0] if provider.notes else "AWS's own"
                 checks.append(Check("images", True, found))
                 freezers["container"], networks["container"] = provider.freezer_report, provider.network_report
+                checks.append(_prewarmed(provider.prewarmed.impossible))
     return checks
 
 
@@ -124,6 +125,12 @@ def _memory(limited: bool) -> Check:
         "none: the memory controller is not ours to use",
         "run as root, or use containers",
     )
+
+
+def _prewarmed(impossible: str) -> Check:
+    if not impossible:
+        return Check("prewarmed sandboxes", True, "possible: the setting prewarmed keeps some for each image")
+    return Check("prewarmed sandboxes", False, impossible, "run as root on the engine's machine; or do without")
 
 
 def _lacks_of_processes() -> Check:

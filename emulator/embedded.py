@@ -356,12 +356,13 @@ class Emulator:
             self._stop.set()
         self._service = Service(self._settings, self._base, log_sink=self._log_sink)
         server = ApiServer(self._service, host=self._settings.emulator.host, port=self._settings.emulator.port)
-        server.bind()
-        async with self._service, server:
-            self.endpoint_url = server.url
-            self._ready.set_result(None)
-            await self._stop.wait()
-            await self._service.stop_intake()
+        with contextlib.closing(server):
+            server.bind()
+            async with self._service, server:
+                self.endpoint_url = server.url
+                self._ready.set_result(None)
+                await self._stop.wait()
+                await self._service.stop_intake()
 
     def _end(self) -> None:
         self._abandoned = True

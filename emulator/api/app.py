@@ -133,5 +133,9 @@ class ApiServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back; to be called as well where it was bound and never served. Idempotent."""
         if self._listener is not None:
             self._listener.close()

@@ -1,7 +1,8 @@
 """Environments as containers: one container an environment, with what Lambda gives a function and no more.
 
 Each has two networks: ``control``, to ask for events, and ``vpc`` for everything else, which is cut while it is
-frozen and before it is ended (:mod:`emulator.sandbox.container_network`).
+frozen and before it is ended (:mod:`emulator.sandbox.container_network`). Some may be started ahead, for nobody in
+particular (:mod:`emulator.sandbox.prewarmed`); from the inside there is no difference.
 
 The code is mounted read-only at ``/var/task``, the root is read-only, only ``/tmp`` can be written; a user
 without rights or capabilities; memory, CPU and process limits as on Lambda.
@@ -20,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import statistics
 import time
@@ -29,20 +29,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from emulator.errors import EngineError, FreezeError, SandboxError
+from emulator.errors import EmulatorError, EngineError, FreezeError, SandboxError
 from emulator.model import FreezerReport, Function, NetworkReport, RungReport, SandboxView
 from emulator.sandbox import probe
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn, require_code
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
-from emulator.sandbox.container_settings import (
-    PIPES,
-    USER,
-    host_settings,
-    names_of_itself,
-    unwanted_variables,
-    variables,
-)
+from emulator.sandbox.container_settings import EXTENSIONS, SMALLEST_TMP, USER, Destiny, destiny_of
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
@@ -55,19 +48,21 @@ from emulator.sandbox.freezer import (
 from emulator.sandbox.images import ChosenImage, choose_image
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import MemoryMeter
-from emulator.sandbox.network import Cut, NoCut
+from emulator.sandbox.network import Cut
 from emulator.sandbox.opt import Opt, OptFolders
-from emulator.sandbox.pipes import Pipes
-from emulator.sandbox.shell import RUNTIME, Shell, script
+from emulator.sandbox.prewarmed import Prewarmed
+from emulator.sandbox.shell import RUNTIME, Shell, can_be_told
 from emulator.sandbox.signals import terminate
+from emulator.sandbox.vessel import Dock, Inmate, Vessel
+from emulator.sandbox.visits import Host, mounted
 from emulator.sandbox.warden import Warden
-from emulator.variables import hidden_from_extensions
 
 __all__ = ["ContainerProvider", "ContainerSandbox"]
 
 _MEMORY_OF_ONE_CPU = 1769  # MiB [D]
 _PATIENCE = 10.0  # seconds
-_EXTENSIONS = "/opt/extensions"
+_SOMEWHERE = "/dev/shm"  # noqa: S108 (inside; in every container)
+_SOME_MEMORY = 2**30  # bytes
 # From inside, -1 is everything but the first process and oneself. Then what is not dead yet is counted, by the state
 # behind the name in parentheses; what has no parent any more stays a zombie until the first process looks.
 _KILL_ALL = """exec 2>/dev/null
@@ -85,6 +80,7 @@ class ContainerProvider:
         engine: already entered.
         spawn: for calls to the engine that nobody waits for.
         freezer: ``cgroup-v2``, ``cgroup-v1``, ``engine``, or ``auto`` for the best.
+        prewarmed: how many sandboxes wait for each image that functions use.
         network: the means to cut the network with: ``netlink``, ``helper``, ``disconnect``, ``none``, or ``auto``.
     """
 
@@ -99,6 +95,7 @@ class ContainerProvider:
         *,
         freezer: str = "auto",
         network: str = "auto",
+        prewarmed: int = 0,
     ) -> None:
         self.instance = instance
         self.warden = warden
@@ -110,22 +107,38 @@ class ContainerProvider:
         self._report = FreezerReport("none", ())
         self._images: dict[tuple[str, str | None], ChosenImage] = {}
         self._extensions: dict[str, tuple[str, ...]] = {}
+        self._notes: list[str] = []
         self.opt = OptFolders(instance)
-        self.notes: list[str] = []
-        self.hosts: Mapping[str, str] = {}
-        """Names that every container is to know, with their addresses."""
+        self._dock = Dock(instance, warden, engine, self.network, self._make_freezer)
+        self.prewarmed = Prewarmed(prewarmed, self.new_vessel)
 
     async def __aenter__(self) -> Self:
         await self.network.__aenter__()
+        await self.prewarmed.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.prewarmed.__aexit__(kind, error, traceback)
+        self._dock.visitor.close()
         if self._anchor is not None:
             self._anchor.close()
             self.warden.drop("anchor")
         await self.network.__aexit__(kind, error, traceback)
+
+    @property
+    def hosts(self) -> Mapping[str, str]:
+        """Names that every container is to know, with their addresses; to be set before the first is made."""
+        return self._dock.hosts
+
+    @hosts.setter
+    def hosts(self, names: Mapping[str, str]) -> None:
+        self._dock.hosts = names
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return (*self._notes, *self.prewarmed.notes)
 
     @property
     def runtime_api_host(self) -> str:
@@ -148,7 +161,8 @@ class ContainerProvider:
         chosen = await self.image(function)
         await self.opt.prepare(function)
         if function.image is not None and chosen.name not in self._extensions:
-            self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, _EXTENSIONS)
+            self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, EXTENSIONS)
+        self.prewarmed.want(chosen.name)
 
     def extensions_of(self, function: Function, opt: Opt | None) -> tuple[str, ...]:
         """Those of its layers, which cover what an image has in the same place."""
@@ -161,17 +175,26 @@ class ContainerProvider:
         if key not in self._images:
             chosen = await choose_image(self.engine, function)
             self._images[key] = chosen
-            if chosen.note and chosen.note not in self.notes:
-                self.notes.append(chosen.note)
+            if chosen.note and chosen.note not in self._notes:
+                self._notes.append(chosen.note)
             if not self._report.rungs:
                 self._report = await self._probe(chosen)
                 await self.network.prove(chosen.name)
         return self._images[key]
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ContainerSandbox:
-        return ContainerSandbox(self, spec, self.network.next_addresses(), events)
+        return ContainerSandbox(self, spec, events)
 
-    def make_freezer(self, container: str, group: Group) -> Freezer:
+    def new_vessel(self, key: str, addresses: Addresses | None = None) -> Vessel:
+        """One that has not started, with addresses of its own if there are none to inherit."""
+        return Vessel(self._dock, key, addresses or self.network.next_addresses())
+
+    def take_prewarmed(self, spec: SandboxSpec) -> Vessel | None:
+        """One that can become what is wanted, if one is ready."""
+        image = self._images.get((spec.function.runtime, spec.function.image))
+        return self.prewarmed.take(image.name) if image is not None and can_be_told(spec.variables) else None
+
+    def _make_freezer(self, container: str, group: Group) -> Freezer:
         match self._report.name, group.place:
             case CgroupV2Freezer.name, Place(unified=Path() as folder):
                 return CgroupV2Freezer(folder)
@@ -183,17 +206,18 @@ class ContainerProvider:
                 )
 
     async def _probe(self, image: ChosenImage) -> FreezerReport:
-        """Try every rung on a busy container without a network."""
+        """Try every rung on a busy container without a network; and whether it can be furnished while it runs."""
         container = await self.engine.create(
             image.name,
             entrypoint=["/bin/sh", "-c", "while :; do :; done"],
             network_mode="none",
-            host={"nano_cpus": 500_000_000, "read_only": True},
+            host={"nano_cpus": 500_000_000, "read_only": True, "tmpfs": {"/tmp": ""}},  # noqa: S108 (inside)
         )
         try:
             await self.engine.start(container)
-            pid = (await self.engine.details(container)).pid
-            group = find_group(pid)
+            details = await self.engine.details(container)
+            pid, group = details.pid, find_group(details.pid)
+            self.prewarmed.impossible = await self._why_none_can_be_furnished(Host(details.id, pid), group)
             rungs = (
                 await asyncio.to_thread(_probe_file, CgroupV2Freezer, group.place.unified, pid),
                 await asyncio.to_thread(self._probe_v1, group.place.freezer, pid),
@@ -207,6 +231,21 @@ class ContainerProvider:
             self.warden.drop("anchor")
             self._anchor = None
         return report
+
+    async def _why_none_can_be_furnished(self, host: Host, group: Group) -> str:
+        """One clause, or nothing. What a prewarmed container gets late is tried: a folder, a larger /tmp, a limit."""
+        place = group.place
+        if place.memory is None and not place.unified_memory:
+            return "the memory limit of a container cannot be changed from here"
+        visitor, folders = self._dock.visitor, {_SOMEWHERE: self.instance.folder}
+        try:
+            await visitor.do(lambda: mounted(visitor, host, folders, tmp=2 * SMALLEST_TMP))
+            group.limit_memory(_SOME_MEMORY)
+        except OSError as error:
+            return f"a container that runs cannot be changed from here ({error.strerror})"
+        except SandboxError as error:
+            return error.message
+        return ""
 
     def _probe_v1(self, folder: Path | None, pid: int) -> RungReport:
         if folder is not None and self._anchor is None:
@@ -239,66 +278,80 @@ class ContainerProvider:
 class ContainerSandbox:
     """One environment as a container."""
 
-    def __init__(
-        self,
-        provider: ContainerProvider,
-        spec: SandboxSpec,
-        addresses: Addresses,
-        events: SandboxEvents,
-    ) -> None:
+    def __init__(self, provider: ContainerProvider, spec: SandboxSpec, events: SandboxEvents) -> None:
         self._provider = provider
-        self._engine = provider.engine
         self._spec = spec
         self._events = events
-        self._addresses = addresses
-        self.view = SandboxView("container", "", 0, addresses.vpc)
-        self.cut: Cut = NoCut()
-        self.started_at = 0.0
-        self._container = ""
-        self._group = Group(Place(), own=False)
-        self._freezer: Freezer | None = None
-        self._pipes: Pipes | None = None
         self._shell = Shell(self._ended)
         self._is_being_ended = False  # by us, so that nobody is told
-        self._has_ended = False
-        self._folder: Path | None = None
+        self._is_born = False
         self._opt = provider.opt.take(spec.function)
         self.extensions: Sequence[str] = provider.extensions_of(spec.function, self._opt)
         self._memory = MemoryMeter(self.process_ids)
+        # Taken now and not at the start, because its addresses have to be known before that.
+        self._prewarmed = provider.take_prewarmed(spec)
+        self._vessel = self._prewarmed or provider.new_vessel(f"env-{spec.environment_id}")
+        self.view = SandboxView("container", "", 0, self._vessel.addresses.vpc)
+        self.started_at = 0.0
 
     @property
     def freezer(self) -> Freezer:
-        assert self._freezer is not None, "a sandbox has a freezer once it has started"
-        return self._freezer
+        assert self._vessel.freezer is not None, "a sandbox has a freezer once it has started"
+        return self._vessel.freezer
+
+    @property
+    def cut(self) -> Cut:
+        return self._vessel.cut
 
     async def start(self) -> None:
         try:
             require_code(self._spec.function)  # or the engine would make an empty folder in its place
             image = await self._provider.image(self._spec.function)
-            folder = self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
-            self._provider.warden.keep(self._spec.environment_id, folders=[folder])
-            self._make_pipes(folder / "pipes")
-            # Known by its name before it exists, so that a cancelled start leaves nothing behind.
-            self._container = self._engine.new_name()
-            await self._create(image, folder / "pipes")
-            self._engine.on_exit(self._container, self._exited)
-            if self.extensions:  # the word waits in the pipe for the shell to come
-                self.start_extensions()
-            else:
-                self._shell.start(RUNTIME)
-            await self._engine.start(self._container)
-            details = await self._engine.details(self._container)
+            destiny = self._destiny(image)
+            if not await self._is_there_already(image.name, destiny):
+                await self._vessel.start(image.name, destiny, self._inmate(), self._start_first)
+                self.started_at = max(self.started_at, self._vessel.started_at)
         except OSError as error:
             await self.stop()
             raise SandboxError(f"the container could not be prepared: {error}") from error
         except BaseException:
             await self.stop()
             raise
-        self.started_at = details.started_at
-        self.cut = await self._provider.network.cut_for(self._container, details, self._addresses)
-        self._group = find_group(details.pid)
-        self._freezer = self._provider.make_freezer(self._container, self._group)
-        self.view = SandboxView("container", details.id[:12], details.pid, self.view.address)
+        self._is_born = True
+        self.view = SandboxView("container", self._vessel.id[:12], self._vessel.pid, self.view.address)
+        if self._vessel.exit_code is not None:
+            self._exited(self._vessel.exit_code)
+
+    async def _is_there_already(self, image: str, destiny: Destiny) -> bool:
+        """Let a prewarmed vessel become what is wanted; should that fail, it gives its addresses to a new one."""
+        vessel = self._prewarmed
+        if vessel is None:
+            return False
+        try:
+            await vessel.become(destiny, self._inmate(), self._start_first)
+            async with asyncio.timeout(_PATIENCE):
+                await self._shell.is_read.wait()
+            if not vessel.has_ended:
+                vessel.forget_destiny()
+                return True
+            trouble = "it has ended"
+        except (OSError, EmulatorError, TimeoutError) as error:
+            trouble = error.message if isinstance(error, EmulatorError) else str(error) or "it took too long"
+        self._provider.prewarmed.unfit(image, trouble)
+        await vessel.remove()
+        self._settle()
+        self._shell = Shell(self._ended)  # what the first one was told is lost
+        self._vessel = self._provider.new_vessel(f"env-{self._spec.environment_id}", vessel.addresses)
+        return False
+
+    def _start_first(self) -> None:
+        """Extensions, or the runtime where there are none."""
+        assert self._vessel.pipes is not None, "a vessel has pipes before anybody is told anything"
+        self._shell.connect(self._vessel.pipes)
+        if self.extensions:
+            self.start_extensions()
+        else:
+            self.start_runtime()
 
     def start_extensions(self) -> None:
         self._check_it_lives()
@@ -333,22 +386,23 @@ class ContainerSandbox:
         self._check_it_lives()
         self.drain_output()  # the last words of the old generation
         self._memory.forget()
-        self._group.forget()
+        self._vessel.group.forget()
 
     def _check_it_lives(self) -> None:
-        if self._has_ended:
+        if self._vessel.has_ended:
             raise SandboxError("the container has ended")
 
     async def _kill_all(self) -> None:
         """SIGKILL for everything but the first process; again and again for what was being born meanwhile."""
         while True:
-            if not await self._kill_what_is_left() or self._has_ended:
+            if not await self._kill_what_is_left() or self._vessel.has_ended:
                 return
             await asyncio.sleep(0.002)  # the kernel gives no sign when the last of them has gone
 
     async def _kill_what_is_left(self) -> bool:
-        if not self._group.folders():  # they cannot be seen from here
-            left = await self._engine.run_inside(self._container, ["/bin/sh", "-c", _KILL_ALL], user=USER)
+        if not self._vessel.group.folders():  # they cannot be seen from here
+            command = ["/bin/sh", "-c", _KILL_ALL]
+            left = await self._provider.engine.run_inside(self._vessel.container, command, user=USER)
             return bool(left.strip())
         pids = [pid for pid in self.process_ids() if pid != self.view.pid]
         for pid in pids:
@@ -357,25 +411,26 @@ class ContainerSandbox:
         return bool(pids)
 
     def initialized(self) -> None:
+        self._settle()
         self.peak_memory()  # a container that crashes takes its figures along
         # [X] Init has more CPU than the memory setting gives; the share applies to invocations.
         share = self._spec.function.memory / _MEMORY_OF_ONE_CPU
-        if not self._group.limit_cpu(share):
+        if not self._vessel.group.limit_cpu(share):
             self._provider.spawn(self._limit_cpu_by_engine(share))
 
     def drain_output(self) -> None:
-        if self._pipes is not None:
-            self._pipes.drain_output()
+        if self._vessel.pipes is not None:
+            self._vessel.pipes.drain_output()
 
     def peak_memory(self) -> int:
-        return self._memory.read(self._group)
+        return self._memory.read(self._vessel.group)
 
     def process_ids(self) -> Sequence[int]:
-        return self._group.process_ids()
+        return self._vessel.group.process_ids()
 
     @property
     def runtime_api_address(self) -> str:
-        return self._addresses.control
+        return self._vessel.addresses.control
 
     def hold_sockets(self) -> None:
         """The cut is all that is needed: the cable goes with the container."""
@@ -386,73 +441,40 @@ class ContainerSandbox:
 
     def owns_connection(self, local: tuple[str, int], peer: tuple[str, int]) -> bool:
         # Its address is its own, and without any capability it cannot take another's.
-        return peer[0] == self._addresses.control
+        return peer[0] == self._vessel.addresses.control
 
     async def stop(self) -> None:
         self._is_being_ended = True
-        if self._container:
-            self._engine.forget(self._container)
-            if isinstance(self._freezer, CgroupV1Freezer):
-                # It holds even SIGKILL back, the engine's included.
-                with contextlib.suppress(FreezeError):
-                    self._freezer.continue_all()
-            await self._engine.remove(self._container)
-        if self._freezer is not None:
-            self._freezer.close()
-        self._group.close()
-        if self._pipes is not None:
-            self._pipes.close()
-        if self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await self._vessel.remove()
+        self._settle()
         if self._opt is not None:
             opt, self._opt = self._opt, None
             await self._provider.opt.give_back(opt)
-        self._provider.warden.drop(self._spec.environment_id)
 
-    def _make_pipes(self, folder: Path) -> None:
-        self._pipes = Pipes(
-            folder,
-            on_output=self._events.runtime_wrote,
-            on_extension_output=self._events.extension_wrote,
-            on_report=self._shell.heard,
-        )
-        self._shell.connect(self._pipes)
+    def _settle(self) -> None:
+        """It needs the processor no more than others; if it was a prewarmed one, another may take its place."""
+        if self._prewarmed is not None:
+            vessel, self._prewarmed = self._prewarmed, None
+            self._provider.prewarmed.settled(vessel)
 
-    async def _create(self, image: ChosenImage, pipes: Path) -> None:
-        function = self._spec.function
+    def _destiny(self, image: ChosenImage) -> Destiny:
         runtime_api = f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}"
-        environment = variables(self._spec.variables, image.details, runtime_api)
-        shell_script = script(
-            PIPES,
-            _EXTENSIONS,
-            unset=unwanted_variables(environment, image.details),
-            hidden=hidden_from_extensions([*environment, *image.details.variables]),
-        )
-        await self._engine.create(
-            image.name,
-            name=self._container,
-            entrypoint=["/bin/sh", "-c", shell_script, "lambda", *image.details.entrypoint],
-            command=[function.handler],
-            environment=environment,
-            user=USER,
-            working_dir="/var/task",
-            network=self._provider.network.control,
-            address=self._addresses.control,
-            hosts={**self._provider.hosts, **names_of_itself(self._addresses.control)},
-            host=host_settings(function, pipes=pipes, opt=self._opt.folder if self._opt is not None else None),
-        )
-        await self._engine.connect(self._provider.network.vpc, self._container, self._addresses.vpc)
+        opt = self._opt.folder if self._opt is not None else None
+        return destiny_of(self._spec.function, self._spec.variables, image.details, runtime_api, opt=opt)
+
+    def _inmate(self) -> Inmate:
+        return Inmate(self._events.runtime_wrote, self._events.extension_wrote, self._shell.heard, self._exited)
 
     async def _limit_cpu_by_engine(self, share: float) -> None:
         # A container that has ended meanwhile has no use for a limit.
         with contextlib.suppress(EngineError):
-            await self._engine.limit_cpu(self._container, share)
+            await self._provider.engine.limit_cpu(self._vessel.container, share)
 
     def _ended(self, who: str, code: int) -> None:
         """The runtime or an extension has ended, and the shell says how."""
         self.drain_output()
         if not self._is_being_ended:
-            out_of_memory = self._group.out_of_memory_kills() > 0
+            out_of_memory = self._vessel.group.out_of_memory_kills() > 0
             status = ExitStatus.from_shell(code, out_of_memory=out_of_memory)
             if who == RUNTIME:
                 self._events.runtime_exited(status)
@@ -461,15 +483,14 @@ class ContainerSandbox:
 
     def _exited(self, code: int) -> None:
         """The whole container has ended, which nobody here has asked for."""
-        self._has_ended = True
         self._shell.is_read.set()  # there is nothing to wait for
-        if not self._is_being_ended:
+        if self._is_born and not self._is_being_ended:
             self._provider.spawn(self._report_exit(code))
 
     async def _report_exit(self, code: int) -> None:
         out_of_memory = False
         with contextlib.suppress(EngineError):
-            out_of_memory = (await self._engine.details(self._container)).out_of_memory
+            out_of_memory = (await self._provider.engine.details(self._vessel.container)).out_of_memory
         self.drain_output()
         if not self._is_being_ended:
             self._events.runtime_exited(ExitStatus.from_shell(code, out_of_memory=out_of_memory))

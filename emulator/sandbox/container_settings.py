@@ -1,21 +1,47 @@
-"""What a container is made of: its variables, mounts and limits, as a function on Lambda finds them. Pure."""
+"""What a container is made of: its variables, mounts and limits, as a function on Lambda finds them. Pure.
+
+A container that is made before it is known for whom, an anonymous one, lacks what is a function's own: that is its
+*destiny*, which it gets later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emulator.model import Function
 from emulator.sandbox.engine_records import ImageDetails
+from emulator.sandbox.shell import script
+from emulator.variables import hidden_from_extensions
 
-__all__ = ["PIPES", "USER", "host_settings", "names_of_itself", "unwanted_variables", "variables"]
+__all__ = [
+    "CODE",
+    "EXTENSIONS",
+    "PIPES",
+    "SMALLEST_TMP",
+    "USER",
+    "Destiny",
+    "destiny_of",
+    "host_settings",
+    "names_of_itself",
+    "unwanted_variables",
+    "variables",
+]
+
+CODE = "/var/task"
+_OPT = "/opt"
+EXTENSIONS = f"{_OPT}/extensions"
 
 PIPES = "/run/lambda-freezer"
 """The folder of the named pipes, inside."""
 
 USER = "993:990"
 """``sbx_user1051`` [X]"""
+
+SMALLEST_TMP = 512
+"""MiB that an anonymous container has in ``/tmp``."""
 
 _MIB = 2**20
 _PROCESSES = 1024  # [D] gettingstarted-limits: processes and threads
@@ -60,6 +86,56 @@ def unwanted_variables(given: Mapping[str, str], image: ImageDetails) -> frozens
     return _OF_THE_ENGINE - given.keys() - image.variables.keys()
 
 
+@dataclass(frozen=True, slots=True)
+class Destiny:
+    """What makes a container a function's.
+
+    Attributes:
+        folders: what it has of this machine, read-only, by the place inside.
+        variables: all that differ from the image's.
+        script: what the first process runs, and ``command`` that one's arguments: the runtime's command line.
+        memory, tmp: limits, in MiB.
+    """
+
+    folders: Mapping[str, Path]
+    variables: Mapping[str, str]
+    script: str
+    command: Sequence[str]
+    memory: int
+    tmp: int
+
+    @property
+    def entrypoint(self) -> list[str]:
+        """The first process of a container that is made for it."""
+        return ["/bin/sh", "-c", self.script, "lambda", *self.command]
+
+
+def destiny_of(
+    function: Function, given: Mapping[str, str], image: ImageDetails, runtime_api: str, *, opt: Path | None
+) -> Destiny:
+    """Everything that a container has for this function's sake.
+
+    Arguments:
+        given: the variables, complete but for what only its sandbox knows.
+        runtime_api: ``host:port``.
+        opt: its merged layers.
+    """
+    environment = variables(given, image, runtime_api)
+    return Destiny(
+        {CODE: function.code} | ({_OPT: opt} if opt is not None else {}),
+        environment,
+        script(
+            PIPES,
+            EXTENSIONS,
+            unset=unwanted_variables(environment, image),
+            hidden=hidden_from_extensions([*environment, *image.variables]),
+        ),
+        (*image.entrypoint, function.handler),
+        function.memory,
+        function.ephemeral_storage,
+    )
+
+
 def names_of_itself(address: str) -> dict[str, str]:
     """The names by which an environment knows itself: where extensions have logs and telemetry sent to.
 
@@ -68,23 +144,27 @@ def names_of_itself(address: str) -> dict[str, str]:
     return {"sandbox": address, "sandbox.localdomain": address}
 
 
-def host_settings(function: Function, *, pipes: Path, opt: Path | None) -> dict[str, Any]:
-    """The engine's host configuration: what is mounted, and what is limited or refused."""
-    binds = {
-        str(function.code): {"bind": "/var/task", "mode": "ro"},
-        str(pipes): {"bind": PIPES, "mode": "rw"},
-    }
-    if opt is not None:
-        binds[str(opt)] = {"bind": "/opt", "mode": "ro"}
+def host_settings(destiny: Destiny | None, *, pipes: Path) -> dict[str, Any]:
+    """The engine's host configuration: what is mounted, and what is limited or refused.
+
+    Arguments:
+        destiny: ``None`` for an anonymous container, which gets folders and limits later.
+        pipes: the folder of the named pipes.
+    """
+    binds = {str(pipes): {"bind": PIPES, "mode": "rw"}}
+    limits = {}
+    if destiny is not None:
+        binds |= {str(folder): {"bind": place, "mode": "ro"} for place, folder in destiny.folders.items()}
+        limits = dict.fromkeys(("mem_limit", "memswap_limit"), destiny.memory * _MIB)
+    tmp = destiny.tmp if destiny is not None else SMALLEST_TMP
     return {
         "binds": binds,
         # DIFFERS: on AWS /tmp is a disk; here its content counts as memory of the function.
-        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={function.ephemeral_storage}m"},  # noqa: S108
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={tmp}m"},  # noqa: S108
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
-        "mem_limit": function.memory * _MIB,
-        "memswap_limit": function.memory * _MIB,
+        **limits,
         "pids_limit": _PROCESSES,
         "ulimits": [{"name": name, "soft": soft, "hard": hard} for name, (soft, hard) in _LIMITS.items()],
         "init": False,

@@ -234,13 +234,14 @@ class Engine:
         address: str | None = None,
         aliases: Sequence[str] = (),
         ports: Sequence[int] = (),
-        hosts: Mapping[str, str] | None = None,
+        hostname: str | None = None,
+        hosts: Sequence[tuple[str, str]] = (),
         host: Mapping[str, Any] | None = None,
     ) -> str:
         """Make a container; its id.
 
         Arguments:
-            hosts: names that it is to know, with their addresses.
+            hosts: names that it is to know, with their addresses; one may have several.
             host: passed on as the engine's host configuration.
         """
 
@@ -257,12 +258,13 @@ class Engine:
                 environment=dict(environment or {}),
                 user=user,
                 working_dir=working_dir,
+                hostname=hostname,
                 labels=self._instance.labels,
                 ports=list(ports) or None,
                 stdin_open=keep_input,
                 networking_config=endpoint,
                 host_config=client.create_host_config(
-                    extra_hosts=dict(hosts or {}) or None,
+                    extra_hosts=[f"{known}:{place}" for known, place in hosts] or None,
                     network_mode=network.name if network is not None else network_mode,
                     **dict(host or {}),
                 ),

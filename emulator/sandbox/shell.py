@@ -23,6 +23,9 @@ here the runtime and the extensions do (DIFFERS: they do not on AWS, where nobod
 
 DIFFERS: a text file without ``#!`` is run as a shell's script; on AWS it cannot be executed [C].
 
+A container that is made before it is known for whom begins with a shorter script, which says ``begun 0`` and waits for
+one line; then it reads a file with the rest, and runs this script in its own place, as if it had been the first.
+
 A function can write into the pipe of reports, which belongs to its own user. It fools only itself.
 """
 
@@ -31,20 +34,44 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["RUNTIME", "CommandPipe", "Report", "Shell", "read_report", "script"]
+__all__ = [
+    "ANONYMOUS",
+    "DESTINY",
+    "RUNTIME",
+    "CommandPipe",
+    "Report",
+    "Shell",
+    "anonymous_script",
+    "can_be_told",
+    "destiny_script",
+    "read_report",
+    "script",
+]
 
 RUNTIME = ""
 """Who a report is about: the name of an extension, or this."""
+
+ANONYMOUS = b"begun 0"
+"""What the first process of an anonymous container says when it waits."""
+
+DESTINY = "destiny"
+"""The name of the file beside the pipes; and of the command to read it."""
 
 _REPORT = re.compile(
     rb"(begun|over|started|ended) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Some cannot be set, some change what the shell does, some it sets itself.
+_OF_SHELLS = re.compile(
+    r"BASH.*|DIRSTACK|ENV|EPOCH(REALTIME|SECONDS)|E?UID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|IFS|LINENO|OLDPWD"
+    r"|OPT(ARG|ERR|IND)|PIPESTATUS|POSIXLY_CORRECT|PPID|PS[0-9]|PWD|S?RANDOM|SECONDS|SHELLOPTS|SHLVL"
+)
 # Names with an underscore in front: a function's variable that is called "line" must not be overwritten by ours.
 _SCRIPT = """
 exec 2>/dev/null 3<{pipes}/commands 4>{pipes}/reports
@@ -95,6 +122,27 @@ def script(pipes: str, extensions: str, *, unset: Iterable[str], hidden: Iterabl
     return _SCRIPT.format(
         pipes=pipes, extensions=extensions, unset_for_runtime=_unset(unset), unset_for_extensions=_unset(unset | hidden)
     ).strip()
+
+
+def anonymous_script(pipes: str) -> str:
+    """What the first process runs while nobody knows for whom."""
+    return (
+        f"exec 2>/dev/null; echo '{ANONYMOUS.decode()}' >{pipes}/reports; "
+        f"read -r _word <{pipes}/commands; . {pipes}/{DESTINY}"
+    )
+
+
+def destiny_script(variables: Mapping[str, str], folder: str, command: Sequence[str]) -> bytes:
+    """What that process reads when it is known: the environment, the working directory, and what to be instead."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    # A shell that changes its folder leaves traces of that, which no other container has.
+    lines += [f"cd {shlex.quote(folder)}", "unset OLDPWD PWD", f"exec {shlex.join(command)}"]
+    return os.fsencode("\n".join(lines) + "\n")
+
+
+def can_be_told(names: Iterable[str]) -> bool:
+    """Whether a shell hands such variables on as they are: it has some of its own."""
+    return not any(_OF_SHELLS.fullmatch(name) or not _NAME.fullmatch(name) for name in names)
 
 
 def _unset(names: set[str]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from emulator.errors import ConfigurationError, one_error
 from emulator.model import NetworkReport
+from emulator.sandbox import container_network
 from emulator.sandbox.container_network import ContainerNetwork
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.instance import Instance
@@ -34,8 +35,18 @@ def test_each_means_is_silent(means: str) -> None:
     report = asyncio.run(prove(means))
     assert (report.fidelity, report.mechanism) == ("full", means)
     (rung,) = [rung for rung in report.rungs if rung.available]
+    assert rung.reason == "works here"
     assert rung.off_us is not None
     assert rung.on_us is not None
+
+
+def test_where_cables_cannot_be_laid_the_engine_lays_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is as silent; only the start of a container takes longer, and the reason is told."""
+    need_engine()
+    monkeypatch.setattr(container_network, "names_can_be_looked_up", lambda: False)
+    report = asyncio.run(prove("netlink"))
+    assert (report.fidelity, report.mechanism) == ("full", "netlink")
+    assert "the engine lays the cables (this machine's name server cannot be reached" in report.rungs[0].reason
 
 
 def test_without_a_look_into_containers_the_helper_serves() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,6 +25,7 @@ def configuration(folder: Path, sandbox: str) -> None:
         f"""
         [emulator]
         sandbox = "{sandbox}"
+        prewarmed = 1
         [functions.counting]
         code = "{FUNCTIONS / "counting"}"
         memory = 1769
@@ -72,10 +74,16 @@ def test_containers_are_removed_by_the_next_start(tmp_path: Path) -> None:
         with start_up(tmp_path) as killed:
             assert killed.run("invoke", "counting").returncode == 0
             owner = f"/{killed.process.pid}/"
-            theirs = [c for c in client.containers.list(all=True) if owner in c.labels.get("lambda-freezer.owner", "")]
-            assert theirs
+
+            def owned() -> list[Any]:
+                found = client.containers.list(all=True)
+                return [container for container in found if owner in container.labels.get("lambda-freezer.owner", "")]
+
+            eventually(lambda: len(owned()) == 2, "an environment and a prewarmed sandbox")
+            theirs = owned()
             os.kill(killed.process.pid, signal.SIGKILL)
             killed.process.wait(timeout=10)
+            eventually(lambda: folders_of(killed.process.pid) == [], "the warden removes the folder")
         with start_up(tmp_path):
             left = {c.id for c in client.containers.list(all=True)}
             assert not left & {c.id for c in theirs}

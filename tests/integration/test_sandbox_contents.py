@@ -654,7 +654,7 @@ def test_reset_where_processes_cannot_be_seen(tmp_path: Path) -> None:
     async def play(sandbox: Sandbox, heard: Heard) -> None:
         assert isinstance(sandbox, ContainerSandbox)
         await sandbox.start()
-        seen, sandbox._group = sandbox._group, Group(Place(), own=False)
+        seen, sandbox._vessel.group = sandbox._vessel.group, Group(Place(), own=False)
         for generation in range(1, 3):
             sandbox.start_runtime()
             await heard.until(lambda h, times=generation: h.runtime.count(b"up") == times, "the runtime runs")  # type: ignore[misc]
@@ -663,7 +663,7 @@ def test_reset_where_processes_cannot_be_seen(tmp_path: Path) -> None:
             assert not any(is_alive(pid) for pid in before)
             assert heard.ends == []
             sandbox.start_extensions()
-        sandbox._group = seen
+        sandbox._vessel.group = seen
 
     drive("container", function_with(tmp_path, agent=AGENT), play)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from emulator.model import Function
 from emulator.sandbox.container_settings import (
     PIPES,
+    destiny_of,
     host_settings,
     names_of_itself,
     unwanted_variables,
@@ -51,7 +52,7 @@ def test_both_names_of_an_environment_are_its_address() -> None:
 
 def test_limits_are_those_that_were_recorded() -> None:
     """All but RLIMIT_NPROC, which the kernel counts over all containers: the control group's limit stands for it."""
-    found = host_settings(FUNCTION, pipes=Path("/run/pipes"), opt=None)
+    found = host_settings(destiny_of(FUNCTION, {}, BARE, "10.0.0.1:9001", opt=None), pipes=Path("/run/pipes"))
     limits = {limit["name"]: (limit["soft"], limit["hard"]) for limit in found["ulimits"]}
     assert limits == {
         "nofile": (1024, 1024),
@@ -65,12 +66,34 @@ def test_limits_are_those_that_were_recorded() -> None:
     assert "mode=1777,size=600m" in found["tmpfs"]["/tmp"]
 
 
+def test_an_anonymous_container_lacks_what_is_a_functions_own() -> None:
+    """Everything else is as in any other."""
+    anonymous = host_settings(None, pipes=Path("/run/pipes"))
+    of_a_function = host_settings(destiny_of(FUNCTION, {}, BARE, "10.0.0.1:9001", opt=None), pipes=Path("/run/pipes"))
+    assert of_a_function.keys() - anonymous.keys() == {"mem_limit", "memswap_limit"}
+    assert {key for key in anonymous if anonymous[key] != of_a_function[key]} == {"binds", "tmpfs"}
+    assert anonymous["binds"] == {"/run/pipes": {"bind": PIPES, "mode": "rw"}}
+    assert "mode=1777,size=512m" in anonymous["tmpfs"]["/tmp"]
+
+
 def test_layers_are_mounted_where_there_are_some() -> None:
     """Read-only, like the code; without layers the image's own folder is seen."""
-    without = host_settings(FUNCTION, pipes=Path("/run/pipes"), opt=None)["binds"]
+    destiny = destiny_of(FUNCTION, {}, BARE, "10.0.0.1:9001", opt=None)
+    without = host_settings(destiny, pipes=Path("/run/pipes"))["binds"]
     assert without == {
         "/srv/orders": {"bind": "/var/task", "mode": "ro"},
         "/run/pipes": {"bind": PIPES, "mode": "rw"},
     }
-    with_layers = host_settings(FUNCTION, pipes=Path("/run/pipes"), opt=Path("/run/layers-1"))["binds"]
+    destiny = destiny_of(FUNCTION, {}, BARE, "10.0.0.1:9001", opt=Path("/run/layers-1"))
+    with_layers = host_settings(destiny, pipes=Path("/run/pipes"))["binds"]
     assert with_layers == {**without, "/run/layers-1": {"bind": "/opt", "mode": "ro"}}
+
+
+def test_the_runtime_is_the_images_entrypoint_with_the_handler() -> None:
+    """In the hands of our shell."""
+    image = ImageDetails("id", ("/lambda-entrypoint.sh", "python"), (), {}, {"HOME": "/srv"})
+    destiny = destiny_of(FUNCTION, {"COLOUR": "blue"}, image, "10.0.0.1:9001", opt=None)
+    assert destiny.entrypoint[:2] == ["/bin/sh", "-c"]
+    assert destiny.entrypoint[3:] == ["lambda", "/lambda-entrypoint.sh", "python", "app.handler"]
+    assert destiny.variables["COLOUR"] == "blue"
+    assert "unset HOSTNAME SHLVL; exec" in destiny.script

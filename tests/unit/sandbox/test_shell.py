@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -16,7 +17,18 @@ import pytest
 
 from emulator.sandbox.freezer import descendants
 from emulator.sandbox.pipes import Pipes
-from emulator.sandbox.shell import RUNTIME, Report, Shell, read_report, script
+from emulator.sandbox.shell import (
+    ANONYMOUS,
+    DESTINY,
+    RUNTIME,
+    Report,
+    Shell,
+    anonymous_script,
+    can_be_told,
+    destiny_script,
+    read_report,
+    script,
+)
 from tests.support import eventually, in_loop, require
 
 # -- reports ---------------------------------------------------------------------------------------------------
@@ -185,9 +197,14 @@ SHELLS = [["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"]]
 
 
 class Played:
-    """A real shell on this machine in the place of a container's first process."""
+    """A real shell on this machine in the place of a container's first process.
 
-    def __init__(self, folder: Path, shell: list[str], runtime: str, variables: dict[str, str]) -> None:
+    An anonymous one gets variables, folder and script only when it has started.
+    """
+
+    def __init__(
+        self, folder: Path, shell: list[str], runtime: str, variables: dict[str, str], *, anonymous: bool = False
+    ) -> None:
         self.ended: list[tuple[str, int]] = []
         self.output = self.extension_output = b""
         self.extensions = folder / "extensions"
@@ -196,16 +213,23 @@ class Played:
             folder / "pipes",
             on_output=self._wrote,
             on_extension_output=self._extension_wrote,
-            on_report=self.shell.heard,
+            on_report=self._heard,
         )
         self.shell.connect(self.pipes)
-        text = script(str(self.pipes.folder), str(self.extensions), unset={"HOME"}, hidden={"HIDDEN"})
+        self.has_waited = False
+        text = script(str(self.pipes.folder), str(self.extensions), unset={"HOME", "SHLVL"}, hidden={"HIDDEN"})
+        command = [*shell, "-c", text, "lambda", "/bin/sh", "-c", runtime]
+        variables = {"HIDDEN": "1", "line": "kept", **variables}
         self._process = subprocess.Popen(
-            [*shell, "-c", text, "lambda", "/bin/sh", "-c", runtime],
-            env={"PATH": os.environ["PATH"], "HOME": "/root", "HIDDEN": "1", "line": "kept", **variables},
+            [*shell, "-c", anonymous_script(str(self.pipes.folder))] if anonymous else command,
+            env={"PATH": os.environ["PATH"], "HOME": "/root"} | ({} if anonymous else variables),
+            cwd="/" if anonymous else folder,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+        if anonymous:
+            (self.pipes.folder / DESTINY).write_bytes(destiny_script(variables, str(folder), command))
+            self.pipes.command(f"{DESTINY}\n".encode())
 
     def add(self, name: str, text: str, mode: int = 0o755) -> None:
         self.extensions.mkdir(exist_ok=True)
@@ -246,6 +270,10 @@ class Played:
         self._process.kill()
         self._process.wait(10)
 
+    def _heard(self, line: bytes) -> None:
+        self.has_waited = self.has_waited or line == ANONYMOUS
+        self.shell.heard(line)
+
     def _wrote(self, piece: bytes) -> None:
         self.output += piece
 
@@ -270,8 +298,10 @@ def program(request: pytest.FixtureRequest) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def playing(folder: Path, shell: list[str], runtime: str = "exit 0", **variables: str) -> AsyncIterator[Played]:
-    played = Played(folder, shell, runtime, variables)
+async def playing(
+    folder: Path, shell: list[str], runtime: str = "exit 0", *, anonymous: bool = False, **variables: str
+) -> AsyncIterator[Played]:
+    played = Played(folder, shell, runtime, variables, anonymous=anonymous)
     try:
         yield played
     finally:
@@ -392,3 +422,71 @@ def test_commands_of_an_ended_generation_are_lost_with_it(tmp_path: Path, progra
             assert (played.ended, played.output) == ([(RUNTIME, 0)], b"run\n")
 
     play()
+
+
+TRICKY = {
+    "QUOTES": """'single' "double" `back` $HOME \\ \\n""",
+    "LINES": "first\n\nlast\n",
+    "UMLAUT": "\xe4\u20ac",
+    "EMPTY": "",
+    "_HANDLER": "app.handler",
+    "PATH": "/opt/mine:" + os.environ["PATH"],
+    "LC_ALL": "C.UTF-8",
+    "name": "kept",
+}
+
+
+def test_an_anonymous_shell_becomes_what_it_would_have_been(tmp_path: Path, program: list[str]) -> None:
+    """Whatever its variables contain, its runtime finds the very same ones, and the same working directory."""
+    seen = []
+
+    @in_loop
+    async def play(*, anonymous: bool) -> None:
+        folder = tmp_path / "room"
+        folder.mkdir()
+        looking = 'pwd; env -0 | sort -z; tr "\\0" "\\n" </proc/self/status | grep ^Sig'
+        async with playing(folder, program, looking, anonymous=anonymous, **TRICKY) as played:
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.ended)
+            played.pipes.drain_output()
+            assert played.ended == [(RUNTIME, 0)]
+            assert played.has_waited is anonymous
+            seen.append(played.output)
+        shutil.rmtree(folder)
+
+    play(anonymous=False)
+    play(anonymous=True)
+    assert seen[0] == seen[1]
+    for name, value in TRICKY.items():
+        assert f"{name}={value}\0".encode() in seen[1]
+
+
+def test_an_anonymous_shell_does_all_the_rest_afterwards(tmp_path: Path, program: list[str]) -> None:
+    """Extensions, and a reset, which kills everything but the first process."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing(tmp_path, program, "echo run; exec sleep 60", anonymous=True) as played:
+            played.add("agent", "#!/bin/sh\necho up; exec sleep 60\n")
+            for generation in range(1, 3):
+                played.shell.start("agent")
+                played.shell.start(RUNTIME)
+                await played.until(functools.partial(played.has_begun_times, generation))
+                await played.reset()
+            assert played.ended == []
+
+    play()
+
+
+@pytest.mark.parametrize(
+    "names", [["IFS"], ["COLOUR", "UID"], ["BASH_ENV"], ["BASH"], ["PWD"], ["OLDPWD"], ["not a name"], ["A", "PS4"]]
+)
+def test_what_a_shell_has_for_itself_cannot_be_told(names: list[str]) -> None:
+    """A function with such variables gets a container that is made with them."""
+    assert not can_be_told(names)
+
+
+@pytest.mark.parametrize("names", [[], ["PATH", "HOME", "TZ", "_HANDLER", "LC_ALL", "SECONDS_TO_WAIT", "name"]])
+def test_everything_else_can_be_told(names: list[str]) -> None:
+    """Names of which a shell's are only a part, too."""
+    assert can_be_told(names)

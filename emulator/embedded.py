@@ -378,6 +378,11 @@ class Emulator:
         """What marks this emulator's containers and networks, in the label ``lambda-freezer.instance``."""
         return self._do(lambda: self._service.instance_id)
 
+    @property
+    def database_kind(self) -> str | None:
+        """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
+        return self._do(lambda: self._service.database_kind)
+
     def status(self) -> Status:
         return self._do(self._service.status)
 

@@ -576,6 +576,11 @@ class Service:
     def database(self) -> DatabaseServer | None:
         return self._parts.server
 
+    @property
+    def database_kind(self) -> str | None:
+        """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
+        return self._parts.server.kind if self._parts.server is not None else None
+
     def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
         """End all environments of a function; their connections as the policy says, or as told."""
         now, later = self._pool(name).recycle("recycled by hand", how)

@@ -19,6 +19,7 @@ from emulator.errors import ConditionError, DatabaseError
 from emulator.killing import Middle
 
 __all__ = [
+    "KEPT_WARM",
     "ColdEachTime",
     "DatabaseRestarted",
     "FailoverReadOnly",
@@ -33,9 +34,8 @@ __all__ = [
 Settings = Mapping[str, Mapping[str, Any]]
 
 _AS_IT_IS: Settings = MappingProxyType({})
-# Hours are skipped, and the environment has to be there afterwards whatever the policy of all functions says.
-_KEPT: Settings = {
-    "policy": {
+KEPT_WARM: Mapping[str, Any] = MappingProxyType(
+    {
         "name": "keep-warm",
         "idle_timeout": "off",
         "max_lifetime": "off",
@@ -45,7 +45,8 @@ _KEPT: Settings = {
         "chance": 0,
         "after_error": False,
     }
-}
+)
+"""A function's ``policy`` under which its environments stay, whatever the one of all functions says."""
 _MARGIN = 60.0  # seconds beyond a limit, so that nobody has to ask on which side of it we are
 _FIRST_IS_COLD = 2  # what happens to a warm environment cannot happen to a function's first invocation
 
@@ -94,7 +95,7 @@ class FrozenPastWaitTimeout:
     begins_with = _FIRST_IS_COLD
 
     def settings(self) -> Settings:
-        return _KEPT
+        return {"policy": KEPT_WARM}
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
         if nth >= self.begins_with:
@@ -113,7 +114,7 @@ class Nat:
     begins_with = _FIRST_IS_COLD
 
     def settings(self) -> Settings:
-        return {**_KEPT, "database": {"path": NAT.name}}
+        return {"policy": KEPT_WARM, "database": {"path": NAT.name}}
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
         if nth >= self.begins_with:
@@ -146,7 +147,9 @@ class KilledInTheMiddle:
     name = "killed-in-the-middle"
     title = "killed in the middle"
     what = "Each event kills its runtime half-way through its statements, and is sent once more: that is the answer."
-    reason = "Memory runs out, a timeout strikes, the client retries: what the first try had done is done twice, or half."
+    reason = (
+        "Memory runs out, a timeout strikes, the client retries: what the first try had done is done twice, or half."
+    )
     begins_with = 1
 
     def settings(self) -> Settings:

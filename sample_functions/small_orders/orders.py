@@ -41,7 +41,12 @@ class Orders:
             if order is None:
                 raise OrderError(f"there is no order {order_id}")
             cursor.execute("SELECT item, pieces FROM order_lines WHERE order_id = %s", (order_id,))
-            return {"order": order["id"], "customer": order["customer"], "cents": order["cents"], "lines": cursor.fetchall()}
+            return {
+                "order": order["id"],
+                "customer": order["customer"],
+                "cents": order["cents"],
+                "lines": cursor.fetchall(),
+            }
 
     def of_customer(self, customer):
         with self._pool.connection() as connection, connection.cursor() as cursor:

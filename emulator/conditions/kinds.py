@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from emulator.conditions.seen import error_of
-from emulator.conditions.stage import Condition, Stage
+from emulator.conditions.stage import Stage
 from emulator.database.relay_records import NAT
 from emulator.embedded import DeployedFunction, InvocationResult
 from emulator.errors import ConditionError, DatabaseError
@@ -31,9 +31,9 @@ __all__ = [
     "Warm",
 ]
 
-Settings = Mapping[str, Mapping[str, Any]]
+_Settings = Mapping[str, Mapping[str, Any]]
 
-_AS_IT_IS: Settings = MappingProxyType({})
+_AS_IT_IS: _Settings = MappingProxyType({})
 KEPT_WARM: Mapping[str, Any] = MappingProxyType(
     {
         "name": "keep-warm",
@@ -59,7 +59,7 @@ class Warm:
     reason = "It is what a test without conditions shows: what all others are compared with."
     begins_with = 1
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
@@ -75,7 +75,7 @@ class ColdEachTime:
     reason = "No invocation may count on what an earlier one left in memory or in /tmp."
     begins_with = 1
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
@@ -94,12 +94,12 @@ class FrozenPastWaitTimeout:
     )
     begins_with = _FIRST_IS_COLD
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return {"policy": KEPT_WARM}
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
         if nth >= self.begins_with:
-            with _having(self):
+            with _database():
                 stage.emulator.fast_forward(seconds=stage.emulator.connections_summary().wait_timeout + _MARGIN)
         return function.invoke(payload)
 
@@ -113,7 +113,7 @@ class Nat:
     reason = "The gateway has forgotten a connection that both ends hold to be open, and answers with a reset."
     begins_with = _FIRST_IS_COLD
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return {"policy": KEPT_WARM, "database": {"path": NAT.name}}
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
@@ -132,7 +132,7 @@ class RecycledSilently:
     reason = "The server holds its sessions, with their locks and open transactions, until wait_timeout."
     begins_with = _FIRST_IS_COLD
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
@@ -152,7 +152,7 @@ class KilledInTheMiddle:
     )
     begins_with = 1
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
@@ -163,7 +163,7 @@ class KilledInTheMiddle:
             tried = function.invoke_and_kill(payload, middle=Middle(patience=0.0))
         if not tried.killed:
             raise ConditionError(
-                f"{self.title}: the invocation was over before it could be killed",
+                "the invocation was over before it could be killed",
                 cure="Give it a payload with which it has something to do.",
             )
         retried = function.invoke_and_kill(payload)
@@ -198,7 +198,7 @@ class Storm:
     def reason(self) -> str:
         return "Each of them needs an environment of its own, and all of them connect at the same moment."
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
@@ -215,12 +215,12 @@ class DatabaseRestarted:
     reason = "Every session is gone, and a connection that was opened before is dead for good."
     begins_with = _FIRST_IS_COLD
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
         if nth >= self.begins_with:
-            with _having(self):
+            with _database():
                 stage.emulator.restart_database()
         return function.invoke(payload)
 
@@ -234,12 +234,12 @@ class FailoverReadOnly:
     reason = "After a failover a connection that lives on leads to the old writer, which refuses to write: 1290."
     begins_with = _FIRST_IS_COLD
 
-    def settings(self) -> Settings:
+    def settings(self) -> _Settings:
         return _AS_IT_IS
 
     def invoke(self, stage: Stage, function: DeployedFunction, payload: Any, nth: int) -> InvocationResult:
         if nth >= self.begins_with and not stage.notes.get(self.name):
-            with _having(self):
+            with _database():
                 stage.emulator.fail_over()
             stage.at_end(stage.emulator.fail_back)
             stage.notes[self.name] = True
@@ -247,9 +247,9 @@ class FailoverReadOnly:
 
 
 @contextlib.contextmanager
-def _having(condition: Condition) -> Iterator[None]:
+def _database() -> Iterator[None]:
     """A database that does not lend itself to a condition is a condition that cannot be had."""
     try:
         yield
     except DatabaseError as error:
-        raise ConditionError(f"{condition.title}: {error.message}", cure=error.cure) from error
+        raise ConditionError(error.message, cure=error.cure) from error

@@ -70,8 +70,8 @@ class ConditionRun:
             nth = self._invocations[function.name] = self._invocations.get(function.name, 0) + 1
             result = self.condition.invoke(stage, function, payload, nth)
         except ConditionError as error:
-            self.not_run = str(error).replace("\n", " ")
-            pytest.skip(f"not run: {self.not_run}")
+            self.not_run = f"{error.message}. {error.cure}".strip()
+            raise pytest.skip.Exception(f"not run: {self.not_run}", _use_item_location=True) from error
         finally:
             _inside.condition = False
         self.first_error = self.first_error or error_of(result)
@@ -131,6 +131,13 @@ class ConditionsPlugin:
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from error
         metafunc.fixturenames.append(_FIXTURE)
         metafunc.parametrize(_FIXTURE, conditions, ids=[c.name for c in conditions], indirect=True)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        # pytest drops what no argument asks for once it has the parameters. The test need not ask for it.
+        for item in items:
+            names: list[str] = getattr(item, "fixturenames", [])
+            if _FIXTURE not in names and item.get_closest_marker(MARKER) is not None:
+                names.append(_FIXTURE)
 
     @pytest.fixture(name=_FIXTURE)
     def _condition(self, request: pytest.FixtureRequest) -> Iterator[Condition]:

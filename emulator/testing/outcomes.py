@@ -103,11 +103,14 @@ def print_table(terminal: pytest.TerminalReporter, outcomes: Sequence[TestOutcom
     terminal.write_line(_GAP.join([" " * left, *(h.ljust(w) for h, w in zip(heads, widths, strict=True))]).rstrip())
     for condition, title in rows.items():
         terminal.write(title.ljust(left))
+        blank = len(_GAP)  # before the next sign; none after the last one
         for test, width in zip(tests, widths, strict=True):
-            found = cells.get((condition, test))
-            text = found.cell if found is not None else ""
-            terminal.write(_GAP)
-            terminal.write(text.ljust(width), **({_COLOURS[found.outcome]: True} if found is not None else {}))
+            if (found := cells.get((condition, test))) is not None:
+                terminal.write(" " * blank)
+                terminal.write(found.cell, **{_COLOURS[found.outcome]: True})
+                blank = width - len(found.cell) + len(_GAP)
+            else:
+                blank += width + len(_GAP)
         terminal.write_line("")
     if heads != [_short(test) for test in tests]:
         for head, test in zip(heads, tests, strict=True):
@@ -132,12 +135,12 @@ def _short(test: str) -> str:
 
 
 def _without_condition(nodeid: str, condition: str) -> str:
-    """``test_x[warm]`` is ``test_x``; ``test_x[two-warm]`` is ``test_x[two]``."""
+    """``test_x[warm]`` is ``test_x``; ``test_x[warm-two]`` is ``test_x[two]``."""
     if not nodeid.endswith("]"):
         return nodeid
     name, _, parameters = nodeid[:-1].partition("[")
-    left = [part for part in (parameters.removesuffix(condition).strip("-"),) if part]
-    return f"{name}[{left[0]}]" if left else name
+    left = f"-{parameters}-".replace(f"-{condition}-", "-", 1).strip("-")
+    return f"{name}[{left}]" if left else name
 
 
 def _last_line(report: pytest.TestReport) -> str:

@@ -146,7 +146,7 @@ def _left(leftover: Leftover) -> Finding:
 _LEFT = {
     "user variable": (
         "The next event, perhaps another customer's, finds it set in the same session.",
-        "Set it at the beginning of each event, or not at all: pass values as parameters.",
+        "Pass values as parameters instead; or SET it to NULL in a finally, and never read it before it is set.",
     ),
     "temporary table": (
         "The next event finds it, with its rows, and CREATE TEMPORARY TABLE fails with 1050.",

@@ -99,6 +99,9 @@ class ConditionRun:
 
         if function.name not in self._stages:
             stage = Stage(function.emulator)
+            # What another condition has broken is not this one's, nor the next test's.
+            function.recycle("fin")
+            self._ends.callback(function.recycle, "fin")
             self._ends.enter_context(stage.under(self.condition, function))
             self._stages[function.name] = stage
         return self._stages[function.name]
@@ -178,12 +181,21 @@ class ConditionsPlugin:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._outcomes:
-            print_table(terminalreporter, self._outcomes)
+            print_table(terminalreporter, self._in_order())
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         path = session.config.getoption(REPORT_OPTION, default=None)
         if path is None or hasattr(session.config, "workerinput"):
             return
         counts = {word: sum(o.outcome == word for o in self._outcomes) for word in (PASSED, FAILED, NOT_RUN)}
-        found = {"counts": counts, "tests": [outcome.as_dict() for outcome in self._outcomes]}
+        found = {"counts": counts, "tests": [outcome.as_dict() for outcome in self._in_order()]}
         Path(path).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+    def _in_order(self) -> list[TestOutcome]:
+        """As in the catalogue; tests in several processes end in any order."""
+        if not self._outcomes:
+            return []
+        from emulator.conditions import CONDITIONS
+
+        order = list(CONDITIONS)
+        return sorted(self._outcomes, key=lambda outcome: order.index(outcome.condition.partition("=")[0]))

@@ -206,6 +206,24 @@ def test_many_tests_are_numbered_where_their_names_do_not_fit(run: pytest.Pytest
     result.stdout.fnmatch_lines(["*  1  2  3", "warm * ✓  ✓  ✓", f"1 is *::test_{'long' * 8}_0"])
 
 
+def test_each_condition_begins_and_ends_without_an_environment(run: pytest.Pytester) -> None:
+    """What one has broken is not found by the next, nor by a test without a condition."""
+    run.makepyfile(
+        """
+        import pytest
+        @pytest.mark.lambda_conditions("warm")
+        def test_order(lambda_function):
+            global calls
+            calls = lambda_function.played.emulator.calls
+            lambda_function.invoke(1)
+            lambda_function.invoke(2)
+        def test_after():
+            assert calls == ["recycle fin", "invoke 1", "invoke 2", "recycle fin"]
+        """
+    )
+    run.runpytest().assert_outcomes(passed=2)
+
+
 def test_no_condition_is_active_outside_of_a_test() -> None:
     """Whoever invokes there invokes plainly."""
     assert conditions.active() is None

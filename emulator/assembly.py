@@ -14,7 +14,7 @@ from emulator.config import Settings
 from emulator.database.attribution import ObservedEnvironment
 from emulator.database.doors import ContainerDoor, Door, ProcessDoor
 from emulator.database.observer import Observer
-from emulator.database.relay_records import DIRECT, FIREWALL, NAT, RelayEvent
+from emulator.database.relay_records import PATHS, RelayEvent
 from emulator.database.relays import Relays
 from emulator.database.server import DatabaseServer, start_server
 from emulator.model import NetworkReport
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from emulator.sandbox.container import ContainerProvider
 
 __all__ = ["Parts", "assemble"]
-
-_PATHS = {profile.name: profile for profile in (DIRECT, NAT, FIREWALL)}
 
 
 @dataclass
@@ -200,7 +198,7 @@ async def _add_relays(
             (coordinates["DB_HOST"], int(coordinates["DB_PORT"])),
             clock=clock,
             on_event=note,
-            profile=_PATHS[settings.database.path],
+            profile=PATHS[settings.database.path],
             keepalive=settings.database.keepalive,
         )
     )

@@ -327,6 +327,59 @@ def simulate(
 
 
 @app.command()
+def audit(
+    function: Annotated[str, typer.Argument(help="Its name in the configuration, or the folder of its code.")],
+    payload: Annotated[str, typer.Option("--payload", "-p", help="JSON; @FILE reads a file, - standard input.")] = "{}",
+    config: Annotated[
+        Path | None, typer.Option(envvar="LAMBDA_FREEZER_CONFIG", help="The file to read [lambda-freezer.toml].")
+    ] = None,
+    handler: Annotated[str | None, typer.Option(help="Of a folder: module.function [app.handler].")] = None,
+    conditions: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these, with commas: warm,nat,storm=25 [all].")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Database to reckon with: db.t3.micro, aurora:db.r5.large.")
+    ] = None,
+    max_connections: Annotated[int | None, typer.Option(min=1, help="The same, as a number.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Environments at once [what it reserves, or 10].")
+    ] = None,
+    pool: Annotated[
+        int | None, typer.Option(min=1, help="Reckon with so many sessions for each [as measured].")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdict as JUnit XML, too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a function does to its database under all that happens on AWS, and the cure; exit status 1 with findings."""
+    from emulator.audit import run
+    from emulator.config import load_settings
+
+    settings, base = load_settings(config)
+    plan = run.plan_of(
+        function,
+        _payload(payload),
+        settings,
+        base,
+        handler=handler,
+        conditions=[name.strip() for name in conditions.split(",")] if conditions else (),
+        profile=profile,
+        max_connections=max_connections,
+        concurrency=concurrency,
+        pool=pool,
+    )
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("starting an emulator and a database server", total=None)
+        verdict = run.audit(
+            plan, base, lambda what, done, of: progress.update(task, description=what, completed=done, total=of)
+        )
+    if junit is not None:
+        verdict.write_junit(junit)
+    _show(verdict.as_dict(), as_json, verdict.screen)
+    if verdict.has_findings:
+        raise typer.Exit(FUNCTION_FAILED)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """What works on this machine, how faithfully, and what would make it better."""
     from emulator.doctor import examine

@@ -30,6 +30,7 @@ from emulator.config import Settings
 from emulator.errors import DatabaseError, EmulatorError
 from emulator.event_queue import EventView
 from emulator.invocation import Invocation, Outcome
+from emulator.killing import Middle
 from emulator.logs import LogSink
 from emulator.model import (
     Answer,
@@ -45,7 +46,7 @@ from emulator.rulebook import PolicyView
 from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
 from emulator.timeline import TimelineEvent
 
-__all__ = ["DeployedFunction", "Emulator", "InvocationResult"]
+__all__ = ["DeployedFunction", "Emulator", "FollowedInvocation", "InvocationResult"]
 
 T = TypeVar("T")
 
@@ -88,6 +89,20 @@ class InvocationResult:
         except ValueError:  # a runtime may post what it likes
             payload = answer.payload.decode("utf-8", "replace")
         return cls(payload, answer.payload, answer.function_error, report)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedInvocation:
+    """An invocation whose conversation with the database was followed.
+
+    Attributes:
+        pieces: how many pieces its clients sent to the server; a statement of most drivers is one.
+        killed: its runtime was ended on the way.
+    """
+
+    result: InvocationResult
+    pieces: int
+    killed: bool
 
 
 class Emulator:
@@ -162,6 +177,17 @@ class Emulator:
             RequestError: what the API would answer with a status that is not 200.
         """
         return self._call(self._invoke(name, payload))
+
+    def invoke_and_kill(self, name: str, payload: Any = None, *, middle: Middle | None = None) -> FollowedInvocation:
+        """Invoke, and end the runtime in the middle, as the kernel does when memory runs out.
+
+        Arguments:
+            middle: after how much of its conversation with the database; by default it is only counted.
+
+        Raises:
+            RequestError: what the API would answer with a status that is not 200.
+        """
+        return self._call(self._invoke_and_kill(name, payload, middle or Middle(pieces=None)))
 
     def send(self, name: str, payload: Any = None) -> str:
         """Invoke asynchronously; answers the request id of the event, which is accepted and not yet served.
@@ -269,6 +295,10 @@ class Emulator:
 
         return self._call(recycle())
 
+    def deployed(self, name: str) -> Function:
+        """What is deployed by this name, as it is now."""
+        return self._do(lambda: self._service.function(name))
+
     def policy(self, function: str | None = None) -> PolicyView:
         """The policy in force for a function, or for all that say nothing else."""
         return self._do(lambda: self._service.policy(function))
@@ -291,6 +321,30 @@ class Emulator:
         too long. Processes live in real time: their own clocks do not move.
         """
         return self._call(self._service.fast_forward(hours * 3600 + minutes * 60 + seconds))
+
+    def set_path(self, name: str) -> str:
+        """Put ``direct``, ``nat`` or ``firewall`` between environments and their database; answers what was there."""
+        return self._do(lambda: self._service.set_path(name))
+
+    def restart_database(self) -> None:
+        """End the emulator's own server and start it anew on the same data: every session is lost.
+
+        Raises:
+            DatabaseError: it is not the emulator's own, or does not come back.
+        """
+        self._call(self._service.restart_database())
+
+    def fail_over(self) -> None:
+        """From now on the database sessions that there are may only read (1290), and those to come may write.
+
+        Raises:
+            DatabaseError: the server is not the emulator's own, or refuses.
+        """
+        self._call(self._service.fail_over())
+
+    def fail_back(self) -> None:
+        """Every session may write again."""
+        self._call(self._service.fail_back())
 
     def kill_zombies(self) -> list[Session]:
         """Have the server end every session whose environment is gone; answers which."""
@@ -323,6 +377,11 @@ class Emulator:
     def instance_id(self) -> str:
         """What marks this emulator's containers and networks, in the label ``lambda-freezer.instance``."""
         return self._do(lambda: self._service.instance_id)
+
+    @property
+    def database_kind(self) -> str | None:
+        """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
+        return self._do(lambda: self._service.database_kind)
 
     def status(self) -> Status:
         return self._do(self._service.status)
@@ -373,6 +432,18 @@ class Emulator:
             self._thread = None
 
     async def _invoke(self, name: str, payload: Any) -> InvocationResult:
+        return await self._result_of(await self._submit(name, payload)[1])
+
+    async def _invoke_and_kill(self, name: str, payload: Any, middle: Middle) -> FollowedInvocation:
+        invocation, done = self._submit(name, payload)
+        killing = self._service.follow(invocation, middle)
+        try:
+            outcome = await done
+        finally:
+            killing.close()
+        return FollowedInvocation(await self._result_of(outcome), killing.pieces, killing.killed)
+
+    def _submit(self, name: str, payload: Any) -> tuple[Invocation, asyncio.Future[Outcome]]:
         invocation = self._service.new_invocation(name, json.dumps(payload).encode())
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -383,7 +454,7 @@ class Emulator:
         invocation.on_report = arrive
         invocation.on_answer = lambda outcome: arrive(outcome) if outcome.failure else None
         self._service.submit(name, invocation)
-        return await self._result_of(await done)
+        return invocation, done
 
     async def _result_of(self, outcome: Outcome) -> InvocationResult:
         if outcome.failure is not None:
@@ -416,6 +487,10 @@ class DeployedFunction:
     def invoke(self, payload: Any = None) -> InvocationResult:
         """As :meth:`Emulator.invoke`."""
         return self.emulator.invoke(self.name, payload)
+
+    def invoke_and_kill(self, payload: Any = None, *, middle: Middle | None = None) -> FollowedInvocation:
+        """As :meth:`Emulator.invoke_and_kill`."""
+        return self.emulator.invoke_and_kill(self.name, payload, middle=middle)
 
     def send(self, payload: Any = None) -> str:
         """As :meth:`Emulator.send`."""

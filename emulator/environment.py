@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import functools
 import secrets
+import signal
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -269,6 +270,11 @@ class Environment:
                 self._invocation.answer(failure.answer)
                 self._finish_invocation(failure)
             self.end(failure.reason)
+
+    def kill_runtime(self) -> None:
+        """End the runtime as the kernel does when memory runs out, if it is serving an invocation."""
+        if self.state is State.INVOKING:
+            self._sandbox.signal_runtime(signal.SIGKILL)
 
     def _timed_out(self) -> None:
         self._deadline = None

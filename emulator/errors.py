@@ -12,6 +12,7 @@
     │   └── FreezeError             a freezer did not stop or continue an environment
     ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
+    ├── ConditionError              a condition that a test or an audit asks for cannot be had here
     └── RequestError                a request that AWS answers with an error of its own
         ├── FunctionNotFoundError           404
         ├── InvalidRequestContentError      400
@@ -32,6 +33,7 @@ from contextlib import contextmanager
 __all__ = [
     "AddressInUseError",
     "CodeError",
+    "ConditionError",
     "ConfigurationError",
     "DatabaseError",
     "DeliveryError",
@@ -113,6 +115,10 @@ class DeliveryError(EmulatorError):
 
 class DatabaseError(EmulatorError):
     """The database server cannot be started, reached or asked."""
+
+
+class ConditionError(EmulatorError):
+    """A condition that a test or an audit asks for cannot be had here; the message says why."""
 
 
 class RequestError(EmulatorError):

@@ -20,6 +20,7 @@ from emulator.asynchronous import Events
 from emulator.clock import SystemClock
 from emulator.concurrency import Concurrency
 from emulator.config import Settings
+from emulator.database.relay_records import PATHS
 from emulator.database.server import DatabaseServer
 from emulator.deployment import CodeWatcher, check_code
 from emulator.environment import Environment
@@ -33,6 +34,7 @@ from emulator.errors import (
 )
 from emulator.event_queue import EventView
 from emulator.invocation import Invocation
+from emulator.killing import Killing, Middle
 from emulator.lifecycle import State
 from emulator.log_files import LogFiles, LogPiece
 from emulator.logs import LogSink
@@ -342,6 +344,18 @@ class Service:
         else:
             pool.submit(invocation)
 
+    def follow(self, invocation: Invocation, middle: Middle) -> Killing:
+        """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.
+
+        Raises:
+            ServiceError: it waits for an environment, or is over.
+        """
+        environment_id = invocation.outcome.environment_id
+        environment = self._find(environment_id) if environment_id is not None else None
+        if environment is None:
+            raise ServiceError("an invocation can be followed only when it has just got its environment")
+        return Killing(environment, self._parts.relays, self.timeline, middle)
+
     async def at_rest(self, environment_id: EnvironmentId) -> None:
         """Wait until an environment is frozen or gone, or a freeze has failed.
 
@@ -445,7 +459,7 @@ class Service:
             DatabaseError: there is no database, or it does not answer.
         """
         if self._parts.observer is None:
-            raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
+            raise self._no_database()
         return await self._parts.observer.connections(environment=environment)
 
     async def kill_zombies(self) -> list[Session]:
@@ -455,8 +469,61 @@ class Service:
             DatabaseError: there is no database, or it does not do that.
         """
         if self._parts.observer is None:
-            raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
+            raise self._no_database()
         return await self._parts.observer.kill_zombies()
+
+    async def restart_database(self) -> None:
+        """End the emulator's own server and start it anew on the same data: every session is lost.
+
+        Raises:
+            DatabaseError: there is no server, it is the user's own, or it does not come back.
+        """
+        await self._own_database().restart()
+        self.timeline.record("database.restarted", "restarted by hand")
+        await self.look_at_sessions()
+
+    async def fail_over(self) -> None:
+        """From now on the sessions that there are may only read, and those to come may write.
+
+        Raises:
+            DatabaseError: there is no server, it is the user's own, or it refuses.
+        """
+        await self._own_database().fail_over()
+        self.timeline.record(
+            "database.failover", "the sessions that are open belong to the old writer and may only read"
+        )
+
+    async def fail_back(self) -> None:
+        """Every session may write again."""
+        await self._own_database().fail_back()
+        self.timeline.record("database.failback", "every session may write again")
+
+    def set_path(self, name: str) -> str:
+        """Put something else between environments and their database; answers what was there before.
+
+        Arguments:
+            name: as in the configuration: ``direct``, ``nat``, ``firewall``.
+
+        Raises:
+            InvalidParameterValueError: there is no such path.
+            DatabaseError: there is no database.
+        """
+        if name not in PATHS:
+            raise InvalidParameterValueError(f"there is no path {name!r}", cure=f"There are {', '.join(PATHS)}.")
+        if self._parts.relays is None:
+            raise self._no_database()
+        before = self._parts.relays.profile.name
+        self._parts.relays.take_path(PATHS[name])
+        return before
+
+    def _own_database(self) -> DatabaseServer:
+        if self._parts.server is None:
+            raise self._no_database()
+        return self._parts.server
+
+    @staticmethod
+    def _no_database() -> DatabaseError:
+        return DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
 
     async def fast_forward(self, seconds: float) -> FastForwardAnswer:
         """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
@@ -508,6 +575,11 @@ class Service:
     @property
     def database(self) -> DatabaseServer | None:
         return self._parts.server
+
+    @property
+    def database_kind(self) -> str | None:
+        """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
+        return self._parts.server.kind if self._parts.server is not None else None
 
     def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
         """End all environments of a function; their connections as the policy says, or as told."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pymysql
 from pymysql.connections import Connection
@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "furnish",
     "make_database",
+    "refurnish",
     "refuse_system_database",
     "server_limit",
 ]
@@ -87,6 +88,15 @@ def furnish(connector: Connector, max_connections: int | None) -> Furnishings:
             "Raise the limit (ulimit -n)."
         )
     return Furnishings(version, 1 + len(placeholders), placeholders, warnings)
+
+
+def refurnish(connector: Connector, before: Furnishings) -> Furnishings:
+    """The same again on the same data, after the server was started anew: accounts last, open sessions do not.
+
+    Raises:
+        pymysql.err.MySQLError: what the server answered.
+    """
+    return replace(before, placeholders=[_placeholder(connector) for _ in before.placeholders])
 
 
 def make_database(administration: Connection[Cursor], name: str, user: Account) -> None:

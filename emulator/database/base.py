@@ -100,6 +100,34 @@ class DatabaseServer(Protocol):
         """
         ...
 
+    async def restart(self) -> None:
+        """End the server and start it anew, at the same address and on the same data.
+
+        Every session is gone, with what it had not committed; what was set with ``SET GLOBAL`` is as it was at first.
+
+        Raises:
+            DatabaseError: it is not ours to restart, or does not come back.
+        """
+        ...
+
+    async def fail_over(self) -> None:
+        """Make the sessions that there are those of a demoted writer: they stay open and may only read.
+
+        Whoever connects from now on may write, as with a name that leads to the new writer.
+
+        Raises:
+            DatabaseError: it is not ours to change, or refuses.
+        """
+        ...
+
+    async def fail_back(self) -> None:
+        """Let every session write again; nothing where there was no failover.
+
+        Raises:
+            DatabaseError: the server refuses.
+        """
+        ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(

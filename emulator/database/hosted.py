@@ -187,6 +187,12 @@ class DockerServer(OwnServer):
             service=endpoint,
         )
 
+    async def _start_again(self, connector: Connector) -> None:
+        raise DatabaseError(
+            "a server in a container cannot be started anew: it would come back at another address",
+            cure='Set server = "local" in [database]: that one can.',
+        )
+
     async def _end(self) -> None:
         if self._container is not None:
             container, self._container = self._container, None

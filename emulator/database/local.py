@@ -27,6 +27,7 @@ __all__ = ["LocalServer", "free_port"]
 
 _LOOPBACK = "127.0.0.1"
 _START_DEADLINE = 60.0
+_SHUTDOWN_DEADLINE = 10.0
 _LOOK_EVERY = 0.002
 _PORT_TRIES = 5
 # Below the ports that kernels hand out by themselves (from 32768 on Linux): nobody gets one of these between
@@ -73,6 +74,7 @@ class LocalServer(OwnServer):
         self._cache = cache or cache_folder()
         self._choose_port = choose_port or free_port
         self._folder: Path | None = None
+        self._program: Program | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,6 +101,7 @@ class LocalServer(OwnServer):
                 cure="Set TMPDIR to a folder with a shorter path.",
             )
         template = await in_thread(prepare_template, self._path, cache=self._cache, scratch=folder)
+        self._program = template.program
         for _ in range(_PORT_TRIES):
             port = self._choose_port(self._addresses)
             await in_thread(self._renew_data, template.data, folder / "data")
@@ -179,11 +182,27 @@ class LocalServer(OwnServer):
             f"{self._path} {how} while it started; the end of its log:\n{last_lines(log)}", cure=cure_for(log)
         )
 
+    async def _start_again(self, connector: Connector) -> None:
+        assert self._folder is not None, "what is started again has been started"
+        assert self._program is not None, "what is started again has been started"
+        await in_thread(self._shut_process_down)
+        self._launch(self._program, self._folder, connector.service.port)
+        if not await self._answers(connector, self._folder):
+            raise DatabaseError("another program took the port of the database while it was down")
+
     async def _end(self) -> None:
         await in_thread(self._end_process)
         if self._folder is not None:
             await in_thread(shutil.rmtree, self._folder, ignore_errors=True)
             self._folder = None
+
+    def _shut_process_down(self) -> None:
+        """In order: what was committed a moment ago may not be in a file yet, see the options of its start."""
+        assert self._process is not None, "what is started again has been started"
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SHUTDOWN_DEADLINE)
+        self._end_process()
 
     def _end_process(self) -> None:
         if self._process is not None:

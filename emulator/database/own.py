@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,8 +12,17 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from emulator.database.accounts import Furnishings, check_name, describe, furnish, make_database, refuse_system_database
+from emulator.database.accounts import (
+    Furnishings,
+    check_name,
+    describe,
+    furnish,
+    make_database,
+    refurnish,
+    refuse_system_database,
+)
 from emulator.database.base import DATABASE, FUNCTIONS_USER, Account, Connector, Endpoint, in_thread
+from emulator.database.failover import Failover
 from emulator.errors import DatabaseError
 
 __all__ = ["OwnServer"]
@@ -34,12 +43,21 @@ class OwnServer:
         self._functions = Account(FUNCTIONS_USER, secrets.token_urlsafe(18))
         self._connector: Connector | None = None
         self._furnishings: Furnishings | None = None
+        self._failover: Failover | None = None
 
     async def _start(self) -> Connector:
         """Start the server; the answer opens connections to it, and one has been opened.
 
         Raises:
             DatabaseError: it does not start.
+        """
+        raise NotImplementedError
+
+    async def _start_again(self, connector: Connector) -> None:
+        """End the server and start it anew, so that this connector leads to it.
+
+        Raises:
+            DatabaseError: it does not come back, or this kind of server cannot do that.
         """
         raise NotImplementedError
 
@@ -102,6 +120,39 @@ class OwnServer:
             raise DatabaseError("the database server is not started")
         return self._connector
 
+    # -- what happens to servers -----------------------------------------------------------------------
+
+    async def restart(self) -> None:
+        connector, furnishings = self._started, self._furnishings
+        assert furnishings is not None, "a server that is started is furnished"
+        self._close_placeholders()
+        await self._start_again(connector)
+        try:
+            self._furnishings = await in_thread(refurnish, connector, furnishings)
+            await in_thread(self._first_logins, connector)
+        except pymysql.err.MySQLError as error:
+            raise DatabaseError(f"the database server came back but cannot be used: {describe(error)}") from error
+
+    async def fail_over(self) -> None:
+        await self.fail_back()
+        failover = self._failover = Failover(self._functions)
+        await self._change(failover.begin, "does not fail over")
+
+    async def fail_back(self) -> None:
+        failover, self._failover = self._failover, None
+        if failover is not None:
+            await self._change(failover.end, "does not become writable again")
+
+    async def _change(self, change: Callable[[Connection[Cursor]], None], trouble: str) -> None:
+        def work() -> None:
+            with self.connect() as administration:
+                change(administration)
+
+        try:
+            await in_thread(work)
+        except pymysql.err.MySQLError as error:
+            raise DatabaseError(f"the database server {trouble}: {describe(error)}") from error
+
     # -- start and stop --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
@@ -124,15 +175,22 @@ class OwnServer:
 
     def _furnish(self, connector: Connector) -> Furnishings:
         furnishings = furnish(connector, self._max_connections)
+        self._first_logins(connector)
+        return furnishings
+
+    def _first_logins(self, connector: Connector) -> None:
         # MySQL's default plug-in wants either TLS, or a key exchange that small clients (PyMySQL alone) do
         # not have, from whoever comes first; then it remembers. So come first, on a way that it trusts.
         connector.connect(as_function=True, **self._trusted_way).close()
         # And once as functions do: the port answers, and it is this server that does.
         connector.connect(as_function=True, database=DATABASE).close()
-        return furnishings
 
     async def _stop(self) -> None:
-        furnishings, self._furnishings, self._connector = self._furnishings, None, None
-        for connection in furnishings.placeholders if furnishings is not None else ():
-            connection.close()
+        self._close_placeholders()
+        self._furnishings = self._connector = None
         await self._end()
+
+    def _close_placeholders(self) -> None:
+        for connection in self._furnishings.placeholders if self._furnishings is not None else ():
+            if connection.open:
+                connection.close()

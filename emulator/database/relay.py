@@ -77,6 +77,8 @@ class Relay:
         self.profile = profile
         self.source = source
         self.current_request = request_id
+        self.on_passed_up: Callable[[], None] | None = None
+        """Is called whenever something that a client said is on its way to the server."""
         self.is_cut = False
         self.is_reclaimed = False
         self._keepalive = keepalive
@@ -194,6 +196,10 @@ class Relay:
 
     def waits(self, connection: RelayConnection) -> None:
         self._waiting[connection] = None
+
+    def passed_up(self) -> None:
+        if self.on_passed_up is not None:
+            self.on_passed_up()
 
     def tell(self, kind: EventKind, reason: str, connection: RelayConnection) -> None:
         if kind is EventKind.OPENED:

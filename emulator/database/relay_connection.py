@@ -49,6 +49,10 @@ class Way(Protocol):
         """It has something to do at the thaw."""
         ...
 
+    def passed_up(self) -> None:
+        """A client has said something, and it is on its way to the server."""
+        ...
+
     def tell(self, kind: EventKind, reason: str, connection: RelayConnection) -> None: ...
 
     def left(self, connection: RelayConnection) -> None:
@@ -180,6 +184,7 @@ class RelayConnection:
         else:
             self.active_at = self._way.clock.monotonic()
             self.server.send(data)
+            self._way.passed_up()
 
     def _server_said(self, data: bytes) -> None:
         if self.nothing_passes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -12,6 +13,7 @@ __all__ = [
     "DIRECT",
     "FIREWALL",
     "NAT",
+    "PATHS",
     "Address",
     "ConnectionState",
     "EventKind",
@@ -62,6 +64,7 @@ class PathProfile:
 DIRECT = PathProfile("direct")
 NAT = PathProfile("nat", 350.0, "rst")  # [D] NAT gateway
 FIREWALL = PathProfile("firewall", 350.0, "drop")  # [D] Network Firewall
+PATHS: Mapping[str, PathProfile] = {profile.name: profile for profile in (DIRECT, NAT, FIREWALL)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,20 @@ class Relays:
         self._relays[relay] = None
         return relay
 
+    @property
+    def profile(self) -> PathProfile:
+        return self._profile
+
+    def take_path(self, profile: PathProfile) -> None:
+        """From now on this lies between environments and the server, for open connections as well."""
+        self._profile = profile
+        for relay in self._relays:
+            relay.profile = profile
+
+    def of(self, environment: EnvironmentId) -> Relay | None:
+        """The relay of an environment that has one."""
+        return next((relay for relay in self._relays if relay.environment == environment), None)
+
     def connections(self) -> tuple[RelayedConnection, ...]:
         """Those of all environments, of the living and the dead."""
         return tuple(connection for relay in self._relays for connection in relay.connections())

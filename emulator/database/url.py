@@ -137,6 +137,21 @@ class UrlServer:
         check_name(name)
         await asyncio.to_thread(create_database, self._connector, name)
 
+    async def restart(self) -> None:
+        raise self._not_ours("restarted")
+
+    async def fail_over(self) -> None:
+        raise self._not_ours("made read-only")
+
+    async def fail_back(self) -> None:
+        """There was no failover."""
+
+    def _not_ours(self, done: str) -> DatabaseError:
+        return DatabaseError(
+            f"the database server {self._where} is your own, and is not {done} by the emulator",
+            cure='Set server = "local" or "docker" in [database] for one that is the emulator\'s.',
+        )
+
     async def __aenter__(self) -> Self:
         self.version = await in_thread(self._ask_version)
         await self.ensure_database(self._address.database)

@@ -21,6 +21,7 @@ from emulator.database.relay_end import End
 from emulator.database.relay_records import (
     Address,
     ConnectionState,
+    EndedBy,
     EventKind,
     PathProfile,
     RelayedConnection,
@@ -56,6 +57,11 @@ class Way(Protocol):
         ...
 
 
+# Bytes of a client's goodbye (COM_QUIT): plain, in TLS 1.3, in TLS 1.2. Its length is all that is looked at. The server
+# answers it by closing, which is often heard before the client's own end.
+_GOODBYE = frozenset({5, 27, 34})
+
+
 class _Answer(Enum):
     """What the client of a severed connection gets when it speaks."""
 
@@ -73,12 +79,15 @@ class RelayConnection:
         self.active_at = way.clock.monotonic()
         self.answered_at = self.active_at  # the last probe of the server's kernel
         self._opened_at = way.clock.now()
-        self._request_id = way.current_request()
+        self._request_id = self._used_by = way.current_request()
         self._client_address: Address = ("", 0)
         self._source: Address | None = None
         self._severed: _Answer | None = None
         self._path_forgot = False
         self._end_reason = ""
+        self._ended_by: EndedBy | None = None
+        self._is_broken = False
+        self._last_word = 0  # how long it was, if it was the client's
         self._died_silently = False
         self._dialling: asyncio.Task[None] | None = None
 
@@ -104,6 +113,8 @@ class RelayConnection:
             idle_seconds=self._way.clock.monotonic() - self.active_at,
             bytes_up=self.client.received,
             bytes_down=self.server.received,
+            used_by=self._used_by,
+            ended_by=self._ended_by,
         )
 
     def _state(self) -> ConnectionState:
@@ -144,7 +155,9 @@ class RelayConnection:
         if end is self.client:
             self._client_finished()
         else:
-            self._note_end("the server closed it")
+            if self._last_word in _GOODBYE:
+                self._note_end("the client closed it", EndedBy.CLIENT)
+            self._note_end("the server closed it", EndedBy.SERVER)
             if self.nothing_passes:
                 self.lose_server()
             else:
@@ -160,7 +173,7 @@ class RelayConnection:
                 self._client_was_reset()
         else:
             if error is not None:
-                self._note_end(f"the server reset it ({error})")
+                self._note_end(f"the server reset it ({error})", EndedBy.SERVER)
                 if self.nothing_passes:
                     self.lose_server()
                 else:
@@ -172,13 +185,18 @@ class RelayConnection:
 
     def _client_said(self, data: bytes) -> None:
         if self._severed is _Answer.SILENCE:
-            return
-        if self._way.is_cut or not self.server.was_connected:
+            self._break("nobody answers")
+        elif self._way.is_cut or not self.server.was_connected:
             self._keep(self.client, data)
         elif self._severed is _Answer.RESET:
+            self._break("a reset answers")
             self.client.reset()
         else:
             self.active_at = self._way.clock.monotonic()
+            if (request := self._way.current_request()) != self._used_by:
+                self._used_by = request
+                self._way.tell(EventKind.USED, "", self)
+            self._last_word = len(data)
             self.server.send(data)
 
     def _server_said(self, data: bytes) -> None:
@@ -188,6 +206,7 @@ class RelayConnection:
             self._keep(self.server, data)
         else:
             self.active_at = self._way.clock.monotonic()
+            self._last_word = 0
             self.client.send(data)
 
     def _client_finished(self) -> None:
@@ -196,7 +215,7 @@ class RelayConnection:
         elif self._way.is_cut:
             self._way.waits(self)
         elif self.server.was_connected:
-            self._note_end("the client closed it")
+            self._note_end("the client closed it", EndedBy.CLIENT)
             self.server.finish()
             self._close_what_has_finished()
         elif not self.client.keeps_something:
@@ -211,7 +230,7 @@ class RelayConnection:
         if self._way.is_cut:
             self._way.waits(self)
         else:
-            self._note_end("the client reset it")
+            self._note_end("the client reset it", EndedBy.CLIENT)
             self.server.reset()
 
     # -- what the relay does -----------------------------------------------------------------------------
@@ -239,12 +258,12 @@ class RelayConnection:
             if self.holds_session and self._way.is_reclaimed:
                 self._way.tell(EventKind.ZOMBIE, "its environment is gone and the server does not know", self)
         elif how is Reclaim.FIN:
-            self._note_end("its processes were ended, and their kernel closed it")
+            self._note_end("its processes were ended, and their kernel closed it", EndedBy.ENVIRONMENT)
             for data in self.client.take():
                 self.server.send(data)
             self.server.close()
         else:
-            self._note_end("its environment was ended, and its kernel reset it")
+            self._note_end("its environment was ended, and its kernel reset it", EndedBy.ENVIRONMENT)
             self.server.reset()
         self._severed = _Answer.SILENCE
         self._give_client_up()
@@ -256,7 +275,7 @@ class RelayConnection:
 
     def lose_server(self, reason: str = "", *, reset: bool = False) -> None:
         """The server's end is over and nobody can tell the client; what the server said last is lost."""
-        self._note_end(reason)
+        self._note_end(reason, EndedBy.SERVER)
         self._severed = self._severed or _Answer.RESET
         if reset:
             self.server.reset()
@@ -285,7 +304,7 @@ class RelayConnection:
 
     def abort(self) -> None:
         """The relay itself ends."""
-        self._note_end("the relay was closed")
+        self._note_end("the relay was closed", EndedBy.EMULATOR)
         self._severed = _Answer.SILENCE
         self._stop_dialling()
         self.client.abort()
@@ -356,8 +375,16 @@ class RelayConnection:
             return False
         return self._way.clock.monotonic() - self.active_at > idle
 
-    def _note_end(self, reason: str) -> None:
+    def _note_end(self, reason: str, by: EndedBy) -> None:
         self._end_reason = self._end_reason or reason
+        self._ended_by = self._ended_by or by
+
+    def _break(self, answer: str) -> None:
+        if self._is_broken or self._way.is_reclaimed:
+            return
+        self._is_broken = True
+        self._used_by = self._way.current_request()
+        self._way.tell(EventKind.BROKEN, f"the client speaks, and {answer}: it was given up before", self)
 
     def _close_what_has_finished(self) -> None:
         if self.client.has_finished and self.server.has_finished:

@@ -57,6 +57,7 @@ from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import peak_of_processes
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import Opt, OptFolders
+from emulator.sandbox.origins import CONTAINER_FOLDER, SCRIPT, OriginPipe, container_search_path
 from emulator.sandbox.pipes import Pipes
 from emulator.sandbox.shell import RUNTIME, Shell, script
 from emulator.sandbox.signals import terminate
@@ -258,6 +259,7 @@ class ContainerSandbox:
         self._group = Group(Place(), own=False)
         self._freezer: Freezer | None = None
         self._pipes: Pipes | None = None
+        self._origins: OriginPipe | None = None
         self._shell = Shell(self._ended)
         self._is_being_ended = False  # by us, so that nobody is told
         self._has_ended = False
@@ -366,6 +368,8 @@ class ContainerSandbox:
     def drain_output(self) -> None:
         if self._pipes is not None:
             self._pipes.drain_output()
+        if self._origins is not None:
+            self._origins.drain()
 
     def peak_memory(self) -> int:
         self._peak = max(self._peak, self._group.peak_memory(), peak_of_processes(self.process_ids()))
@@ -402,6 +406,8 @@ class ContainerSandbox:
             self._freezer.close()
         if self._pipes is not None:
             self._pipes.close()
+        if self._origins is not None:
+            self._origins.close()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         if self._opt is not None:
@@ -417,11 +423,21 @@ class ContainerSandbox:
             on_report=self._shell.heard,
         )
         self._shell.connect(self._pipes)
+        if self._spec.tells_origins:
+            self._origins = OriginPipe(folder / "origins", self._events.connection_told)
+            scripts = folder / CONTAINER_FOLDER
+            scripts.mkdir()
+            shutil.copyfile(SCRIPT, scripts / "sitecustomize.py")
+            for path, mode in ((scripts, 0o755), (scripts / "sitecustomize.py", 0o644)):
+                path.chmod(mode)
 
     async def _create(self, image: ChosenImage, pipes: Path) -> None:
         function = self._spec.function
         runtime_api = f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}"
         environment = variables(self._spec.variables, image.details, runtime_api)
+        if self._spec.tells_origins:
+            known = {**image.details.variables, **environment}
+            environment["PYTHONPATH"] = container_search_path(PIPES, known)
         shell_script = script(
             PIPES,
             _EXTENSIONS,

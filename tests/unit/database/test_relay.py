@@ -789,7 +789,7 @@ async def test_nat_resets_the_client_and_does_not_tell_the_server() -> None:
         client.says(b"too late")
         await client.is_reset()
         await server.hears_nothing()
-        assert on.kinds() == [EventKind.OPENED, EventKind.STALE]
+        assert on.kinds() == [EventKind.OPENED, EventKind.STALE, EventKind.BROKEN]
         assert on.only().state is ConnectionState.STALE
 
 

@@ -15,7 +15,7 @@ import concurrent.futures
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -332,18 +332,18 @@ class Emulator:
         """The number of the event that happened last."""
         return self._do(lambda: self._service.timeline.last_seq)
 
-    def evidence(self, function: str | None = None, *, since: int = 0) -> Evidence:
+    def evidence(self, function: str | None = None, *, since: int = 0, before: Iterable[Session] = ()) -> Evidence:
         """What a function, or all, did to the database after event number ``since``; the server is looked at now.
 
-        It was looked at when that event happened as well, or the numbers of some sessions may be missing:
-        :meth:`connections` does that.
+        Arguments:
+            before: what :meth:`connections` said just before; without it some sessions may lack their numbers.
         """
 
         async def look() -> list[TimelineEvent]:
             await self._service.look_at_sessions()
             return list(self._service.timeline.since(since))
 
-        return Evidence.of(self._call(look()), function)
+        return Evidence.of(self._call(look()), function, before=before)
 
     def wait_for(
         self, kind: str, *, environment: str | None = None, since: int = 0, timeout: float = 30

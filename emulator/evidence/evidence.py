@@ -10,7 +10,7 @@ from typing import Self
 from emulator.evidence.reading import Reading
 from emulator.evidence.stories import EnvironmentStory, InvocationStory, SessionStory
 from emulator.lifecycle import State
-from emulator.model import EnvironmentId, RequestId
+from emulator.model import EnvironmentId, RequestId, Session
 from emulator.timeline import TimelineEvent
 
 __all__ = ["Cause", "Evidence", "Why"]
@@ -61,14 +61,17 @@ class Evidence:
     highest: int
 
     @classmethod
-    def of(cls, events: Iterable[TimelineEvent], function: str | None = None) -> Self:
+    def of(
+        cls, events: Iterable[TimelineEvent], function: str | None = None, *, before: Iterable[Session] = ()
+    ) -> Self:
         """Read the events of one function, or of all.
 
         Arguments:
             events: a stretch of the timeline, in order. For the numbers of sessions the server has to have been looked
                 at before its first and before its last moment.
+            before: the sessions that it held before the first event, so that these have their numbers, too.
         """
-        reading = Reading.of(events, function)
+        reading = Reading.of(events, function, {session.client_address: session.id for session in before})
         return cls(
             tuple(reading.sessions.values()),
             tuple(reading.invocations.values()),
@@ -129,7 +132,8 @@ class Evidence:
 
     def _why_elsewhere(self, session: SessionStory) -> Why:
         own = self.invocation(session.opened_by)
-        others = [one for one in self.invocations if one.environment != session.environment and one.seq < session.seq]
+        began = own.seq if own is not None else session.seq
+        others = [one for one in self.invocations if one.environment != session.environment and one.seq < began]
         if not others:
             return Why(Cause.FIRST)
         last = others[-1]
@@ -138,7 +142,7 @@ class Evidence:
         earlier = sessions[-1] if sessions else None
         if environment is not None and environment.end_seq is not None and environment.end_seq < session.seq:
             return Why(Cause.RECYCLED, earlier, environment, environment.end or "")
-        if last.runs_at(own.seq if own is not None else session.seq):
+        if last.runs_at(began):
             return Why(Cause.BUSY, earlier, environment)
         return Why(Cause.ELSEWHERE, earlier, environment)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from emulator.evidence.stories import EnvironmentStory, InvocationStory, SessionStory
@@ -15,6 +16,7 @@ __all__ = ["Reading"]
 
 _BEGINS = frozenset({State.STARTING, State.THAWING, State.INVOKING})
 _INITIALISES = frozenset({State.STARTING, State.INIT})
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 _STATES = {f"environment.{state}": state for state in State}
 
 
@@ -33,27 +35,33 @@ class Reading:
     Attributes:
         sessions: by the number of the event that they began with, so in order.
         peak: the most sessions that were open at once, those of environments that are gone included.
+        known: the numbers of sessions that were there before the events.
     """
 
     sessions: dict[int, SessionStory] = field(default_factory=dict)
     invocations: dict[RequestId, InvocationStory] = field(default_factory=dict)
     environments: dict[EnvironmentId, _Environment] = field(default_factory=dict)
     peak: int = 0
+    known: Mapping[str, int] = field(default_factory=dict)
     _by_client: dict[tuple[str, int], int] = field(default_factory=dict)
     _by_source: dict[str, int] = field(default_factory=dict)
     _origins: dict[tuple[str, int], str] = field(default_factory=dict)
     _open: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, events: Iterable[TimelineEvent], function: str | None) -> Reading:
-        """Read the events of one function, or of all."""
+    def of(cls, events: Iterable[TimelineEvent], function: str | None, known: Mapping[str, int] = _NOTHING) -> Reading:
+        """Read the events of one function, or of all.
+
+        Arguments:
+            known: the numbers of sessions that the server held before the first of them, by ``address:port``.
+        """
         events = list(events)
         theirs = {
             event.environment: event.function
             for event in events
             if event.environment is not None and event.function is not None and function in (None, event.function)
         }
-        reading = cls()
+        reading = cls(known=known)
         for event in events:
             if event.environment is None or event.environment not in theirs:
                 continue
@@ -173,6 +181,10 @@ class Reading:
         if session.id is None:
             self._change(session, id=int((event.detail or {}).get("session", 0)) or None)
 
+    def _seen_zombie(self, event: TimelineEvent, environment: EnvironmentId) -> None:
+        if self._find(event, environment) is not None:  # else its environment was gone before the events
+            self._zombie(event, environment)
+
     def _seen_closed(self, event: TimelineEvent, environment: EnvironmentId) -> None:
         if self._find(event, environment) is not None:  # else it was open before the events, and nobody used it
             self._closed(event, environment)
@@ -198,7 +210,7 @@ class Reading:
             return found
         client, source = _ends(event.detail)
         opened_by = RequestId(event.request_id) if opened_at is not None and event.request_id is not None else None
-        session = SessionStory(event.seq, None, environment, client, opened_by, opened_at)
+        session = SessionStory(event.seq, self.known.get(source), environment, client, opened_by, opened_at)
         self._begin(session, source)
         return session
 
@@ -226,6 +238,6 @@ _KINDS: dict[str, Callable[[Reading, TimelineEvent, EnvironmentId], None]] = {
     "connection.zombie": Reading._zombie,
     "connection.closed": Reading._closed,
     "session.opened": Reading._seen,
-    "session.zombie": Reading._zombie,
+    "session.zombie": Reading._seen_zombie,
     "session.closed": Reading._seen_closed,
 }

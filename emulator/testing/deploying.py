@@ -5,19 +5,35 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emulator.embedded import DeployedFunction, Emulator
+from emulator.embedded import DeployedFunction, Emulator, InvocationResult
 from emulator.errors import CodeError, FunctionNotFoundError
 from emulator.model import Function, Reclaim
 
-__all__ = ["Deployments"]
+__all__ = ["Deployments", "FunctionUnderTest"]
 
 _LONGEST_NAME = 64
 _WARM_CODE = {"memory": 512, "timeout": 10}
 """A test is not about the defaults of Lambda, which are scarce: 128 MiB and 3 s."""
+
+
+class FunctionUnderTest(DeployedFunction):
+    """A function of a test. If the test runs under a condition, an invocation is whatever that makes of it."""
+
+    __slots__ = ()
+
+    def invoke(self, payload: Any = None) -> InvocationResult:
+        """As :meth:`Emulator.invoke`, under the condition of the test, where it has one."""
+        plain = DeployedFunction(self.emulator, self.name)
+        conditions = sys.modules.get("emulator.testing.conditions")  # it is there as soon as one can be asked for
+        result: InvocationResult = (
+            conditions.invoke(plain, payload) if conditions is not None else plain.invoke(payload)
+        )
+        return result
 
 
 class Deployments:
@@ -30,9 +46,9 @@ class Deployments:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._known: dict[str, DeployedFunction] = {}
+        self._known: dict[str, FunctionUnderTest] = {}
         self._names: set[str] = set()
-        self._alone: list[DeployedFunction] = []
+        self._alone: list[FunctionUnderTest] = []
 
     def deploy(
         self,
@@ -42,7 +58,7 @@ class Deployments:
         fresh: bool = False,
         folders: Sequence[Path] = (),
         **settings: Any,
-    ) -> DeployedFunction:
+    ) -> FunctionUnderTest:
         """Deploy a function, or find the one that was deployed so.
 
         Arguments:
@@ -64,13 +80,18 @@ class Deployments:
         if not fresh and key in self._known:
             return self._known[key]
         function = dataclasses.replace(function, name=name or self._free_name(folder.name))
-        deployed = self._emulator.add(function)
+        self.forget(function.name)  # one of that name is replaced
+        deployed = FunctionUnderTest(self._emulator, self._emulator.add(function).name)
         self._names.add(function.name)
         if fresh:
             self._alone.append(deployed)
         else:
             self._known[key] = deployed
         return deployed
+
+    def forget(self, name: str) -> None:
+        """Whoever wants the same function next gets one of its own: this one is not what it was."""
+        self._known = {key: function for key, function in self._known.items() if function.name != name}
 
     def begin_anew(self, *, everything: bool = False) -> None:
         """End the environments of functions that were made fresh; or, with ``everything``, those of all.
@@ -81,14 +102,15 @@ class Deployments:
         for function in [*ended, *(self._known.values() if everything else ())]:
             function.recycle(Reclaim.FIN)
 
-    def _of_settings(self, name: str) -> DeployedFunction:
+    def _of_settings(self, name: str) -> FunctionUnderTest:
         try:
-            return self._emulator.function(name)
+            found = FunctionUnderTest(self._emulator, self._emulator.function(name).name)
         except FunctionNotFoundError as error:
             raise CodeError(
                 f"there is no folder {name}, and no function of that name in the settings",
                 cure="A relative folder is looked for beside the test's file, then below the project's root.",
             ) from error
+        return self._known.setdefault(f"of the settings: {name}", found)
 
     def _free_name(self, folder: str) -> str:
         base = re.sub(r"[^a-zA-Z0-9_-]", "-", folder)[: _LONGEST_NAME - 8] or "function"

@@ -13,6 +13,7 @@ from emulator.spans import in_words
 
 __all__ = [
     "CURES",
+    "counted",
     "explain_idle_invocations",
     "explain_opened",
     "explain_peak",
@@ -64,10 +65,10 @@ CURES: dict[Cause, str] = {
 _Tell = Callable[[Why, str, str], str]
 _REASONS: dict[Cause, _Tell] = {
     Cause.FIRST: lambda _why, _it, _where: "",
-    Cause.CLOSED_BY_FUNCTION: lambda _why, it, _where: f"{it} was there before: the function itself had closed it.",
+    Cause.CLOSED_BY_FUNCTION: lambda _why, it, _where: f"It could not use {it}: the function itself had closed it.",
     Cause.CLOSED_WHILE_FROZEN: lambda why, it, _where: (
         f"It could not use {it}: the server's end of that was closed while the environment was frozen"
-        f"{_frozen_for(why.earlier)}, and nobody could hear of it ({why.reason}).{_met(why.earlier)}"
+        f"{_frozen_for(why.earlier)}, and nobody could hear of it: {why.reason}.{_met(why.earlier)}"
     ),
     Cause.CLOSED_BY_SERVER: lambda why, it, _where: (
         f"It could not use {it}: {why.reason or 'the server had closed it'}.{_met(why.earlier)}"
@@ -88,12 +89,15 @@ _REASONS: dict[Cause, _Tell] = {
 }
 
 
+def counted(sessions: int) -> str:
+    """``1 session``, ``2 sessions``."""
+    return "1 session" if sessions == 1 else f"{sessions} sessions"
+
+
 def name_of(session: SessionStory) -> str:
     """``session 8``; by its port where the server was never asked while it lived."""
     if session.id is not None:
         return f"session {session.id}"
-    if not session.is_new:
-        return f"the session of port {session.client}, which was open before"
     return f"the session of port {session.client}" if session.client else "a session"
 
 
@@ -149,12 +153,12 @@ def explain_peak(evidence: Evidence, *, at_most: int, concurrency: int | None, f
     """How many there were at once, and what that comes to at a concurrency."""
     one, together = evidence.peak_of_one(), evidence.peak()
     if concurrency is None:
-        first = f"{function} had {together} sessions open at once, and {at_most} are allowed:"
+        first = f"{function} had {counted(together)} open at once, and {at_most} may be:"
         return explain_opened(evidence, evidence.opened(), first=first)
     most = max(evidence.environments, key=lambda story: story.peak)
     first = (
-        f"{function} would hold {one * concurrency} sessions with {concurrency} environments at once, and {at_most} "
-        f"are allowed. That is reckoned: {one} at once were seen in environment {most.id[:8]}, times {concurrency}:"
+        f"{function} would hold {counted(one * concurrency)} with {concurrency} environments at once, and {at_most} "
+        f"may be. That is reckoned: {one} at once were seen in environment {most.id[:8]}, times {concurrency}:"
     )
     theirs = [session for session in evidence.sessions if session.environment == most.id]
     told = explain_opened(evidence, theirs, first=first)
@@ -166,7 +170,7 @@ def explain_peak(evidence: Evidence, *, at_most: int, concurrency: int | None, f
 def _opening(evidence: Evidence, session: SessionStory) -> str:
     name, environment = name_of(session), session.environment[:8]
     if not session.is_new:
-        return f"{name} in environment {environment}."
+        return f"{name} of environment {environment} was there before."
     at = f" at {session.origin}" if session.origin is not None else ""
     if session.opened_by is None:
         return f"{name} was opened{at} in environment {environment}, ahead of any invocation."

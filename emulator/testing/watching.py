@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from emulator.embedded import DeployedFunction, Emulator
-from emulator.errors import EmulatorError
+from emulator.errors import DatabaseError, EmulatorError
 from emulator.evidence import Evidence
 from emulator.model import Reclaim, Session
-from emulator.testing.explaining import explain_idle_invocations, explain_opened, explain_peak, explain_zombies
+from emulator.testing.explaining import counted, explain_idle_invocations, explain_opened, explain_peak, explain_zombies
 
 __all__ = ["Connections", "Seen", "watch"]
 
@@ -25,7 +25,9 @@ class Seen:
 
     def __init__(self, emulator: Emulator, function: str | None) -> None:
         self._emulator, self._function = emulator, function
-        emulator.environments()  # looks at the server: what is open by now was not opened from now on
+        self._before: tuple[Session, ...] = ()
+        with suppress(DatabaseError):  # without a database there is nothing to see
+            self._before = emulator.connections()
         self._since = emulator.last_event
         self._evidence: Evidence | None = None
 
@@ -49,12 +51,12 @@ class Seen:
         first, later = evidence.invocations[:1], evidence.invocations[1:]
         if not later:
             raise AssertionError(
-                f"{who} was invoked {len(first)} times while it was watched: nothing can be reused.\n"
+                f"{who} was invoked {'once' if first else 'never'} while it was watched: nothing can be reused.\n"
                 "Cure: invoke it twice, or more often."
             )
         opened = [session for story in later for session in evidence.opened_by(story.request_id)]
         if opened:
-            several = "another session" if len(opened) == 1 else f"{len(opened)} more sessions"
+            several = "another session" if len(opened) == 1 else f"{counted(len(opened))} more"
             told = [*evidence.opened_by(first[0].request_id), *opened]
             raise AssertionError(
                 explain_opened(evidence, told, first=f"{who} opened {several} instead of using what was there:")
@@ -75,7 +77,7 @@ class Seen:
         __tracebackhide__ = True
         opened = self.evidence.opened()
         if len(opened) > at_most:
-            first = f"{self._who} opened {len(opened)} sessions, and {at_most} are allowed:"
+            first = f"{self._who} opened {counted(len(opened))}, and {at_most} may be:"
             raise AssertionError(explain_opened(self.evidence, opened, first=first))
 
     def assert_no_zombies(
@@ -99,7 +101,7 @@ class Seen:
             raise ValueError('after is "recycle" or nothing, and reclaim says how')
         zombies = self.evidence.zombies()
         if zombies:
-            first = f"the server holds {len(zombies)} sessions of {self._who} for environments that are gone:"
+            first = f"the server holds {counted(len(zombies))} of {self._who} for environments that are gone:"
             raise AssertionError(explain_zombies(self.evidence, zombies, first=first))
 
     def assert_peak(self, *, at_most: int, concurrency: int | None = None) -> None:
@@ -120,7 +122,7 @@ class Seen:
     def __repr__(self) -> str:
         evidence = self.evidence
         return (
-            f"<seen of {self._who}: {len(evidence.invocations)} invocations, {len(evidence.opened())} sessions opened, "
+            f"<seen of {self._who}: {len(evidence.invocations)} invoked, {counted(len(evidence.opened()))} opened, "
             f"{evidence.peak()} at once, {len(evidence.zombies())} zombies>"
         )
 
@@ -129,7 +131,7 @@ class Seen:
         return self._function if self._function is not None else "every function together"
 
     def _now(self) -> Evidence:
-        return self._emulator.evidence(self._function, since=self._since)
+        return self._emulator.evidence(self._function, since=self._since, before=self._before)
 
     def _recycle(self, reclaim: Reclaim | str | None) -> None:
         functions = {story.function for story in self.evidence.environments}

@@ -128,7 +128,7 @@ class Evidence:
             beside = session.opened_by is not None and usable[-1].opened_by == session.opened_by
             return Why(Cause.BESIDE if beside else Cause.NOT_USED, usable[-1])
         earlier = here[-1]
-        return Why(_cause_of_end(earlier), earlier, reason=earlier.end or earlier.stale or "")
+        return Why(_cause_of_end(earlier), earlier, reason=earlier.stale or earlier.end or "")
 
     def _why_elsewhere(self, session: SessionStory) -> Why:
         own = self.invocation(session.opened_by)

@@ -490,9 +490,13 @@ class Emulator:
 
     def _check_it_runs(self) -> asyncio.AbstractEventLoop:
         if self._failure is not None:
+            cause = self._failure
+            while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+                cause = cause.exceptions[0]
             raise EmulatorError(
-                f"the emulator has ended: {self._failure}", cure="Start another one; this one serves nobody any more."
-            ) from self._failure
+                f"the emulator has ended: {type(cause).__name__}: {cause}",
+                cure="Start another one; this one serves nobody any more.",
+            ) from cause
         if self._loop is None or self._thread is None or not self._thread.is_alive():
             raise EmulatorError("the emulator does not run", cure="Use it inside its with block.")
         return self._loop

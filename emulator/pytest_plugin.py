@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from emulator.testing.watching import Connections
 
 __all__ = [
+    "OPTIONS",
     "connections",
     "lambda_emulator",
     "lambda_function",
     "lambda_settings",
     "mysql",
+    "policy_of",
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
@@ -38,7 +40,7 @@ _MARKER_LINE = (
     "or rules"
 )
 # Option, setting, and what is allowed: on the command line, in the ini file, in [emulator] or [database].
-_OPTIONS: tuple[tuple[str, str, str, type[Any], str], ...] = (
+OPTIONS: tuple[tuple[str, str, str, type[Any], str], ...] = (
     ("sandbox", "emulator", "sandbox", str, "where functions run: auto, container or process"),
     ("database", "database", "server", str, "auto, local, docker, none, or mysql://user:password@host:port/database"),
     ("speed", "emulator", "speed", float, "how many seconds of the emulator's clock go by in a real one"),
@@ -49,7 +51,7 @@ _RUN = pytest.StashKey["OneTest"]()
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Options, each also as a line of the ini file; and the plugin's other half, where it is there."""
     group = parser.getgroup("lambda-freezer", "functions of AWS Lambda (lambda-freezer)")
-    for name, _, _, kind, text in _OPTIONS:
+    for name, _, _, kind, text in OPTIONS:
         group.addoption(f"--lambda-{name}", dest=f"lambda_{name}", type=kind, default=None, help=text)
         parser.addini(f"lambda_{name}", help=text, default=None)
     if find_spec("emulator.testing.conditions") is not None:
@@ -110,7 +112,7 @@ def lambda_emulator(_lambda_session: SharedEmulator) -> Emulator:
 @pytest.fixture
 def _lambda_run(request: pytest.FixtureRequest, _lambda_session: SharedEmulator) -> Iterator[OneTest]:
     marker = request.node.get_closest_marker(_MARKER)
-    policy = _policy_of(marker) if marker is not None else None
+    policy = policy_of(marker) if marker is not None else None
     with _lambda_session.test(policy, [request.path.parent]) as run:
         request.node.stash[_RUN] = run
         yield run
@@ -145,14 +147,19 @@ def connections(_lambda_session: SharedEmulator, _lambda_run: OneTest) -> Connec
 def _told(ask: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
     """The settings that somebody has given a value."""
     tables: dict[str, dict[str, Any]] = {}
-    for name, table, key, kind, _ in _OPTIONS:
+    for name, table, key, kind, _ in OPTIONS:
         value = ask(name)
         if value is not None:
             tables.setdefault(table, {})[key] = kind(value)
     return tables
 
 
-def _policy_of(marker: pytest.Mark) -> object:
+def policy_of(marker: pytest.Mark) -> object:
+    """The policy that a marker asks for, in the form that :meth:`Emulator.set_policy` takes.
+
+    Raises:
+        UsageError: it says more than one thing.
+    """
     match marker.args:
         case [str() as name]:
             return {"name": name, **marker.kwargs}

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 __all__ = ["install", "place_of", "vendored"]
 
 _LONGEST = 500  # characters of a place
+# They may lie beside the code without a record of their installation.
+_DRIVERS = frozenset(
+    {
+        "MySQLdb",
+        "aiomysql",
+        "asyncmy",
+        "django",
+        "mariadb",
+        "mysql",
+        "peewee",
+        "pony",
+        "pymysql",
+        "sqlalchemy",
+        "tortoise",
+    }
+)
 _FOLDERS_OF_OTHERS = frozenset({"site-packages", "dist-packages", "node_modules", "vendor", "vendored", "_vendor"})
 
 
@@ -82,7 +98,7 @@ def place_of(frames: Iterator[tuple[str, int, str]], root: str, packages: frozen
         path = file[len(root) + 1 :]
         first, *folders = path.split(os.sep)
         place = f"{path}:{line} in {name}"
-        if first.removesuffix(".py") not in packages and _FOLDERS_OF_OTHERS.isdisjoint((first, *folders)):
+        if first.removesuffix(".py") not in packages | _DRIVERS and _FOLDERS_OF_OTHERS.isdisjoint((first, *folders)):
             return place
         vendored_place = vendored_place or place
     return vendored_place
@@ -123,6 +139,7 @@ def _install_in_container() -> None:
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
+        sys.modules[__name__] = type(sys)(__name__)  # whoever has imported us looks for a module of that name
         if error.name != "sitecustomize":
             raise
 

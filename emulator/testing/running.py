@@ -68,7 +68,8 @@ class SharedEmulator:
         """What one test has; put right again at the end, whatever it has done.
 
         Arguments:
-            policy: another one for all functions, in the form that :meth:`Emulator.set_policy` takes.
+            policy: another one for all functions, in the form that :meth:`Emulator.set_policy` takes; keys without a
+                name go over the policy of the settings.
             folders: where relative folders of code are looked for, in this order.
 
         Raises:
@@ -78,6 +79,8 @@ class SharedEmulator:
         run = OneTest(self, folders)
         try:
             if policy is not None:
+                if isinstance(policy, Mapping) and "name" not in policy:
+                    policy = {**self.policy, **policy}
                 self.emulator.set_policy(policy)
             yield run
         finally:

@@ -7,6 +7,7 @@ is in :mod:`emulator.testing`, which works without pytest as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         group.addoption(f"--lambda-{name}", dest=f"lambda_{name}", type=kind, default=None, help=text)
         parser.addini(f"lambda_{name}", help=text, default=None)
     if find_spec("emulator.testing.conditions") is not None:
-        from emulator.testing import conditions  # type: ignore[attr-defined,unused-ignore]
-
+        conditions = import_module("emulator.testing.conditions")
         pluginmanager.register(conditions.ConditionsPlugin(), "lambda-freezer-conditions")
 
 

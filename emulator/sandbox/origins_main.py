@@ -13,12 +13,6 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # typing is expensive to import, and this comes before every cold start
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
-    from typing import Any
-
 __all__ = ["install", "place_of", "vendored"]
 
 _LONGEST = 500  # characters of a place
@@ -52,13 +46,13 @@ def install(pipe: str, root: str) -> None:
 
     packages: list[frozenset[str]] = []  # looked for when they are asked for: most processes connect to nothing
 
-    def tell(connected: socket.socket, address: Any) -> None:
+    def tell(connected: socket.socket, address: tuple[str, int]) -> None:
         try:
             if connected.family not in (socket.AF_INET, socket.AF_INET6):
                 return
             if not packages:
                 packages.append(vendored(root))
-            place = place_of(_frames(sys._getframe(2)), root, packages[0])
+            place = place_of(_frames(), root, packages[0])
             if place is None:
                 return
             line = f"{connected.getsockname()[1]} {address[1]} {place[:_LONGEST]}\n"
@@ -70,21 +64,26 @@ def install(pipe: str, root: str) -> None:
         except Exception:  # noqa: BLE001 (nothing in here is the function's business)
             return
 
-    def told(original: Callable[..., Any]) -> Callable[..., Any]:
-        def connect(self: socket.socket, address: Any) -> Any:
-            try:
-                return original(self, address)
-            finally:
-                tell(self, address)
+    plain, plain_ex = socket.socket.connect, socket.socket.connect_ex
 
-        connect.__name__, connect.__doc__ = original.__name__, original.__doc__
-        return connect
+    def connect(self: socket.socket, address: tuple[str, int]) -> None:
+        try:
+            return plain(self, address)
+        finally:
+            tell(self, address)
 
-    for name in ("connect", "connect_ex"):
-        setattr(socket.socket, name, told(getattr(socket.socket, name)))
+    def connect_ex(self: socket.socket, address: tuple[str, int]) -> int:
+        try:
+            return plain_ex(self, address)
+        finally:
+            tell(self, address)
+
+    connect.__doc__, connect_ex.__doc__ = plain.__doc__, plain_ex.__doc__
+    socket.socket.connect = connect  # type: ignore[method-assign,assignment]
+    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign,assignment]
 
 
-def place_of(frames: Iterator[tuple[str, int, str]], root: str, packages: frozenset[str]) -> str | None:
+def place_of(frames: list[tuple[str, int, str]], root: str, packages: frozenset[str]) -> str | None:
     """The innermost place in the function's own code; one of a package beside it where there is no other.
 
     Arguments:
@@ -121,10 +120,13 @@ def vendored(root: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _frames(frame: FrameType | None) -> Iterator[tuple[str, int, str]]:
+def _frames() -> list[tuple[str, int, str]]:
+    """Everybody who waits for the connect: behind this function, the one that asks and the one in its place."""
+    found, frame = [], sys._getframe(2).f_back
     while frame is not None:
-        yield frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+        found.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
         frame = frame.f_back
+    return found
 
 
 def _install_in_container() -> None:
@@ -133,8 +135,10 @@ def _install_in_container() -> None:
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
     rest = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry != here]
     os.environ["PYTHONPATH"] = os.pathsep.join(rest)
-    if "LAMBDA_TASK_ROOT" in os.environ:  # extensions do not have it
+    try:
         install(os.path.join(os.path.dirname(here), "origins"), os.environ["LAMBDA_TASK_ROOT"])
+    except Exception:  # noqa: BLE001, SIM105 (extensions have no such folder; and nothing of ours is for their logs)
+        pass
     del sys.modules[__name__]
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401

@@ -78,7 +78,7 @@ def test_the_innermost_place_of_the_functions_own_code(
     frames: list[tuple[str, int, str]], expected: str | None
 ) -> None:
     """Packages beside it are others' code, and count only where nothing else does."""
-    assert place_of(iter(frames), ROOT, frozenset({"pymysql", "six"})) == expected
+    assert place_of(frames, ROOT, frozenset({"pymysql", "six"})) == expected
 
 
 def test_packages_are_known_from_their_records(tmp_path: Path) -> None:

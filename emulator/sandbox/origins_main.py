@@ -137,7 +137,7 @@ def _install_in_container() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(rest)
     try:
         install(os.path.join(os.path.dirname(here), "origins"), os.environ["LAMBDA_TASK_ROOT"])
-    except Exception:  # noqa: BLE001, SIM105 (extensions have no such folder; and nothing of ours is for their logs)
+    except Exception:  # noqa: BLE001 (extensions have no such folder; and nothing of ours is for their logs)
         pass
     del sys.modules[__name__]
     try:

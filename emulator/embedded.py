@@ -434,7 +434,10 @@ class Emulator:
         self._service = Service(self._settings, self._base, log_sink=self._log_sink)
         server = ApiServer(self._service, host=self._settings.emulator.host, port=self._settings.emulator.port)
         server.bind()
-        async with self._service, server:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(server.close)  # also where nothing else can be started
+            await stack.enter_async_context(self._service)
+            await stack.enter_async_context(server)
             self.endpoint_url = server.url
             self._ready.set_result(None)
             await self._stop.wait()

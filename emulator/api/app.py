@@ -141,5 +141,9 @@ class ApiServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back, whether or not anybody was served on it."""
         if self._listener is not None:
             self._listener.close()

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -214,7 +215,7 @@ def test_lost_database_is_in_the_status() -> None:
 def test_a_start_that_fails_gives_the_port_back() -> None:
     """It is taken first, so that a port which is taken already is told at once."""
     port = free_port(["127.0.0.1"])
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "emulator": {"sandbox": "process", "port": port},
         "database": {"server": "none"},
         "functions": {"gone": {"code": "/nowhere"}},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from emulator import pytest_plugin
 from tests.needs import need_database
 from tests.pytest_runs import run_pytest
@@ -19,6 +21,7 @@ def without_numbers(text: str) -> list[str]:
     return [line.removeprefix("E").strip() for line in found.splitlines()]
 
 
+@pytest.mark.timeout(120)
 def test_examples_of_the_page(tmp_path: Path) -> None:
     """Every file runs as it stands, and an assertion that fails says what the page says."""
     need_database()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from emulator.testing.running import SharedEmulator, settings_for_tests
 from tests.integration.conftest import FUNCTIONS, SAMPLES
 from tests.needs import need_database
 from tests.pytest_runs import run_pytest
+from tests.support import require
 
 # One run for most of it, for each starts an emulator and a server. The tests in it depend on their order.
 CONFTEST = f"""
@@ -123,6 +125,7 @@ def test_nothing_of_ours():
 
 
 @pytest.mark.database
+@pytest.mark.timeout(120)
 def test_one_run_of_many_tests(tmp_path: Path) -> None:
     """Warm functions, policies, time, databases, settings, options, reports: none leaves anything to the next test."""
     need_database()
@@ -130,8 +133,6 @@ def test_one_run_of_many_tests(tmp_path: Path) -> None:
         tmp_path,
         {"conftest.py": CONFTEST, "test_in_order.py": IN_ORDER, "pytest.ini": "[pytest]\nlambda_speed = 2\n"},
         "--lambda-sandbox=process",
-        "-p",
-        "no:xdist",
     )
     assert "1 failed, 16 passed, 1 error" in told, told
     assert "FAILED test_in_order.py::test_that_fails" in told
@@ -159,11 +160,18 @@ def test_worker(lambda_emulator, lambda_function, worker_id):
 
 
 @pytest.mark.database
+@pytest.mark.timeout(120)
 def test_workers_of_xdist_have_an_emulator_each(tmp_path: Path) -> None:
     """A port, a server and a label for what it makes, all of their own."""
     need_database()
+    require(find_spec("xdist"), "There is no pytest-xdist.", "Run ./dev setup.")
     test = WORKERS.format(code=str(SAMPLES / "counter"), folder=str(tmp_path))
-    told = run_pytest(tmp_path, {"test_workers.py": test}, "--lambda-sandbox=process", "-n2", "--dist=each")
+    told = run_pytest(
+        tmp_path,
+        {"test_workers.py": test},
+        *("--lambda-sandbox=process", "-n2", "--dist=each"),
+        plugins=("xdist.plugin", "emulator.pytest_plugin"),
+    )
     assert "2 passed" in told, told
     workers = [json.loads(path.read_text()) for path in tmp_path.glob("gw*.json")]
     assert len(workers) == 2
@@ -175,7 +183,7 @@ def test_workers_of_xdist_have_an_emulator_each(tmp_path: Path) -> None:
 def test_without_the_plugin(tmp_path: Path) -> None:
     """Blocked by its name, it is not there."""
     tests = "def test_other():\n    pass\ndef test_ours(lambda_emulator):\n    pass\n"
-    told = run_pytest(tmp_path, {"test_it.py": tests}, "-p", "no:lambda-freezer", plugin=False)
+    told = run_pytest(tmp_path, {"test_it.py": tests}, "-p", "no:lambda-freezer", plugins=())
     assert "1 passed, 1 error" in told, told
     assert "fixture 'lambda_emulator' not found" in told
 

@@ -189,8 +189,12 @@ async def _add_relays(
             event.kind,
             event.reason,
             environment=connection.environment,
-            request_id=connection.request_id,
-            detail={"client": connection.client, "source": connection.source},
+            request_id=event.request_id,
+            detail={
+                "client": connection.client,
+                "source": connection.source,
+                **({"ended_by": connection.ended_by} if connection.ended_by is not None else {}),
+            },
         )
 
     parts.relays = await stack.enter_async_context(

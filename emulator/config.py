@@ -112,6 +112,7 @@ class EmulatorSettings(_Table):
     network: Literal["auto", "netlink", "helper", "disconnect", "none"] = "auto"
     quiet: _Duration = 0.05
     old_formats: bool = Field(default=False, strict=True)
+    origins: bool = Field(default=False, strict=True)
     log_folder: Path | None = None
     streaming_bandwidth: Literal["unlimited", "aws"] = "unlimited"
     seed: int | None = Field(default=None, strict=True)

@@ -15,7 +15,7 @@ import concurrent.futures
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,10 +27,13 @@ import uvloop
 from emulator.api.app import ApiServer
 from emulator.api.stream import ResponseQueue
 from emulator.config import Settings
+from emulator.database.server import DatabaseServer
 from emulator.errors import DatabaseError, EmulatorError
 from emulator.event_queue import EventView
+from emulator.evidence import Evidence
 from emulator.invocation import Invocation, Outcome
 from emulator.killing import Middle
+from emulator.lifecycle import State
 from emulator.logs import LogSink
 from emulator.model import (
     Answer,
@@ -49,6 +52,8 @@ from emulator.timeline import TimelineEvent
 __all__ = ["DeployedFunction", "Emulator", "FollowedInvocation", "InvocationResult"]
 
 T = TypeVar("T")
+
+_LAST_WORDS = 5.0  # seconds that an emulator which has failed is given to say why
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ class Emulator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._failure: BaseException | None = None
+        self._mishaps: list[Exception] = []
         self._abandoned = False  # by somebody who was interrupted before the thread had a loop
         self.endpoint_url = ""
         """What boto3, the AWS CLI and every SDK take as their endpoint."""
@@ -209,6 +215,27 @@ class Emulator:
         if self._thread is None:
             return [view for view in self._service.left if function in (None, view.function)]
         return self._do(lambda: self._service.queue(function))
+
+    def freeze(self, name: str) -> list[EnvironmentView]:
+        """Wait until every environment of a function is at rest; answers those that are frozen now.
+
+        That is so already when an invocation has come back. What goes on is that of events that nobody waits for.
+
+        Raises:
+            EmulatorError: one is not frozen: it still serves, or it cannot be frozen here.
+        """
+
+        async def at_rest() -> list[EnvironmentView]:
+            for environment in self._service.environments(name):
+                await self._service.at_rest(environment.id)
+            return [view for view in self._service.environments(name) if view.state != State.GONE]
+
+        found = self._call(at_rest())
+        awake = [view for view in found if view.state not in (State.FROZEN, State.SHUTTING_DOWN)]
+        if awake:
+            states = ", ".join(f"{view.id[:8]} is {view.state}" for view in awake)
+            raise EmulatorError(f"not all environments of {name} are frozen: {states}", cure="lambda-freezer doctor")
+        return [view for view in found if view.state == State.FROZEN]
 
     def invoke_parallel(self, name: str, payloads: list[Any]) -> list[InvocationResult]:
         """Invoke once for each payload, all at the same time; the results in the order of the payloads."""
@@ -354,6 +381,24 @@ class Emulator:
         """Everything that happened after event number ``since``, oldest first."""
         return self._do(lambda: list(self._service.timeline.since(since)))
 
+    @property
+    def last_event(self) -> int:
+        """The number of the event that happened last."""
+        return self._do(lambda: self._service.timeline.last_seq)
+
+    def evidence(self, function: str | None = None, *, since: int = 0, before: Iterable[Session] = ()) -> Evidence:
+        """What a function, or all, did to the database after event number ``since``; the server is looked at now.
+
+        Arguments:
+            before: what :meth:`connections` said just before; without it some sessions may lack their numbers.
+        """
+
+        async def look() -> list[TimelineEvent]:
+            await self._service.look_at_sessions()
+            return list(self._service.timeline.since(since))
+
+        return Evidence.of(self._call(look()), function, before=before)
+
     def wait_for(
         self, kind: str, *, environment: str | None = None, since: int = 0, timeout: float = 30
     ) -> TimelineEvent:
@@ -386,15 +431,46 @@ class Emulator:
     def status(self) -> Status:
         return self._do(self._service.status)
 
+    def now(self) -> float:
+        """The emulator's clock: seconds since the epoch, skipped time included."""
+        return self._do(lambda: self._service.clock.now())
+
+    def take_failures(self) -> list[Exception]:
+        """What went wrong in the emulator's own thread, where no caller hears of it, since this was last asked.
+
+        Raises:
+            EmulatorError: the thread has ended, and nothing works any more.
+        """
+        self._check_it_runs()
+        failures, self._mishaps = self._mishaps, []
+        return failures
+
+    def database_variables(self) -> dict[str, str]:
+        """``DB_HOST, DB_PORT, DB_USER, DB_PASSWORD, DB_NAME``: the server itself, for clients that are no functions."""
+        return self._database.variables(from_container=False)
+
+    def ensure_database(self, name: str) -> None:
+        """Make a database where it is missing, with all rights on it for the functions' user.
+
+        Raises:
+            DatabaseError: there is no server, or it refused.
+            ConfigurationError: no database can, or should, have this name.
+        """
+        self._call(self._database.ensure_database(name))
+
     def connect(self, *, as_function: bool = False, **options: Any) -> pymysql.connections.Connection[Any]:
         """A connection of your own to the emulator's database: as its administrator, or as the functions' user.
 
         ``options`` are PyMySQL's own.
         """
+        return self._database.connect(as_function=as_function, **options)
+
+    @property
+    def _database(self) -> DatabaseServer:
         server = self._service.database
         if server is None:
-            raise DatabaseError("this emulator runs without a database")
-        return server.connect(as_function=as_function, **options)
+            raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
+        return server
 
     # -- the thread --------------------------------------------------------------------------------------
 
@@ -410,6 +486,7 @@ class Emulator:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._note_mishap)
         self._stop = asyncio.Event()
         if self._abandoned:
             self._stop.set()
@@ -430,6 +507,11 @@ class Emulator:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def _note_mishap(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self._mishaps.append(error if isinstance(error, Exception) else EmulatorError(str(context["message"])))
+        loop.default_exception_handler(context)
 
     async def _invoke(self, name: str, payload: Any) -> InvocationResult:
         return await self._result_of(await self._submit(name, payload)[1])
@@ -465,10 +547,31 @@ class Emulator:
         return InvocationResult.of(outcome.answer, outcome.report)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None or self._thread is None or not self._thread.is_alive():
+        try:
+            loop = self._check_it_runs()
+        except EmulatorError:
             coroutine.close()
+            raise
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        except concurrent.futures.CancelledError:
+            if self._thread is not None:
+                self._thread.join(_LAST_WORDS)
+            self._check_it_runs()
+            raise
+
+    def _check_it_runs(self) -> asyncio.AbstractEventLoop:
+        if self._failure is not None:
+            cause = self._failure
+            while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+                cause = cause.exceptions[0]
+            raise EmulatorError(
+                f"the emulator has ended: {type(cause).__name__}: {cause}",
+                cure="Start another one; this one serves nobody any more.",
+            ) from cause
+        if self._loop is None or self._thread is None or not self._thread.is_alive():
             raise EmulatorError("the emulator does not run", cure="Use it inside its with block.")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return self._loop
 
     def _do(self, action: Callable[[], T]) -> T:
         async def do() -> T:
@@ -503,6 +606,14 @@ class DeployedFunction:
     def invoke_stream(self, payload: Any = None) -> Iterator[bytes]:
         """As :meth:`Emulator.invoke_stream`."""
         return self.emulator.invoke_stream(self.name, payload)
+
+    def freeze(self) -> list[EnvironmentView]:
+        """As :meth:`Emulator.freeze`."""
+        return self.emulator.freeze(self.name)
+
+    def evidence(self, *, since: int = 0) -> Evidence:
+        """As :meth:`Emulator.evidence`."""
+        return self.emulator.evidence(self.name, since=since)
 
     def invoke_parallel(self, payloads: list[Any]) -> list[InvocationResult]:
         """As :meth:`Emulator.invoke_parallel`."""

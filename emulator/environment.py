@@ -122,6 +122,7 @@ class Environment:
                     trace_id=text.new_trace_id(self._created_wall),
                 ),
                 surroundings.runtime_api.port,
+                surroundings.origins,
             ),
             self,
         )
@@ -534,6 +535,19 @@ class Environment:
     def extension_exited(self, name: str, status: ExitStatus) -> None:
         if self._generation is not None:
             self._generation.extension_exited(name, status)
+
+    def connection_told(self, port: int, peer_port: int, place: str) -> None:
+        door = self._around.door
+        if door is None or self._relay is None or str(peer_port) != door.variables(self._relay)["DB_PORT"]:
+            return  # it leads elsewhere than to the database
+        self._around.timeline.record(
+            "connection.origin",
+            place,
+            function=self.function.name,
+            environment=self.id,
+            request_id=self.last_request_id,
+            detail={"port": port},
+        )
 
     # -- freeze ------------------------------------------------------------------------------------------
 

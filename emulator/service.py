@@ -174,6 +174,7 @@ class Service:
             before_end=parts.observer.before_end if parts.observer is not None else None,
             log_sink=self._log_sink,
             old_formats=self.settings.emulator.old_formats,
+            origins=self.settings.emulator.origins,
             log_files=self._log_files,
             chance=self._rulebook.chance,
         )

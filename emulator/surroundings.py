@@ -26,7 +26,10 @@ class BeforeEnd(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all environments of an emulator share. ``chance`` is the one source of everything that is drawn."""
+    """What all environments of an emulator share. ``chance`` is the one source of everything that is drawn.
+
+    With ``origins`` Python runtimes tell which line of code has opened a connection.
+    """
 
     provider: SandboxProvider
     runtime_api: RuntimeApiServer
@@ -41,6 +44,7 @@ class Surroundings:
     log_sink: LogSink | None = None
     log_files: LogFiles | None = None
     old_formats: bool = False
+    origins: bool = False
     chance: Random = field(default_factory=Random)
 
     def open_log(self, function: Function, environment_id: EnvironmentId, name: str) -> LogStream:

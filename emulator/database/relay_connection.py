@@ -21,6 +21,7 @@ from emulator.database.relay_end import End
 from emulator.database.relay_records import (
     Address,
     ConnectionState,
+    EndedBy,
     EventKind,
     PathProfile,
     RelayedConnection,
@@ -60,6 +61,11 @@ class Way(Protocol):
         ...
 
 
+# Bytes of a client's goodbye (COM_QUIT): plain, in TLS 1.3, in TLS 1.2. Its length is all that is looked at. The server
+# answers it by closing, which is often heard before the client's own end.
+_GOODBYE = frozenset({5, 27, 34})
+
+
 class _Answer(Enum):
     """What the client of a severed connection gets when it speaks."""
 
@@ -77,12 +83,15 @@ class RelayConnection:
         self.active_at = way.clock.monotonic()
         self.answered_at = self.active_at  # the last probe of the server's kernel
         self._opened_at = way.clock.now()
-        self._request_id = way.current_request()
+        self._request_id = self._used_by = way.current_request()
         self._client_address: Address = ("", 0)
         self._source: Address | None = None
         self._severed: _Answer | None = None
         self._path_forgot = False
         self._end_reason = ""
+        self._ended_by: EndedBy | None = None
+        self._is_broken = False
+        self._last_word = 0  # how long it was, if it was the client's
         self._died_silently = False
         self._dialling: asyncio.Task[None] | None = None
 
@@ -108,6 +117,8 @@ class RelayConnection:
             idle_seconds=self._way.clock.monotonic() - self.active_at,
             bytes_up=self.client.received,
             bytes_down=self.server.received,
+            used_by=self._used_by,
+            ended_by=self._ended_by,
         )
 
     def _state(self) -> ConnectionState:
@@ -148,7 +159,9 @@ class RelayConnection:
         if end is self.client:
             self._client_finished()
         else:
-            self._note_end("the server closed it")
+            if self._last_word in _GOODBYE:
+                self._note_end("the client closed it", EndedBy.CLIENT)
+            self._note_end("the server closed it", EndedBy.SERVER)
             if self.nothing_passes:
                 self.lose_server()
             else:
@@ -164,7 +177,7 @@ class RelayConnection:
                 self._client_was_reset()
         else:
             if error is not None:
-                self._note_end(f"the server reset it ({error})")
+                self._note_end(f"the server reset it ({error})", EndedBy.SERVER)
                 if self.nothing_passes:
                     self.lose_server()
                 else:
@@ -176,13 +189,18 @@ class RelayConnection:
 
     def _client_said(self, data: bytes) -> None:
         if self._severed is _Answer.SILENCE:
-            return
-        if self._way.is_cut or not self.server.was_connected:
+            self._break("nobody answers")
+        elif self._way.is_cut or not self.server.was_connected:
             self._keep(self.client, data)
         elif self._severed is _Answer.RESET:
+            self._break("a reset answers")
             self.client.reset()
         else:
             self.active_at = self._way.clock.monotonic()
+            if (request := self._way.current_request()) != self._used_by:
+                self._used_by = request
+                self._way.tell(EventKind.USED, "", self)
+            self._last_word = len(data)
             self.server.send(data)
             self._way.passed_up()
 
@@ -193,6 +211,7 @@ class RelayConnection:
             self._keep(self.server, data)
         else:
             self.active_at = self._way.clock.monotonic()
+            self._last_word = 0
             self.client.send(data)
 
     def _client_finished(self) -> None:
@@ -201,7 +220,7 @@ class RelayConnection:
         elif self._way.is_cut:
             self._way.waits(self)
         elif self.server.was_connected:
-            self._note_end("the client closed it")
+            self._note_end("the client closed it", EndedBy.CLIENT)
             self.server.finish()
             self._close_what_has_finished()
         elif not self.client.keeps_something:
@@ -216,7 +235,7 @@ class RelayConnection:
         if self._way.is_cut:
             self._way.waits(self)
         else:
-            self._note_end("the client reset it")
+            self._note_end("the client reset it", EndedBy.CLIENT)
             self.server.reset()
 
     # -- what the relay does -----------------------------------------------------------------------------
@@ -244,12 +263,12 @@ class RelayConnection:
             if self.holds_session and self._way.is_reclaimed:
                 self._way.tell(EventKind.ZOMBIE, "its environment is gone and the server does not know", self)
         elif how is Reclaim.FIN:
-            self._note_end("its processes were ended, and their kernel closed it")
+            self._note_end("its processes were ended, and their kernel closed it", EndedBy.ENVIRONMENT)
             for data in self.client.take():
                 self.server.send(data)
             self.server.close()
         else:
-            self._note_end("its environment was ended, and its kernel reset it")
+            self._note_end("its environment was ended, and its kernel reset it", EndedBy.ENVIRONMENT)
             self.server.reset()
         self._severed = _Answer.SILENCE
         self._give_client_up()
@@ -261,7 +280,7 @@ class RelayConnection:
 
     def lose_server(self, reason: str = "", *, reset: bool = False) -> None:
         """The server's end is over and nobody can tell the client; what the server said last is lost."""
-        self._note_end(reason)
+        self._note_end(reason, EndedBy.SERVER)
         self._severed = self._severed or _Answer.RESET
         if reset:
             self.server.reset()
@@ -290,7 +309,7 @@ class RelayConnection:
 
     def abort(self) -> None:
         """The relay itself ends."""
-        self._note_end("the relay was closed")
+        self._note_end("the relay was closed", EndedBy.EMULATOR)
         self._severed = _Answer.SILENCE
         self._stop_dialling()
         self.client.abort()
@@ -361,8 +380,16 @@ class RelayConnection:
             return False
         return self._way.clock.monotonic() - self.active_at > idle
 
-    def _note_end(self, reason: str) -> None:
+    def _note_end(self, reason: str, by: EndedBy) -> None:
         self._end_reason = self._end_reason or reason
+        self._ended_by = self._ended_by or by
+
+    def _break(self, answer: str) -> None:
+        if self._is_broken or self._way.is_reclaimed:
+            return
+        self._is_broken = True
+        self._used_by = self._way.current_request()
+        self._way.tell(EventKind.BROKEN, f"the client speaks, and {answer}: it was given up before", self)
 
     def _close_what_has_finished(self) -> None:
         if self.client.has_finished and self.server.has_finished:

@@ -16,6 +16,7 @@ __all__ = [
     "PATHS",
     "Address",
     "ConnectionState",
+    "EndedBy",
     "EventKind",
     "PathProfile",
     "RelayEvent",
@@ -35,10 +36,21 @@ class ConnectionState(StrEnum):
     CLOSED = "closed"
 
 
+class EndedBy(StrEnum):
+    """Who has ended a connection, as far as it has ended."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    ENVIRONMENT = "environment"  # its processes were ended, and their kernel spoke for them
+    EMULATOR = "emulator"
+
+
 class EventKind(StrEnum):
     """What happens to a connection; the words are those of the timeline."""
 
     OPENED = "connection.opened"
+    USED = "connection.used"  # the client has spoken in an invocation other than the one before, once for each
+    BROKEN = "connection.broken"  # the client has spoken on one that was given up: a reset answers, or nobody
     FAILED = "connection.failed"  # the server could not be reached; the client was reset
     STALE = "connection.stale"
     ZOMBIE = "connection.zombie"
@@ -79,6 +91,8 @@ class RelayedConnection:
         bytes_up: from client to server, as far as the relay has read them.
         bytes_down: from server to client, likewise.
         request_id: the invocation that ran when it was opened.
+        used_by: the last invocation in which the client spoke, or tried to.
+        ended_by: who has ended it; ``None`` where nobody has, or the path between them did.
     """
 
     environment: EnvironmentId
@@ -90,6 +104,8 @@ class RelayedConnection:
     idle_seconds: float
     bytes_up: int
     bytes_down: int
+    used_by: RequestId | None = None
+    ended_by: EndedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,12 @@ class RelayEvent:
     kind: EventKind
     reason: str
     connection: RelayedConnection
+
+    @property
+    def request_id(self) -> RequestId | None:
+        """The invocation that has used it, where that is what happened; else the one that has opened it."""
+        by_use = self.kind in (EventKind.USED, EventKind.BROKEN)
+        return self.connection.used_by if by_use else self.connection.request_id
 
 
 @dataclass(frozen=True, slots=True)

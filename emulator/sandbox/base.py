@@ -54,13 +54,20 @@ class ExitStatus:
 class SandboxSpec:
     """Everything a sandbox needs to know to run one environment.
 
-    ``variables`` are complete but for what only the sandbox knows: paths, and the host of the Runtime API.
+    ``variables`` are complete but for what only the sandbox knows: paths, and the host of the Runtime API. With
+    ``origins`` a Python runtime tells which line of code has opened a connection.
     """
 
     environment_id: EnvironmentId
     function: Function
     variables: Mapping[str, str]
     runtime_api_port: int
+    origins: bool = False
+
+    @property
+    def tells_origins(self) -> bool:
+        """Whether its runtime can be asked to, and is."""
+        return self.origins and self.function.runtime.startswith("python")
 
 
 def require_code(function: Function) -> None:
@@ -93,6 +100,10 @@ class SandboxEvents(Protocol):
 
     def extension_exited(self, name: str, status: ExitStatus) -> None:
         """An external extension has ended, in the same sense."""
+        ...
+
+    def connection_told(self, port: int, peer_port: int, place: str) -> None:
+        """The runtime has connected from this port to that one, at this place in the code."""
         ...
 
 

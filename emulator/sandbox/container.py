@@ -419,8 +419,7 @@ class ContainerSandbox:
             self._provider.spawn(self._limit_cpu_by_engine(share))
 
     def drain_output(self) -> None:
-        if self._vessel.pipes is not None:
-            self._vessel.pipes.drain_output()
+        self._vessel.drain_output()
 
     def peak_memory(self) -> int:
         return self._memory.read(self._vessel.group)
@@ -460,10 +459,23 @@ class ContainerSandbox:
     def _destiny(self, image: ChosenImage) -> Destiny:
         runtime_api = f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}"
         opt = self._opt.folder if self._opt is not None else None
-        return destiny_of(self._spec.function, self._spec.variables, image.details, runtime_api, opt=opt)
+        return destiny_of(
+            self._spec.function,
+            self._spec.variables,
+            image.details,
+            runtime_api,
+            opt=opt,
+            origins=self._spec.tells_origins,
+        )
 
     def _inmate(self) -> Inmate:
-        return Inmate(self._events.runtime_wrote, self._events.extension_wrote, self._shell.heard, self._exited)
+        return Inmate(
+            self._events.runtime_wrote,
+            self._events.extension_wrote,
+            self._shell.heard,
+            self._exited,
+            self._events.connection_told if self._spec.tells_origins else None,
+        )
 
     async def _limit_cpu_by_engine(self, share: float) -> None:
         # A container that has ended meanwhile has no use for a limit.

@@ -13,6 +13,7 @@ from typing import Any
 
 from emulator.model import Function
 from emulator.sandbox.engine_records import ImageDetails
+from emulator.sandbox.origins import container_search_path
 from emulator.sandbox.shell import script
 from emulator.variables import hidden_from_extensions
 
@@ -111,7 +112,13 @@ class Destiny:
 
 
 def destiny_of(
-    function: Function, given: Mapping[str, str], image: ImageDetails, runtime_api: str, *, opt: Path | None
+    function: Function,
+    given: Mapping[str, str],
+    image: ImageDetails,
+    runtime_api: str,
+    *,
+    opt: Path | None,
+    origins: bool = False,
 ) -> Destiny:
     """Everything that a container has for this function's sake.
 
@@ -119,8 +126,11 @@ def destiny_of(
         given: the variables, complete but for what only its sandbox knows.
         runtime_api: ``host:port``.
         opt: its merged layers.
+        origins: whether its runtime tells which lines of code open connections.
     """
     environment = variables(given, image, runtime_api)
+    if origins:
+        environment["PYTHONPATH"] = container_search_path(PIPES, {**image.variables, **environment})
     return Destiny(
         {CODE: function.code} | ({_OPT: opt} if opt is not None else {}),
         environment,

@@ -46,6 +46,7 @@ from emulator.sandbox.instance import Instance
 from emulator.sandbox.memory import MemoryMeter
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.opt import OptFolders
+from emulator.sandbox.origins import OriginPipe
 from emulator.sandbox.output import OutputPipe
 from emulator.sandbox.process_settings import (
     extension_variables,
@@ -189,6 +190,7 @@ class ProcessSandbox:
         self._children: dict[str, Child] = {}
         self._output: OutputPipe | None = None
         self._extension_output: OutputPipe | None = None
+        self._origins: OriginPipe | None = None
         self._generation = 0
         self._group: Group | None = None
         self._freezer: Freezer | None = None
@@ -206,6 +208,8 @@ class ProcessSandbox:
         try:
             self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             (self._folder / "tmp").mkdir()
+            if self._spec.tells_origins:
+                self._origins = OriginPipe(self._folder / "origins", self._events.connection_told)
             self._group = self._provider.make_group(self._spec.environment_id)
             if self._group is not None:
                 self._group.limit_memory(self._spec.function.memory * _MIB)
@@ -229,7 +233,8 @@ class ProcessSandbox:
 
     def start_runtime(self) -> None:
         settings = self._settings()
-        variables = runtime_variables(self._spec.function, self._spec.variables, **settings)
+        origins = self._folder / "origins" if self._folder is not None and self._origins is not None else None
+        variables = runtime_variables(self._spec.function, self._spec.variables, **settings, origins=origins)
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
@@ -259,7 +264,7 @@ class ProcessSandbox:
         self._give_turn_back()
 
     def drain_output(self) -> None:
-        for output in (self._output, self._extension_output):
+        for output in (self._output, self._extension_output, self._origins):
             if output is not None:
                 output.drain()
 
@@ -298,6 +303,8 @@ class ProcessSandbox:
             self._group.close()
             await asyncio.to_thread(self._group.remove)
             self._group = None
+        if self._origins is not None:
+            self._origins.close()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         if self._opt is not None:

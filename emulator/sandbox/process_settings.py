@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emulator.model import Function
-from emulator.sandbox.runtime_main import search_path
+from emulator.sandbox.runtime_main import ORIGINS, search_path
 from emulator.variables import hidden_from_extensions
 
 __all__ = [
@@ -59,7 +59,13 @@ def plain_runtime_command() -> list[str | Path]:
 
 
 def runtime_variables(
-    function: Function, given: Mapping[str, str], *, opt: Path | None, temporary: Path, runtime_api: str
+    function: Function,
+    given: Mapping[str, str],
+    *,
+    opt: Path | None,
+    temporary: Path,
+    runtime_api: str,
+    origins: Path | None = None,
 ) -> dict[str, str]:
     """The variables of the runtime.
 
@@ -68,11 +74,13 @@ def runtime_variables(
         opt: the merged layers. DIFFERS: they have no fixed place; ``LAMBDA_FREEZER_OPT`` tells where they are.
         temporary: what stands for ``/tmp``.
         runtime_api: ``host:port``.
+        origins: a pipe for the lines that open connections; the runtime takes it out again, so nobody else sees it.
     """
     code = str(function.code)
     # For what the runtime starts: it has its own search path from its script.
     modules = os.pathsep.join(search_path(code, str(opt) if opt is not None else "", []))
-    return {"PYTHONPATH": modules, **_variables(function, given, opt, temporary, runtime_api)}
+    asked = {ORIGINS: str(origins)} if origins is not None else {}
+    return {"PYTHONPATH": modules, **_variables(function, given, opt, temporary, runtime_api), **asked}
 
 
 def extension_variables(

@@ -7,7 +7,23 @@ interpreter, and a script as the last word of it.
 import os
 import sys
 
-__all__ = ["search_path"]
+__all__ = ["ORIGINS", "search_path"]
+
+ORIGINS = "LAMBDA_FREEZER_ORIGINS"
+"""The variable with the pipe on which connections are told of; it is taken away before any other code is run."""
+
+
+def _tell_origins(pipe: str) -> None:
+    # By its place: nothing of this package is importable here, and a function may have a module of the same name.
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
+
+    loader = SourceFileLoader("_lambda_freezer_origins", os.path.join(os.path.dirname(__file__), "origins_main.py"))
+    spec = spec_from_loader(loader.name, loader)
+    if spec is not None:
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+        module.install(pipe, os.environ["LAMBDA_TASK_ROOT"])
 
 
 def search_path(code: str, opt: str, before: list[str]) -> list[str]:
@@ -20,6 +36,9 @@ def search_path(code: str, opt: str, before: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     sys.path[:] = search_path(os.environ["LAMBDA_TASK_ROOT"], os.environ.get("LAMBDA_FREEZER_OPT", ""), sys.path)
+
+    if (pipe := os.environ.pop(ORIGINS, None)) is not None:
+        _tell_origins(pipe)
 
     from awslambdaric.__main__ import main  # type: ignore[import-untyped]
 

@@ -21,6 +21,7 @@ from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import CgroupV1Freezer, Freezer
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.network import Cut, NoCut
+from emulator.sandbox.origins import CONTAINER_FOLDER, SCRIPT, OnOrigin, OriginPipe
 from emulator.sandbox.pipes import Pipes
 from emulator.sandbox.shell import ANONYMOUS, DESTINY, anonymous_script, destiny_script
 from emulator.sandbox.visits import Host, Visitor, mounted
@@ -53,12 +54,16 @@ class Dock:
 
 @dataclass(frozen=True, slots=True)
 class Inmate:
-    """Who hears of what happens in a vessel: output of two kinds, the shell's reports, and the container's own end."""
+    """Who hears of what happens in a vessel: output of two kinds, the shell's reports, and the container's own end.
+
+    ``on_origin`` hears which lines of code open connections; without it nobody is asked.
+    """
 
     on_output: Callable[[bytes], None]
     on_extension_output: Callable[[bytes], None]
     on_report: Callable[[bytes], None]
     on_exit: Callable[[int], None]
+    on_origin: OnOrigin | None = None
 
 
 class Vessel:
@@ -80,6 +85,7 @@ class Vessel:
         self.freezer: Freezer | None = None
         self.cut: Cut = NoCut()
         self.pipes: Pipes | None = None
+        self._origins: OriginPipe | None = None
         self.exit_code: int | None = None
         self._inmate: Inmate | None = None
         self._waits = asyncio.Event()
@@ -104,6 +110,7 @@ class Vessel:
         """
         self._inmate = inmate
         self._make_folder()
+        self._listen_for_origins()
         made: dict[str, Any] = {
             "entrypoint": destiny.entrypoint,
             "environment": destiny.variables,
@@ -151,6 +158,7 @@ class Vessel:
         assert self.freezer is not None, "a vessel that runs has a freezer"
         assert self.pipes is not None, "a vessel that runs has pipes"
         self._inmate = inmate
+        self._listen_for_origins()
         tmp = destiny.tmp if destiny.tmp != SMALLEST_TMP else None
         visitor, host = self._dock.visitor, Host(self.id, self.pid)
         await visitor.do(lambda: mounted(visitor, host, destiny.folders, tmp=tmp))
@@ -165,6 +173,13 @@ class Vessel:
     def forget_destiny(self) -> None:
         """The shell has read it; no other container has such a file."""
         (self._pipe_folder / DESTINY).unlink(missing_ok=True)
+
+    def drain_output(self) -> None:
+        """Hand on what was written so far."""
+        if self.pipes is not None:
+            self.pipes.drain_output()
+        if self._origins is not None:
+            self._origins.drain()
 
     # -- the end -----------------------------------------------------------------------------------------
 
@@ -182,6 +197,8 @@ class Vessel:
         self.group.close()
         if self.pipes is not None:
             self.pipes.close()
+        if self._origins is not None:
+            self._origins.close()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         self._dock.warden.drop(self._key)
@@ -202,6 +219,16 @@ class Vessel:
             on_extension_output=lambda piece: self._host.on_extension_output(piece),
             on_report=lambda line: self._host.on_report(line),
         )
+
+    def _listen_for_origins(self) -> None:
+        if self._host.on_origin is None:
+            return
+        self._origins = OriginPipe(self._pipe_folder / "origins", self._host.on_origin)
+        scripts = self._pipe_folder / CONTAINER_FOLDER
+        scripts.mkdir()
+        shutil.copyfile(SCRIPT, scripts / "sitecustomize.py")
+        for path, mode in ((scripts, 0o755), (scripts / "sitecustomize.py", 0o644)):
+            path.chmod(mode)
 
     @property
     def _host(self) -> Inmate:

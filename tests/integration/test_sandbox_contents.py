@@ -370,6 +370,9 @@ class Heard:
     def extension_exited(self, name: str, status: ExitStatus) -> None:
         self.ends.append((name, status))
 
+    def connection_told(self, port: int, peer_port: int, place: str) -> None:
+        raise AssertionError("nobody has asked for it")
+
     async def until(self, condition: Callable[[Heard], object], what: str) -> None:
         try:
             async with asyncio.timeout(10):

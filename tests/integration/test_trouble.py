@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from emulator import Emulator, Function, Settings
-from emulator.errors import ServiceError
+from emulator.database.local import free_port
+from emulator.errors import CodeError, ServiceError
 from tests.integration.conftest import FUNCTIONS
 from tests.integration.running import PROGRAM, command, start_up
 from tests.support import eventually
@@ -206,6 +210,21 @@ def test_lost_database_is_in_the_status() -> None:
         emulator.wait_for("database.unreachable")
         assert any("does not answer" in note for note in emulator.status().notes)
         assert function.invoke({"do": "count"}).payload == 1
+
+
+def test_a_start_that_fails_gives_the_port_back() -> None:
+    """It is taken first, so that a port which is taken already is told at once."""
+    port = free_port(["127.0.0.1"])
+    settings: dict[str, dict[str, Any]] = {
+        "emulator": {"sandbox": "process", "port": port},
+        "database": {"server": "none"},
+        "functions": {"gone": {"code": "/nowhere"}},
+    }
+    with pytest.raises(CodeError, match="does not exist"), Emulator(settings):
+        pass
+    gc.collect()  # a socket that nobody has closed would be complained about here
+    with socket.create_server(("127.0.0.1", port)):
+        pass
 
 
 def test_log_sink_that_fails_harms_nobody() -> None:

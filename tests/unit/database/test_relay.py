@@ -23,6 +23,7 @@ from emulator.database.relay_records import (
     NAT,
     Address,
     ConnectionState,
+    EndedBy,
     EventKind,
     PathProfile,
     RelayedConnection,
@@ -789,7 +790,7 @@ async def test_nat_resets_the_client_and_does_not_tell_the_server() -> None:
         client.says(b"too late")
         await client.is_reset()
         await server.hears_nothing()
-        assert on.kinds() == [EventKind.OPENED, EventKind.STALE]
+        assert on.kinds() == [EventKind.OPENED, EventKind.STALE, EventKind.BROKEN]
         assert on.only().state is ConnectionState.STALE
 
 
@@ -1042,3 +1043,101 @@ async def test_all_relays_are_closed_with_their_registry() -> None:
     assert relays.connections() == ()
     client.close()
     server.close()
+
+
+# -- who uses it, and who ends it ---------------------------------------------------------------------------
+
+
+def used(on: Stage) -> list[tuple[EventKind, RequestId | None]]:
+    """What was told of uses, and of attempts."""
+    return [(event.kind, event.request_id) for event in on.events if event.kind in (EventKind.USED, EventKind.BROKEN)]
+
+
+@on_both_loops
+async def test_each_invocation_that_uses_a_connection_is_told_once() -> None:
+    """Not the one that has opened it, and not every piece of what it says."""
+    async with stage() as on:
+        on.relay.current_request = lambda: RequestId("r1")
+        client, server = await on.pair()
+        for request in ("r1", "r1", "r2", "r2", "r3"):
+            on.relay.current_request = lambda request=request: RequestId(request)  # type: ignore[misc]
+            client.says(b"hello")
+            await server.hears(b"hello")
+        assert used(on) == [(EventKind.USED, "r2"), (EventKind.USED, "r3")]
+        view = on.only()
+        assert (view.request_id, view.used_by, view.ended_by) == ("r1", "r3", None)
+
+
+@on_both_loops
+async def test_what_is_given_up_is_not_used() -> None:
+    """The attempt is told, with its invocation, and who had ended the connection."""
+    async with stage() as on:
+        client, server = await on.pair()
+        on.relay.freeze()
+        server.closes()
+        await on.is_told(EventKind.CLOSED)
+        on.relay.current_request = lambda: RequestId("r2")
+        on.relay.thaw()
+        client.says(b"hello?")
+        await client.is_reset()
+        assert used(on) == [(EventKind.BROKEN, "r2")]
+        assert on.events[-1].connection.ended_by is EndedBy.SERVER
+
+
+@on_both_loops
+async def test_an_attempt_that_nobody_answers_is_told_once() -> None:
+    """However often the client tries again."""
+    async with stage(profile=FIREWALL) as on:
+        client, _ = await on.pair()
+        on.clock.fast_forward(351)
+        for number in range(3):
+            client.says(b"hello?")
+            await on.reads(up=6 * (number + 1))
+        assert [kind for kind, _ in used(on)] == [EventKind.BROKEN]
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("last_word", "reason", "by"),
+    [
+        (b"\x01\x00\x00\x00\x01", "the client closed it", EndedBy.CLIENT),
+        (b"SELECT SLEEP(9)", "the server closed it", EndedBy.SERVER),
+    ],
+)
+async def test_a_server_that_closes_after_a_goodbye_has_not_ended_it(
+    last_word: bytes, reason: str, by: EndedBy
+) -> None:
+    """It is often heard before the client's own end; in the middle of a statement it is the server's doing."""
+    async with stage() as on:
+        client, server = await on.pair()
+        client.says(last_word)
+        await server.hears(last_word)
+        server.closes()
+        await client.hears_the_end()
+        client.closes()
+        event = await on.is_told(EventKind.CLOSED)
+        assert (event.reason, event.connection.ended_by) == (reason, by)
+
+
+@on_both_loops
+async def test_a_goodbye_that_was_answered_is_none() -> None:
+    """A ping is as long, and gets an answer."""
+    async with stage() as on:
+        client, server = await on.pair()
+        client.says(b"12345")
+        await server.hears(b"12345")
+        server.says(b"ok")
+        await client.hears(b"ok")
+        server.closes()
+        await client.hears_the_end()
+        client.closes()
+        assert (await on.is_told(EventKind.CLOSED)).connection.ended_by is EndedBy.SERVER
+
+
+@on_both_loops
+async def test_an_environment_that_is_ended_has_ended_it() -> None:
+    """By its kernel, which closes what its processes had open."""
+    async with stage() as on:
+        await on.pair()
+        on.relay.reclaim(Reclaim.FIN)
+        assert (await on.is_told(EventKind.CLOSED)).connection.ended_by is EndedBy.ENVIRONMENT

@@ -36,6 +36,9 @@ class Deaf(SandboxEvents):
     def extension_exited(self, name: str, status: ExitStatus) -> None:
         return
 
+    def connection_told(self, port: int, peer_port: int, place: str) -> None:
+        return
+
 
 @pytest.mark.parametrize(
     ("code", "status"),

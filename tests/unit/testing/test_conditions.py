@@ -48,6 +48,7 @@ def lambda_function():
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeconftest(PLUGIN)
+    pytester.makeini("[pytest]\naddopts = -p no:lambda-freezer\n")  # its fixtures and this marker are played here
     pytester.syspathinsert(Path(__file__).parents[3])
     return pytester
 

@@ -12,6 +12,7 @@
     │   └── FreezeError             a freezer did not stop or continue an environment
     ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
+    ├── LessonError                 a lesson is not there, or did not show what it says
     └── RequestError                a request that AWS answers with an error of its own
         ├── FunctionNotFoundError           404
         ├── InvalidRequestContentError      400
@@ -43,6 +44,7 @@ __all__ = [
     "ImageNotFoundError",
     "InvalidParameterValueError",
     "InvalidRequestContentError",
+    "LessonError",
     "NotRunningError",
     "RequestError",
     "RequestTooLargeError",
@@ -113,6 +115,10 @@ class DeliveryError(EmulatorError):
 
 class DatabaseError(EmulatorError):
     """The database server cannot be started, reached or asked."""
+
+
+class LessonError(EmulatorError):
+    """A lesson is not there, or did not show what it says."""
 
 
 class RequestError(EmulatorError):

@@ -81,7 +81,7 @@ def _cure(stage: Stage) -> Story:
     checked = stage.add("tmp_cache_checked")
     yield Screen(Part.CURE, "A name that changes with the content")
     yield Say("Ask the cheap question each time, the slow one only when the answer has changed.")
-    yield Code("tmp_cache_checked/app.py", mark=("SELECT version", "apple-{version}"), since="FOLDER =")
+    yield Code("tmp_cache_checked/app.py", mark=("SELECT version", "apple-{version}"), since="def handler")
 
     yield Screen(Part.PROOF, "The price goes up once more")
     bars, found = [], []

@@ -25,7 +25,7 @@ from emulator.lessons.stage import Stage, failure_of, payload_of
 __all__ = ["LESSON"]
 
 _EVENTS = 4
-_SLOW = 2  # seconds that the report takes: more than the function has
+_SLOW = 2.5  # seconds that the report takes: more than the function has
 
 
 def _said_closed(result: InvocationResult) -> str:

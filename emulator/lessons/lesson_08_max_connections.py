@@ -26,8 +26,8 @@ from emulator.lessons.stage import Stage, failure_of
 __all__ = ["LESSON"]
 
 _MICRO, _SMALL = INSTANCE_CLASSES[:2]
-_POOL = 8
-_STORM = 10
+_POOL = 16
+_STORM = 5
 _EVENT = {"seconds": 0.05}
 
 

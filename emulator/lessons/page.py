@@ -76,7 +76,8 @@ def index() -> str:
             _filled(
                 "In a terminal it shows one idea a screen and waits for a key, so that it can be told from a "
                 "projector; `--no-questions` leaves the guesses out, `--no-keys` prints it from top to bottom, "
-                "`--sandbox container` runs the functions in containers, and `--port` fixes the address of the lesson's emulator."
+                "`--sandbox container` runs the functions in containers, and `--port` fixes the address of "
+                "the lesson's emulator."
             ),
             f"| | lesson | question |\n|---|---|---|\n{rows}",
             _filled(

@@ -8,8 +8,7 @@ def handler(event, context):
         ask(connection, "SET @customer = %s", event["customer"])
         ask(connection, "SET time_zone = '+09:00'")
         ask(connection, "SELECT GET_LOCK('basket', 0)")
-    return {
-        "customer": ask(connection, "SELECT IFNULL(@customer, 'guest')"),
-        "time zone": ask(connection, "SELECT @@time_zone"),
-        "basket is free": ask(connection, "SELECT IS_FREE_LOCK('basket')"),
-    }
+    who = ask(connection, "SELECT IFNULL(@customer, 'guest')")
+    zone = ask(connection, "SELECT @@time_zone")
+    free = ask(connection, "SELECT IS_FREE_LOCK('basket')")
+    return {"customer": who, "time zone": zone, "basket is free": free}

@@ -8,7 +8,7 @@ pool = []
 def borrow():
     while pool:
         connection, used = pool.pop()
-        if time.monotonic() - used < 0.3:
+        if time.monotonic() - used < 0.5:
             return connection
         connection.close()  # too old: seen when it is wanted
     return connect()
@@ -21,7 +21,7 @@ def give_back(connection):
 
 
 def handler(event, context):
-    borrowed = [borrow() for _ in range(3)]
+    borrowed = [borrow() for _ in range(2)]
     found = [session_of(connection) for connection in borrowed]
     for connection in borrowed:
         give_back(connection)

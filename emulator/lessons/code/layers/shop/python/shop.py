@@ -35,9 +35,10 @@ def session_of(connection):
 def limit_statements(connection, milliseconds):
     """How long a statement may take; MariaDB and MySQL have a variable each."""
     if "MariaDB" in connection.get_server_info():
-        ask(connection, "SET SESSION max_statement_time = %s", milliseconds / 1000)
+        name, value = "max_statement_time", milliseconds / 1000
     else:
-        ask(connection, "SET SESSION max_execution_time = %s", milliseconds)
+        name, value = "max_execution_time", milliseconds
+    ask(connection, f"SET SESSION {name} = %s", value)
 
 
 def at_the_end(action):

@@ -132,14 +132,14 @@ class Bar:
     Attributes:
         living: what environments hold that are there; or a length, where nothing is counted.
         zombies: what those hold that are gone.
-        refused: what was asked for and not given.
+        missing: what was asked for and not given.
         figure: what stands at the end of the bar; the sum where it is empty.
     """
 
     label: str
     living: float
     zombies: int = 0
-    refused: int = 0
+    missing: int = 0
     figure: str = ""
 
 

@@ -28,6 +28,10 @@ _LONGEST = 16  # bytes of one key, with room
 class Keys(Protocol):
     """Where keys come from."""
 
+    def forget(self) -> None:
+        """What was pressed so far: it was not meant for what comes now."""
+        ...
+
     def read(self) -> str:
         """Wait for one: ``next``, ``back``, ``quit``, or the letter that it has."""
         ...
@@ -47,8 +51,10 @@ class Keyboard:
     ) -> None:
         termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
 
+    def forget(self) -> None:
+        termios.tcflush(self._file, termios.TCIFLUSH)
+
     def read(self) -> str:
-        termios.tcflush(self._file, termios.TCIFLUSH)  # what was pressed while something ran, was not for this
         pressed = os.read(self._file, _LONGEST)
         if pressed in _MEANINGS:
             return _MEANINGS[pressed]

@@ -58,7 +58,7 @@ def _tell(stage: Stage) -> Story:
     yield Screen(Part.RUN, "The storm")
     yield Live(lambda: stage.gauge("now", _MICRO.max_connections))
     storm = stage.storm(pool, _STORM, lambda _: _EVENT)
-    yield Bars((stage.bar("after it", refused=_POOL * len(storm.failed)),), _MICRO.max_connections)
+    yield Bars((stage.bar("after it", missing=_POOL * len(storm.failed)),), _MICRO.max_connections)
     yield Step(f"served: {measured(len(storm.served))}; failed: {measured(len(storm.failed))}")
     yield Step(measured(failure_of(storm.failed[0])))
     expect(storm.served and "1040" in failure_of(storm.failed[0]), "a micro serves some of the storm")
@@ -87,7 +87,7 @@ def _cure(stage: Stage) -> Story:
     between = stage.bar("recycled")
     again = stage.storm(pool, _STORM, lambda _: _EVENT)
     yield Bars(
-        (first, between, stage.bar("the storm again", refused=_POOL * len(again.failed))), _SMALL.max_connections
+        (first, between, stage.bar("the storm again", missing=_POOL * len(again.failed))), _SMALL.max_connections
     )
     yield Step(f"served: {measured(len(again.served))}; failed: {measured(len(again.failed))}")
     yield Say(

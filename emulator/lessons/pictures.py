@@ -36,7 +36,7 @@ CONTENT_WIDTH = 74
 
 _BAR_WIDTH = 40
 _MOST_ROWS = 6
-_LIVING, _ZOMBIE, _REFUSED, _LINE = "█", "░", "×", "┆"
+_LIVING, _ZOMBIE, _MISSING, _LINE = "█", "░", "×", "┆"
 
 
 def styled(text: str, style: str = "") -> Text:
@@ -140,7 +140,7 @@ def _sessions(block: Sessions) -> RenderableType:
 
 
 def _bars(block: Bars) -> RenderableType:
-    most = max([bar.living + bar.zombies + bar.refused for bar in block.bars] + [block.limit or 0, 1e-9])
+    most = max([bar.living + bar.zombies + bar.missing for bar in block.bars] + [block.limit or 0, 1e-9])
     figures = [_figure(bar) for bar in block.bars]
     # Two gaps of two, and the line of the limit.
     taken = max(len(bar.label) for bar in block.bars) + max(len(figure) for figure in figures) + 5
@@ -156,7 +156,7 @@ def _bars(block: Bars) -> RenderableType:
 def _bar(bar: Bar, scale: float, width: int, limit: int | None) -> Text:
     signs = _signs(bar, scale, width)
     line = Text(signs.ljust(width + 1))
-    for sign, style in ((_LIVING, "green"), (_ZOMBIE, "red"), (_REFUSED, "bold red")):
+    for sign, style in ((_LIVING, "green"), (_ZOMBIE, "red"), (_MISSING, "bold red")):
         start = signs.find(sign)
         if start >= 0:
             line.stylize(style, start, signs.rfind(sign) + 1)
@@ -169,7 +169,7 @@ def _bar(bar: Bar, scale: float, width: int, limit: int | None) -> Text:
 def _signs(bar: Bar, scale: float, width: int) -> str:
     """The bar without colours; what there is, is seen, however little it is."""
     made, so_far = "", 0.0
-    for sign, amount in ((_LIVING, bar.living), (_ZOMBIE, bar.zombies), (_REFUSED, bar.refused)):
+    for sign, amount in ((_LIVING, bar.living), (_ZOMBIE, bar.zombies), (_MISSING, bar.missing)):
         so_far += amount
         made += sign * (max(1, round(so_far * scale) - len(made)) if amount else 0)
     return made[:width]
@@ -178,8 +178,8 @@ def _signs(bar: Bar, scale: float, width: int) -> str:
 def _figure(bar: Bar) -> Text:
     if bar.figure:
         return Text(bar.figure, "bold cyan")
-    refused = (f" + {bar.refused} refused", "bold red") if bar.refused else ""
-    return Text.assemble((f"{bar.living + bar.zombies:.0f}", "bold cyan"), refused)
+    missing = (f" + {bar.missing} missing", "bold red") if bar.missing else ""
+    return Text.assemble((f"{bar.living + bar.zombies:.0f}", "bold cyan"), missing)
 
 
 def _legend(block: Bars) -> Text | None:
@@ -188,8 +188,8 @@ def _legend(block: Bars) -> Text | None:
     parts: list[Text | str | tuple[str, str]] = [(_LIVING, "green"), f" {block.counts}   "]
     if any(bar.zombies for bar in block.bars):
         parts += [(_ZOMBIE, "red"), " zombie   "]
-    if any(bar.refused for bar in block.bars):
-        parts += [(_REFUSED, "bold red"), " refused   "]
+    if any(bar.missing for bar in block.bars):
+        parts += [(_MISSING, "bold red"), " missing   "]
     if block.limit is not None:
         parts += [(_LINE, "yellow"), f" {block.limit}"]
     return Text.assemble(*parts, style="dim")

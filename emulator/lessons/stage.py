@@ -195,11 +195,11 @@ class Stage:
         """The same as a picture, with the limit of the server where that is the subject."""
         return Sessions(self.sessions(), self.limit if limit else None)
 
-    def bar(self, label: str, refused: int = 0) -> Bar:
+    def bar(self, label: str, missing: int = 0) -> Bar:
         """The sessions of this moment, for a plot over time."""
         found = self.sessions()
         zombies = sum(session.zombie for session in found)
-        return Bar(label, len(found) - zombies, zombies, refused)
+        return Bar(label, len(found) - zombies, zombies, missing)
 
     def gauge(self, label: str, limit: int) -> Bars:
         """The sessions of this moment as a picture of its own."""

@@ -168,6 +168,7 @@ class Terminal:
         if self._keys is None:
             return NEXT
         shown = last = len(self._pages) - 1
+        self._keys.forget()
         self._footer(prompt)
         while True:
             pressed = self._keys.read()

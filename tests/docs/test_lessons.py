@@ -89,6 +89,9 @@ class _Patient:
 
     pressed = 0
 
+    def forget(self) -> None:
+        """He presses nothing before he is asked to."""
+
     def read(self) -> str:
         self.pressed += 1
         return NEXT

@@ -71,14 +71,20 @@ class Terminal:
     def press(self, key: str) -> None:
         os.write(self._ours, key.encode())
 
-    def wait_for(self, text: str, since: int = 0) -> int:
-        """Until it is written after a place; the place behind it."""
+    def wait_for(self, pattern: str, since: int = 0) -> re.Match[bytes]:
+        """Until it is written behind a place."""
         end = time.monotonic() + _DEADLINE
-        wanted = text.encode()
-        while wanted not in (so_far := self.written[since:]):
-            assert time.monotonic() < end, f"{text!r} was not written, but {_CONTROL.sub(b' ', so_far).decode()}"
+        wanted = re.compile(pattern.encode())
+        while (found := wanted.search(self.written, since)) is None:
+            so_far = _CONTROL.sub(b" ", self.written[since:]).decode(errors="replace")
+            assert time.monotonic() < end, f"{pattern!r} was not written, but {so_far}"
             self._read(0.1)
-        return since + self.written[since:].index(wanted) + len(wanted)
+        return found
+
+    def wait_for_prompt(self, since: int) -> tuple[int, str]:
+        """Until the lesson waits for a key: the place behind it, and for which."""
+        found = self.wait_for("space goes on|your guess|any key ends", since)
+        return found.end(), found[0].decode()
 
     def wait_for_the_end(self) -> int:
         """The exit status; what was written until then has been read."""
@@ -143,31 +149,19 @@ def test_printed_where_there_is_no_terminal(sandbox: str) -> None:
 @pytest.mark.parametrize("terminal", [["behind-nat"]], indirect=True)
 def test_key_by_key(terminal: Terminal) -> None:
     """A screen for each idea, a guess that is judged, and in the end the terminal as before, with what was proved."""
-    place = terminal.wait_for("space goes on")
     guessed = False
-    while True:
-        # Only when it waits: what is pressed before that is not for it.
-        eventually(lambda: terminal.process.poll() is None, "the lesson")
-        question = b"your guess" in terminal.written[place - 200 :] and not guessed
-        guessed = guessed or question
-        terminal.press("a" if question else " ")
-        if b"any key ends" in terminal.written[place - 200 :]:
-            break
-        place = _next_prompt(terminal, place)
+    place, prompt = terminal.wait_for_prompt(0)
+    while prompt != "any key ends":
+        is_question = prompt == "your guess" and not guessed
+        guessed = guessed or is_question
+        terminal.press("a" if is_question else " ")
+        place, prompt = terminal.wait_for_prompt(place)
+    terminal.press(" ")
     assert terminal.wait_for_the_end() == 0
     assert terminal.is_as_before
     text = _CONTROL.sub(b"", terminal.written).decode()
     assert "✓ you guessed a: both think that they are connected" in text
     assert "✓" in text[text.rindex("lesson 16 ·") :]
-
-
-def _next_prompt(terminal: Terminal, place: int) -> int:
-    end = time.monotonic() + _DEADLINE
-    prompt = re.compile(rb"space goes on|your guess|any key ends")
-    while (found := prompt.search(terminal.written, place)) is None:
-        assert time.monotonic() < end, "no prompt came"
-        terminal._read(0.1)
-    return found.end()
 
 
 @pytest.mark.parametrize(

@@ -36,20 +36,20 @@ def seen(block: Block) -> list[str]:
 
 
 def test_bars_are_as_long_as_what_they_stand_for() -> None:
-    """Living, zombies and refused one after the other, each with its own sign; and the limit through all."""
-    bars = Bars((Bar("now", 2), Bar("recycled", 0, zombies=2), Bar("storm", 2, zombies=1, refused=1)), limit=4)
+    """Living, zombies and what is missing, one after the other, each with its own sign; and the limit through all."""
+    bars = Bars((Bar("now", 2), Bar("recycled", 0, zombies=2), Bar("storm", 2, zombies=1, missing=1)), limit=4)
     assert seen(bars) == [
         f"     now  {'█' * 20}{' ' * 20}┆  2",
         f"recycled  {'░' * 20}{' ' * 20}┆  2",
-        f"   storm  {'█' * 20}{'░' * 10}{'×' * 10}┆  3 + 1 refused",
+        f"   storm  {'█' * 20}{'░' * 10}{'×' * 10}┆  3 + 1 missing",
         "",
-        "█ held by an environment   ░ zombie   × refused   ┆ 4",
+        "█ held by an environment   ░ zombie   × missing   ┆ 4",
     ]
 
 
 def test_a_limit_is_seen_in_a_bar_that_goes_beyond_it() -> None:
     """At its place."""
-    line = seen(Bars((Bar("storm", 10, refused=10),), limit=10))[0]
+    line = seen(Bars((Bar("storm", 10, missing=10),), limit=10))[0]
     assert line.count("┆") == 1
     assert line.index("┆") == line.index("█") + 20
 
@@ -62,8 +62,8 @@ def test_a_little_is_not_nothing() -> None:
 
 def test_bars_with_long_labels_get_shorter() -> None:
     """Nothing is cut off at the right."""
-    lines = seen(Bars((Bar("a label that is quite long" * 2, 5, refused=2),), limit=5))
-    assert "5 + 2 refused" in lines[0]
+    lines = seen(Bars((Bar("a label that is quite long" * 2, 5, missing=2),), limit=5))
+    assert "5 + 2 missing" in lines[0]
     assert all(len(line) <= CONTENT_WIDTH for line in lines)
 
 

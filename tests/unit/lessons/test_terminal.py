@@ -22,6 +22,9 @@ class Pressed:
         self._keys = iter(keys)
         self.read_so_far = 0
 
+    def forget(self) -> None:
+        """Each of them comes when it is waited for."""
+
     def read(self) -> str:
         self.read_so_far += 1
         return next(self._keys)

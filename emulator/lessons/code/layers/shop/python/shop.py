@@ -15,6 +15,7 @@ def connect(**options):
         user=os.environ["DB_USER"],
         password=os.environ["DB_PASSWORD"],
         database=os.environ["DB_NAME"],
+        ssl_disabled=True,  # only because nothing leaves this machine
         **options,
     )
 

@@ -380,6 +380,31 @@ def audit(
 
 
 @app.command()
+def lesson(
+    name: Annotated[str | None, typer.Argument(help="Which one: its name or its number, or all.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="What there is.")] = False,
+    questions: Annotated[bool, typer.Option(help="Guess before it is shown; only with keys.")] = True,
+    keys: Annotated[
+        bool | None, typer.Option(help="A screen for each idea, one key at a time [where there is a terminal].")
+    ] = None,
+    sandbox: Annotated[
+        str, typer.Option(envvar="LAMBDA_FREEZER_SANDBOX", help="process, or container, which takes longer.")
+    ] = "process",
+    port: Annotated[int, typer.Option(help="Of the lesson's emulator, to watch it [any free one].")] = 0,
+) -> None:
+    """Frozen environments and database connections, shown by running them; sixteen short lessons."""
+    from emulator.lessons.catalogue import find_lessons
+    from emulator.lessons.command import list_lessons, run_lessons
+
+    if listed or name is None:
+        list_lessons(out)
+        return
+    if keys and not (sys.stdin.isatty() and out.is_terminal):
+        raise ConfigurationError("there is no terminal to press keys at", cure="Leave --keys out.")
+    run_lessons(find_lessons(name), out, questions=questions, keys=keys, sandbox=sandbox, port=port)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """What works on this machine, how faithfully, and what would make it better."""
     from emulator.doctor import examine

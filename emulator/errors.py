@@ -13,6 +13,7 @@
     ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
     ├── ConditionError              a condition that a test or an audit asks for cannot be had here
+    ├── LessonError                 a lesson is not there, or did not show what it says
     └── RequestError                a request that AWS answers with an error of its own
         ├── FunctionNotFoundError           404
         ├── InvalidRequestContentError      400
@@ -45,6 +46,7 @@ __all__ = [
     "ImageNotFoundError",
     "InvalidParameterValueError",
     "InvalidRequestContentError",
+    "LessonError",
     "NotRunningError",
     "RequestError",
     "RequestTooLargeError",
@@ -119,6 +121,10 @@ class DatabaseError(EmulatorError):
 
 class ConditionError(EmulatorError):
     """A condition that a test or an audit asks for cannot be had here; the message says why."""
+
+
+class LessonError(EmulatorError):
+    """A lesson is not there, or did not show what it says."""
 
 
 class RequestError(EmulatorError):

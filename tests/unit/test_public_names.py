@@ -20,7 +20,12 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-SOURCES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+FUNCTIONS = PACKAGE / "lessons" / "code"  # what lessons deploy: read by people, imported by nobody
+SOURCES = {
+    module_name(path): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not path.is_relative_to(FUNCTIONS)
+}
 MODULES = sorted(SOURCES.keys() - PROGRAMS - {"emulator"})
 
 

@@ -16,7 +16,7 @@ from tests.bench.errors import BenchError
 
 __all__ = ["child", "ends_as_interrupt", "free_port", "wait_until"]
 
-_PATIENCE = 15.0  # seconds for a program to end by itself
+_PATIENCE = 30.0  # seconds for a program to end by itself
 
 
 @contextlib.contextmanager
@@ -51,10 +51,13 @@ def child(
         try:
             yield process
         except (OSError, AssertionError, BenchError) as error:
+            ended = process.poll() is not None
+            if isinstance(error, BenchError) and not ended:
+                raise  # of another one, inside our block
             complaints.seek(0)
-            said = complaints.read()[-2000:].strip()
-            state = f"has ended with {process.returncode}" if process.poll() is not None else "runs"
-            raise BenchError(f"{error}; {Path(command[0]).name} {state} and said: {said or 'nothing'}") from error
+            said = complaints.read()[-1000:].strip() or "nothing"
+            state = f"has ended with {process.returncode}" if ended else "runs"
+            raise BenchError(f"{error}; {Path(command[0]).name} {state} and said: {said}") from error
         finally:
             _end(process)
 

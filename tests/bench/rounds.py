@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import chain
+from types import MappingProxyType
 
 from tests.bench.client import busy_pause
 
@@ -22,6 +23,7 @@ def take_turns(
     each: int,
     pause: float = PAUSE,
     warm_up: int = 20,
+    fewer: Mapping[str, int] = MappingProxyType({}),
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Rounds]:
     """Invoke each ``each`` times, then the next one, and so on for so many rounds.
@@ -30,6 +32,7 @@ def take_turns(
         contestants: a function that does it once and answers how long it took, by name.
         pause: seconds of busy waiting between two invocations.
         warm_up: invocations at the beginning of each turn that are not counted: caches are another's then.
+        fewer: who is so slow that a turn of its has only one in so many of the invocations.
         tick: called after each turn.
     """
     found: dict[str, Rounds] = {name: [] for name in contestants}
@@ -37,10 +40,10 @@ def take_turns(
         # Each begins a round in its turn, so that no one always follows the same other one.
         names = list(contestants)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            once, times = contestants[name], []
-            for count in range(warm_up + each):
+            once, times, part = contestants[name], [], fewer.get(name, 1)
+            for count in range(-(warm_up // part), max(1, each // part)):
                 took = once()
-                if count >= warm_up:
+                if count >= 0:
                     times.append(took)
                 busy_pause(pause)
             found[name].append(times)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 
 from tests.bench.client import RawClient
+from tests.bench.containers import rie_in_container
 from tests.bench.errors import BenchError
 from tests.bench.figures import Row, Spread, missing, ratio_of_rounds
 from tests.bench.part import Scale
 from tests.bench.peers import floor, rie
 from tests.bench.product import Product, echo_settings, product
 from tests.bench.rounds import Rounds, all_of, take_turns
+from tests.bench.sam import sam
 
-__all__ = ["Freezes", "compared", "compared_tails", "warm_process"]
+__all__ = ["Freezes", "compared", "compared_tails", "warm_container", "warm_process"]
 
-_PROCESS = "warm-process"
+_PROCESS, _CONTAINER = "warm-process", "warm-container"
 
 
 def warm_process(scale: Scale) -> list[Row]:
@@ -29,18 +31,52 @@ def warm_process(scale: Scale) -> list[Row]:
             except BenchError as error:
                 reasons[name] = str(error)
         clients = {name: stack.enter_context(RawClient(door)) for name, door in doors.items()}
+        clients["product"].invoke()  # the cold start
         freezes = Freezes(ours)
+        before = clients["product"].invocations
         found = take_turns(
             {name: client.invoke for name, client in clients.items()},
             rounds=scale.pick(5, 15),
             each=scale.pick(200, 500),
             tick=scale.tick,
         )
-        note = freezes.among(clients["product"].invocations)
+        note = freezes.among(clients["product"].invocations - before)
     return [
         compared(_PROCESS, "warm invoke, process: p50", found, "RIE", 0.5, note, reasons),
         compared(_PROCESS, "warm invoke, process: p50", found, "floor", 1.6, note, reasons),
         compared_tails(_PROCESS, "warm invoke, process: p99", found, "RIE", 0.4, note, reasons),
+    ]
+
+
+def warm_container(scale: Scale) -> list[Row]:
+    """A container sandbox against RIE in a container, and SAM with warm containers."""
+    reasons: dict[str, str] = {}
+    name = "warm invoke, container: p50"
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(product(echo_settings("container")))
+        doors = {"product": ours.door()}
+        for peer, enter in (("RIE in a container", rie_in_container), ("SAM, warm", sam)):
+            scale.tick()
+            try:
+                doors[peer] = stack.enter_context(enter())
+            except BenchError as error:
+                reasons[peer] = str(error)
+        clients = {name: stack.enter_context(RawClient(door)) for name, door in doors.items()}
+        for client in clients.values():
+            client.invoke()
+        freezes = Freezes(ours)
+        before = clients["product"].invocations
+        found = take_turns(
+            {name: client.invoke for name, client in clients.items()},
+            rounds=scale.pick(5, 15),
+            each=scale.pick(150, 500),
+            fewer={"SAM, warm": 10},
+            tick=scale.tick,
+        )
+        note = freezes.among(clients["product"].invocations - before)
+    return [
+        compared(_CONTAINER, name, found, "RIE in a container", 0.5, note, reasons),
+        compared(_CONTAINER, name, found, "SAM, warm", 1 / 40, note, reasons),
     ]
 
 

@@ -85,7 +85,7 @@ def _measure(console: Console, parts: Sequence[Part], *, quick: bool, long: bool
 
             try:
                 rows += part.run(Scale(quick=quick, long=long, tick=tick))
-            except BenchError as error:
+            except (BenchError, OSError, AssertionError) as error:
                 rows.append(missing(part.name, part.about, str(error)))
             progress.advance(task)
     return rows

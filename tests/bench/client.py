@@ -10,6 +10,8 @@ from typing import Self
 
 __all__ = ["PAYLOAD", "Door", "RawClient", "busy_pause", "invoke_path"]
 
+_LAST_CHUNK = b"0\r\n\r\n"
+
 PAYLOAD = b'{"k":"v"}'
 
 
@@ -72,12 +74,21 @@ class RawClient:
         while b"\r\n\r\n" not in received:
             received += self._piece()
         head, _, body = received.partition(b"\r\n\r\n")
+        if b"\r\ntransfer-encoding: chunked" in head.lower():
+            return head, self._rest_of_chunks(body)
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         pieces, missing = [body], length - len(body)
         while missing > 0:
             pieces.append(self._piece())
             missing -= len(pieces[-1])
         return head, b"".join(pieces) if len(pieces) > 1 else body
+
+    def _rest_of_chunks(self, body: bytes) -> bytes:
+        """All of it, with the lengths of the pieces in between: it is received here, and not looked at."""
+        pieces = [body]
+        while not (pieces[-1] if len(pieces[-1]) > 4 else b"".join(pieces[-2:])).endswith(_LAST_CHUNK):
+            pieces.append(self._piece())
+        return b"".join(pieces)
 
     def _piece(self) -> bytes:
         piece = self._socket.recv(1 << 20)

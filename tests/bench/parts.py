@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from tests.bench.cold import cold_container, cold_process
+from tests.bench.lag import freeze_lag
 from tests.bench.part import Part
+from tests.bench.payload import large_payload
+from tests.bench.price import after_cut, price_of_freezing
+from tests.bench.startup import startup
 from tests.bench.throughput import throughput
 from tests.bench.warm import warm_container, warm_process
 
@@ -11,5 +16,12 @@ __all__ = ["PARTS"]
 PARTS = (
     Part(name="warm-process", about="warm invocations of a process, RIE and the floor", run=warm_process),
     Part(name="warm-container", about="warm invocations of a container, RIE in one, and SAM", run=warm_container),
+    Part(name="after-cut", about="warm invocations of containers whose network was cut", run=after_cut),
+    Part(name="price-of-freezing", about="frozen in between, and never", run=price_of_freezing),
     Part(name="throughput", about="eight clients at once", run=throughput),
+    Part(name="freeze-lag", about="how soon everything stands still", run=freeze_lag),
+    Part(name="payload", about="a large event", run=large_payload),
+    Part(name="cold-process", about="cold starts of processes", run=cold_process),
+    Part(name="cold-container", about="cold starts of containers", run=cold_container),
+    Part(name="startup", about="the start of the emulator", run=startup),
 )

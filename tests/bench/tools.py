@@ -22,7 +22,7 @@ _MACHINES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 @cache
 def compiled(name: str) -> Path:
-    """A program of ours in C, compiled unless it is already.
+    """A program of ours in C, compiled unless it is already; one that needs nothing, to run in containers too.
 
     Raises:
         BenchError: there is no compiler.
@@ -35,7 +35,7 @@ def compiled(name: str) -> Path:
     if compiler is None:
         raise BenchError("there is no C compiler: install gcc")
     program.parent.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([compiler, "-O2", "-o", program, source], capture_output=True, text=True, check=False)
+    made = subprocess.run([compiler, "-O2", "-static", "-o", program, source], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise BenchError(f"{source.name} could not be compiled: {made.stderr.strip()}")
     return program

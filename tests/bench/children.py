@@ -16,7 +16,7 @@ from tests.bench.errors import BenchError
 
 __all__ = ["child", "ends_as_interrupt", "free_port", "wait_until"]
 
-_PATIENCE = 30.0  # seconds for a program to end by itself
+_PATIENCE = 60.0  # seconds for a program to end by itself
 
 
 @contextlib.contextmanager

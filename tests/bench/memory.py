@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emulator.sandbox.freezer import descendants
 
-__all__ = ["family", "name_of", "parse_pss", "pss", "pss_of_all"]
+__all__ = ["family", "name_of", "parent_of", "parse_pss", "pss", "pss_of_all"]
 
 
 def parse_pss(text: str) -> int:
@@ -40,3 +40,10 @@ def name_of(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/comm").read_text().strip()
     return ""
+
+
+def parent_of(pid: int) -> int:
+    """Whose child it is; 0 for one that has ended."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0

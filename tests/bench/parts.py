@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.bench.cold import cold_container, cold_process
+from tests.bench.density import density_containers, density_forked, density_process
 from tests.bench.lag import freeze_lag
 from tests.bench.part import Part
 from tests.bench.payload import large_payload
@@ -23,5 +24,8 @@ PARTS = (
     Part(name="payload", about="a large event", run=large_payload),
     Part(name="cold-process", about="cold starts of processes", run=cold_process),
     Part(name="cold-container", about="cold starts of containers", run=cold_container),
+    Part(name="density-process", about="many processes with a session each", run=density_process),
+    Part(name="density-forked", about="many forked processes", run=density_forked),
+    Part(name="density-containers", about="many containers", run=density_containers),
     Part(name="startup", about="the start of the emulator", run=startup),
 )

@@ -14,7 +14,7 @@ from tests.bench.product import echo_settings, product
 __all__ = ["startup"]
 
 _PART = "startup"
-_IMPORT = "from time import perf_counter as t; b = t(); import emulator; print(t() - b)"
+_TIMED = "from time import perf_counter as t; b = t(); {}; print(t() - b)"
 
 
 def startup(scale: Scale) -> list[Row]:
@@ -35,7 +35,9 @@ def startup(scale: Scale) -> list[Row]:
             continue
         rows.append(_row(f"up to ready, {name}", spread, mark))
         scale.tick()
-    return [*rows, _row("import emulator", Spread.of([_import() for _ in range(scale.pick(7, 21))]), 0.15)]
+    for statement, limit in (("import emulator", 0.15), ("from emulator import Emulator", None)):
+        rows.append(_row(statement, Spread.of([_run(statement) for _ in range(scale.pick(7, 21))]), limit))
+    return rows
 
 
 def _row(name: str, spread: Spread, mark: float | None) -> Row:
@@ -48,6 +50,7 @@ def _ready_after(settings: dict[str, dict[str, Any]]) -> float:
         return ours.ready_after
 
 
-def _import() -> float:
-    made = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, timeout=60, check=True)
+def _run(statement: str) -> float:
+    words = [sys.executable, "-c", _TIMED.format(statement)]
+    made = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     return float(made.stdout)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from tests.bench.children import ends_as_interrupt
 from tests.bench.errors import BenchError
 from tests.bench.figures import Row, missing
+from tests.bench.growth import CURVES, Curve, measure_curves
 from tests.bench.machine import Machine
 from tests.bench.part import Part, Scale
 from tests.bench.parts import PARTS
-from tests.bench.results import save
+from tests.bench.results import save, save_curves
 from tests.bench.table import markdown, table
 
 INTERRUPTED = 130
@@ -32,24 +33,62 @@ def main() -> int:
     if wishes.profile:
         from tests.bench.profile import profile
 
-        with ends_as_interrupt():
-            console.print(profile(console, quick=wishes.quick))
-        return 0
-    parts = [part for part in PARTS if (part.name in wishes.only if wishes.only else part.quick or not wishes.quick)]
+        return _guarded(console, lambda: console.print(profile(console, quick=wishes.quick)))
+    if wishes.plots is not None:
+        return _plot(console, wishes.plots or list(CURVES))
+    parts = [part for part in PARTS if _is_wanted(part, wishes)]
     before = Machine.now()
-    rows: list[Row] = []
+
+    def measure_and_show() -> None:
+        rows = _measure(console, parts, quick=wishes.quick)
+        console.print(table(rows))
+        console.print(before.in_words(), style="dim")
+        console.print(f"written to {save(rows, before, Machine.now())}", style="dim")
+        if wishes.markdown:
+            print(markdown(rows))
+
+    return _guarded(console, measure_and_show)
+
+
+def _guarded(console: Console, work: Callable[[], None]) -> int:
+    """Do it; Ctrl-C and SIGTERM end it, and with it all that it has started."""
     try:
         with ends_as_interrupt():
-            rows = _measure(console, parts, quick=wishes.quick, long=wishes.long)
+            work()
     except KeyboardInterrupt:
         console.print("stopped; everything that was started has been ended", style="dim")
         return INTERRUPTED
-    console.print(table(rows))
-    console.print(before.in_words(), style="dim")
-    console.print(f"written to {save(rows, before, Machine.now())}", style="dim")
-    if wishes.markdown:
-        print(markdown(rows))
+    except BenchError as error:
+        console.print(f"not measured: {error}")
+        return 1
     return 0
+
+
+def _plot(console: Console, names: Sequence[str]) -> int:
+    from tests.bench.plots import draw
+
+    def measure_and_draw() -> None:
+        found: list[Curve] = []
+        before = Machine.now()
+        for curve in measure_curves(names, lambda name: console.print(f"measuring: {name}", style="dim")):
+            if isinstance(curve, str):
+                console.print(f"not measured: {curve}")
+                continue
+            found.append(curve)
+            console.print(f"{curve.name}: {draw(curve)}")
+        console.print(f"written to {save_curves(found, before)}", style="dim")
+
+    return _guarded(console, measure_and_draw)
+
+
+def _is_wanted(part: Part, wishes: argparse.Namespace) -> bool:
+    if wishes.only:
+        return part.name in wishes.only
+    return (
+        part.run_in == "quick"
+        or (part.run_in == "full" and not wishes.quick)
+        or (part.run_in == "long" and wishes.long)
+    )
 
 
 def _wishes() -> argparse.Namespace:
@@ -59,11 +98,18 @@ def _wishes() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"these parts: {', '.join(names)}")
     parser.add_argument("--long", action="store_true", help="a million invocations too")
     parser.add_argument("--markdown", action="store_true", help="print the table as markdown as well")
+    parser.add_argument(
+        "--plots",
+        nargs="*",
+        metavar="NAME",
+        choices=list(CURVES),
+        help=f"draw what grows with what into docs/images, instead; all, or these: {', '.join(CURVES)}",
+    )
     parser.add_argument("--profile", action="store_true", help="where the time of a warm invocation goes, instead")
     return parser.parse_args()
 
 
-def _measure(console: Console, parts: Sequence[Part], *, quick: bool, long: bool) -> list[Row]:
+def _measure(console: Console, parts: Sequence[Part], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     columns = (
         SpinnerColumn(),
@@ -84,7 +130,7 @@ def _measure(console: Console, parts: Sequence[Part], *, quick: bool, long: bool
                 progress.update(task, about=f"{about}, {time.monotonic() - begin:.0f} s", refresh=True)
 
             try:
-                rows += part.run(Scale(quick=quick, long=long, tick=tick))
+                rows += part.run(Scale(quick=quick, tick=tick))
             except (BenchError, OSError, AssertionError) as error:
                 rows.append(missing(part.name, part.about, str(error)))
             progress.advance(task)

@@ -11,7 +11,6 @@ from typing import Any
 from tests.bench.children import child, wait_until
 from tests.bench.client import Door, RawClient, invoke_path
 from tests.bench.containers import docker_run_to_next, need_image
-from tests.bench.errors import BenchError
 from tests.bench.figures import Row, Spread, missing
 from tests.bench.keys import NOT_AVAILABLE, is_known
 from tests.bench.part import Scale
@@ -102,9 +101,7 @@ def cold_container(scale: Scale) -> list[Row]:
     ]
 
 
-def _in_turns(
-    once: dict[str, Callable[[], float]], rounds: int, tick: Callable[[], None]
-) -> dict[str, list[float]]:
+def _in_turns(once: dict[str, Callable[[], float]], rounds: int, tick: Callable[[], None]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in once}
     for number in range(-1, rounds):  # the first round finds caches cold that are warm for all others
         for name, measure in once.items():

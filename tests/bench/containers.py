@@ -35,9 +35,7 @@ def docker(*words: str | Path, patience: float = 120) -> str:
     program = shutil.which("docker")
     if program is None:
         raise BenchError("there is no container engine: the program docker is not here")
-    made = subprocess.run(
-        [program, *map(str, words)], capture_output=True, text=True, timeout=patience, check=False
-    )
+    made = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=patience, check=False)
     if made.returncode != 0:
         raise BenchError(f"docker {words[0]}: {made.stderr.strip() or made.stdout.strip()}")
     return made.stdout.strip()
@@ -94,7 +92,12 @@ def docker_run_to_next() -> float:
         listener.settimeout(30)
         words = (
             *("run", "--detach", "--name", name, "--volume", f"{ECHO}:/var/task:ro", "--entrypoint", _BOOTSTRAP),
-            *("--env", "_HANDLER=app.handler", "--env", f"AWS_LAMBDA_RUNTIME_API={gateway}:{listener.getsockname()[1]}"),
+            *(
+                "--env",
+                "_HANDLER=app.handler",
+                "--env",
+                f"AWS_LAMBDA_RUNTIME_API={gateway}:{listener.getsockname()[1]}",
+            ),
             need_image(),
         )
         begin = time.perf_counter()

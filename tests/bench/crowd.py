@@ -60,7 +60,9 @@ class Gathered:
 
 
 @contextlib.contextmanager
-def running_with(count: int, *, sandbox: str, sessions: bool, tick: Callable[[], None], **emulator: Any) -> Iterator[Gathered]:
+def running_with(
+    count: int, *, sandbox: str, sessions: bool, tick: Callable[[], None], **emulator: Any
+) -> Iterator[Gathered]:
     """The product with so many frozen environments.
 
     Raises:
@@ -73,14 +75,19 @@ def running_with(count: int, *, sandbox: str, sessions: bool, tick: Callable[[],
         yield Gathered(ours, gather(ours, code / "gate", count, tick))
 
 
-def gather(ours: Product, gate: Path, count: int, tick: Callable[[], None] = lambda: None) -> float:
-    """Have so many environments started, and wait until all are frozen; seconds.
+def gather(
+    ours: Product, gate: Path, count: int, tick: Callable[[], None] = lambda: None, *, already: int = 0
+) -> float:
+    """Have so many environments, and wait until all are frozen; seconds.
+
+    Arguments:
+        already: how many of them are there; they serve first.
 
     Raises:
         BenchError: it does not come to that many.
     """
     _raise_file_limit(count + 200)
-    before = ours.states().get("frozen", 0)
+    others = ours.states().get("frozen", 0) - already
     begin = time.perf_counter()
     with contextlib.ExitStack() as stack, gate.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -100,7 +107,7 @@ def gather(ours: Product, gate: Path, count: int, tick: Callable[[], None] = lam
         for client in clients:
             _read(client)
     wait_until(
-        lambda: ours.states().get("frozen", 0) >= before + count, "all are frozen", seconds=_PATIENCE, every=0.01
+        lambda: ours.states().get("frozen", 0) >= others + count, "all are frozen", seconds=_PATIENCE, every=0.01
     )
     return time.perf_counter() - begin
 

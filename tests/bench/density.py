@@ -87,12 +87,16 @@ def density_containers(scale: Scale) -> list[Row]:
 
 
 def _sizes(part: str, what: str, count: int, seconds: float, ours: Product, memory: int, limit: float) -> list[Row]:
-    share = count / _MARKED
-    total = pss_of_all(family(ours.process.pid))
-    note = f"{'' if count == _MARKED else f'the mark in proportion; '}{total / count / _MIB:.1f} MiB each, all included"
+    everybody = family(ours.process.pid)
+    plane, server = pss(ours.process.pid), pss(_database_of(ours))
+    total = pss_of_all(everybody)
+    each = (total - plane - server) / count
+    # With fewer of them, what is there once stays, and the rest of the mark is theirs in proportion.
+    allowed = plane + server + (memory - plane - server) * count / _MARKED
+    note = f"{each / _MIB:.1f} MiB each, {server / _MIB:.0f} MiB the database, {plane / _MIB:.0f} MiB the control plane"
     return [
-        _limited(part, f"{what}: memory", "B", total, memory * share, note),
-        _limited(part, f"{what}: until all are frozen", "s", seconds, limit * share, _share(count, _MARKED)),
+        _limited(part, f"{what}: memory", "B", total, allowed, note),
+        _limited(part, f"{what}: until all are frozen", "s", seconds, limit * count / _MARKED, _share(count, _MARKED)),
     ]
 
 
@@ -131,9 +135,7 @@ def _idle(scale: Scale, ours: Product, count: int, invocations: int) -> list[Row
     shares = {pid: (cpu_time(pid) - before[pid]) / 1e9 / span * 100 for pid in before}
     filled = f"after {invocations:,} invocations" if invocations else "the timeline is not full"
     return [
-        _limited(
-            _PROCESS, f"control plane with {count:,} environments: memory", "B", pss(main), 64 * _MIB, filled
-        ),
+        _limited(_PROCESS, f"control plane with {count:,} environments: memory", "B", pss(main), 64 * _MIB, filled),
         _limited(_PROCESS, f"control plane with {count:,} frozen: idle, of a core", "%", shares[main], 1.0),
         _limited(
             _PROCESS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from tests.bench.figures import Row
 
@@ -16,12 +17,10 @@ class Scale:
 
     Attributes:
         quick: the whole run is to take less than two minutes.
-        long: the million invocations too.
         tick: called after each piece of work; moves the bar of the part.
     """
 
     quick: bool = False
-    long: bool = False
     tick: Callable[[], None] = lambda: None
 
     def pick(self, quick: int, full: int) -> int:
@@ -36,10 +35,10 @@ class Part:
         name: for ``--only``.
         about: what it measures, for the bar.
         run: measures it. A ``BenchError`` that it raises is the reason in the table.
-        quick: it belongs to the quick run as well.
+        run_in: the shortest run that it belongs to, ``quick``, ``full`` or ``long``.
     """
 
     name: str
     about: str
     run: Callable[[Scale], list[Row]]
-    quick: bool = True
+    run_in: Literal["quick", "full", "long"] = "quick"

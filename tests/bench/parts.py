@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.bench.cold import cold_container, cold_process
 from tests.bench.density import density_containers, density_forked, density_process
 from tests.bench.lag import freeze_lag
+from tests.bench.long_run import long_run
+from tests.bench.network import cuts, queries, reclaims
 from tests.bench.part import Part
 from tests.bench.payload import large_payload
 from tests.bench.price import after_cut, price_of_freezing
@@ -28,4 +30,8 @@ PARTS = (
     Part(name="density-forked", about="many forked processes", run=density_forked),
     Part(name="density-containers", about="many containers", run=density_containers),
     Part(name="startup", about="the start of the emulator", run=startup),
+    Part(name="long-run", about="a million invocations", run=long_run, run_in="long"),
+    Part(name="network-cuts", about="cuts of networks in themselves", run=cuts, run_in="full"),
+    Part(name="queries", about="queries through the relay", run=queries, run_in="full"),
+    Part(name="reclaims", about="silent ends", run=reclaims, run_in="full"),
 )

@@ -53,7 +53,7 @@ def rie() -> Iterator[Door]:
         BenchError: it is not there, or does not start.
     """
     front, back = free_port(), free_port()
-    command = [
+    command: list[str | Path] = [
         rie_program(),
         "--runtime-interface-emulator-address",
         f"127.0.0.1:{front}",

@@ -20,7 +20,7 @@ from tests.bench.errors import BenchError
 
 __all__ = ["ECHO", "Product", "echo_settings", "product", "to_toml"]
 
-FUNCTIONS = Path(__file__).parent / "functions"
+FUNCTIONS = Path(__file__).parent.parent / "functions" / "bench"
 ECHO = FUNCTIONS / "echo"
 MEMORY = 1769
 _READY = 60.0  # seconds

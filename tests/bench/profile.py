@@ -51,9 +51,10 @@ def profile(console: Console, *, quick: bool) -> Group:
     console.print("with the profiler", style="dim")
     shares = _shares(count)
     clocked = Spread.of([span for _, span in spans])
+    as_it_is = f"{amount(plain.median, 's')} p50, {amount(plain.p99, 's')} p99 as it is"
     notes = [
-        f"{amount(plain.median, 's')} p50, {amount(plain.p99, 's')} p99 as it is; {amount(clocked.median, 's')} p50 "
-        f"with the clocks. {way.share:.0%} of the invocations took this way; 'took' is since the line above.",
+        f"{as_it_is}; {amount(clocked.median, 's')} p50 with the clocks.",
+        f"{way.share:.0%} of the invocations took this way; 'took' is since the line above.",
         *(f"not in this build: {seam}" for seam in content["absent"]),
     ]
     return Group(_table(way), Text("\n".join(notes), "dim"), Text(shares))

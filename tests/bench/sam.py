@@ -49,7 +49,7 @@ def sam() -> Iterator[Door]:
     with tempfile.TemporaryDirectory(prefix="lambda-freezer-bench-") as folder, _image_under_its_name():
         description = Path(folder) / "template.yaml"
         description.write_text(template())
-        command = [
+        command: list[str | Path] = [
             *(sam_program(), "local", "start-lambda", "--skip-pull-image", "--warm-containers", "EAGER"),
             *("--port", str(port), "--template", description),
         ]
@@ -57,9 +57,7 @@ def sam() -> Iterator[Door]:
         variables = {**os.environ, "SAM_CLI_TELEMETRY": "0", "HOME": folder}
         try:
             with child(command, variables=variables, folder=Path(folder)) as process:
-                wait_until(
-                    lambda: _invokes(door) or process.poll() is not None, "SAM answers", seconds=90, every=0.1
-                )
+                wait_until(lambda: _invokes(door) or process.poll() is not None, "SAM answers", seconds=90, every=0.1)
                 if process.poll() is not None:
                     raise BenchError("SAM did not start")
                 yield door

@@ -1,4 +1,4 @@
-"""The table: what was measured, the peer's figure of the same run, how they compare, the mark, and whether it is met."""
+"""The table: what was measured, the peer's figure in the same run, how they compare, and the mark."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def load(door: Door, *, clients: int, seconds: float) -> Load:
     Raises:
         BenchError: it could not connect, or not every answer was a 200.
     """
-    words = [compiled("load"), str(door.port), door.path, PAYLOAD.decode(), str(clients), str(seconds)]
+    words = [str(compiled("load")), str(door.port), door.path, PAYLOAD.decode(), str(clients), str(seconds)]
     made = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if made.returncode != 0:
         raise BenchError(f"the load generator failed: {made.stderr.strip()}")

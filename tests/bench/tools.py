@@ -35,7 +35,9 @@ def compiled(name: str) -> Path:
     if compiler is None:
         raise BenchError("there is no C compiler: install gcc")
     program.parent.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run([compiler, "-O2", "-static", "-o", program, source], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [compiler, "-O2", "-static", "-o", program, source], capture_output=True, text=True, check=False
+    )
     if made.returncode != 0:
         raise BenchError(f"{source.name} could not be compiled: {made.stderr.strip()}")
     return program
@@ -72,5 +74,7 @@ def _peers() -> Path:
     """The virtual environment of the peers; ``./dev bench`` makes it."""
     folder = CACHE / "peers"
     if not (folder / "bin" / "sam").exists():
-        raise BenchError("AWS SAM is not installed for the bench: run it as ./dev bench, with access to a package index")
+        raise BenchError(
+            "AWS SAM is not installed for the bench: run it as ./dev bench, with access to a package index"
+        )
     return folder

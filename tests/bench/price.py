@@ -76,7 +76,7 @@ def after_cut(scale: Scale) -> list[Row]:
         found = take_turns(
             {name: client.invoke for name, client in clients.items()},
             rounds=scale.pick(3, 10),
-            each=scale.pick(12, 50),
+            each=scale.pick(8, 50),
             warm_up=2,
             pause=_AFTER_QUIET,
             tick=scale.tick,

@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 __all__ = ["SENT", "Stage", "Way", "typical_way"]
 
@@ -42,7 +43,7 @@ def typical_way(sent: Sequence[int], stamps: Sequence[Stamp]) -> Way:
     ways: dict[tuple[str, ...], list[list[int]]] = {}
     marked = sorted([*((moment, SENT) for moment in sent), *stamps])
     starts = [index for index, (_, name) in enumerate(marked) if name == SENT]
-    for begin, end in zip(starts, [*starts[1:], len(marked)], strict=True):
+    for begin, end in pairwise([*starts, len(marked)]):
         piece = marked[begin:end]
         ways.setdefault(tuple(name for _, name in piece), []).append([moment for moment, _ in piece])
     if not ways:

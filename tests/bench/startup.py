@@ -19,7 +19,7 @@ _TIMED = "from time import perf_counter as t; b = t(); {}; print(t() - b)"
 
 def startup(scale: Scale) -> list[Row]:
     """``up`` until it answers, and the import of the package."""
-    rounds = scale.pick(5, 15)
+    rounds = scale.pick(3, 15)
     kinds: tuple[tuple[str, str, str, float | None], ...] = (
         ("process, no database", "process", "none", 0.5),
         ("process, local database", "process", "local", 1.0),
@@ -36,7 +36,7 @@ def startup(scale: Scale) -> list[Row]:
         rows.append(_row(f"up to ready, {name}", spread, mark))
         scale.tick()
     for statement, limit in (("import emulator", 0.15), ("from emulator import Emulator", None)):
-        rows.append(_row(statement, Spread.of([_run(statement) for _ in range(scale.pick(7, 21))]), limit))
+        rows.append(_row(statement, Spread.of([_run(statement) for _ in range(scale.pick(5, 21))]), limit))
     return rows
 
 

@@ -99,13 +99,17 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30.
 
 @contextlib.contextmanager
 def ends_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM be what Ctrl-C is, so that everything is ended in either case."""
+    """Let SIGTERM be what Ctrl-C is, so that everything is ended in either case.
+
+    A shell has its background jobs ignore Ctrl-C, which they are sent by nobody but on purpose: they listen again.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -19,7 +19,7 @@ from tests.bench.errors import BenchError
 from tests.bench.product import ECHO, MEMORY
 from tests.bench.tools import rie_program
 
-__all__ = ["docker", "docker_run_to_next", "image", "need_image", "rie_in_container"]
+__all__ = ["docker", "docker_run_to_next", "image", "need_image", "remove", "rie_in_container"]
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _AWS, _STAND_IN = f"public.ecr.aws/lambda/python:{_VERSION}", f"lambda-freezer/python:{_VERSION}"
@@ -35,10 +35,22 @@ def docker(*words: str | Path, patience: float = 120) -> str:
     program = shutil.which("docker")
     if program is None:
         raise BenchError("there is no container engine: the program docker is not here")
-    made = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=patience, check=False)
+    try:
+        made = subprocess.run(
+            [program, *map(str, words)], capture_output=True, text=True, timeout=patience, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"docker {words[0]} took more than {patience:g} s") from error
     if made.returncode != 0:
         raise BenchError(f"docker {words[0]}: {made.stderr.strip() or made.stdout.strip()}")
     return made.stdout.strip()
+
+
+def remove(*names: str) -> None:
+    """Remove containers; an engine that is too busy to say so does it all the same."""
+    if names:
+        with contextlib.suppress(BenchError):
+            docker("rm", "--force", *names, patience=300)
 
 
 @cache
@@ -80,8 +92,7 @@ def rie_in_container() -> Iterator[Door]:
         wait_until(lambda: _invokes(door), "RIE answers in its container")
         yield door
     finally:
-        with contextlib.suppress(BenchError):
-            docker("rm", "--force", name)
+        remove(name)
 
 
 def docker_run_to_next() -> float:
@@ -112,8 +123,7 @@ def docker_run_to_next() -> float:
         except TimeoutError as error:
             raise BenchError("the runtime in the container did not ask for its first event") from error
         finally:
-            with contextlib.suppress(BenchError):
-                docker("rm", "--force", name)
+            remove(name)
 
 
 def _invokes(door: Door) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.children import child, free_port, wait_until
 from tests.bench.client import Door, RawClient, invoke_path
-from tests.bench.containers import docker, need_image
+from tests.bench.containers import docker, need_image, remove
 from tests.bench.errors import BenchError
 from tests.bench.product import ECHO, MEMORY
 from tests.bench.tools import sam_program
@@ -62,9 +62,8 @@ def sam() -> Iterator[Door]:
                     raise BenchError("SAM did not start")
                 yield door
         finally:
-            left = [one for one in _containers() if one not in before]
-            if left:
-                docker("rm", "--force", *left)
+            with contextlib.suppress(BenchError):
+                remove(*(one for one in _containers() if one not in before))
 
 
 @contextlib.contextmanager

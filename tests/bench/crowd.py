@@ -12,18 +12,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.bench.children import wait_until
 from tests.bench.client import Door
 from tests.bench.errors import BenchError
 from tests.bench.product import FUNCTIONS, MEMORY, Product, product
 
-__all__ = ["FUNCTION", "crowd_code", "crowd_settings", "gather", "running_with"]
+__all__ = ["FUNCTION", "Sessions", "crowd_code", "crowd_settings", "gather", "running_with"]
 
 FUNCTION = "waiting"
+Sessions = Literal["lean", "pymysql", ""]
+"""By which client each environment opens a session of the database; without one there is no database."""
 _AT_ONCE = 8  # that start at the same time: all at once would only be in each other's way on a few processors
 _PATIENCE = 600.0
+_LOOK_AGAIN = 0.05  # seconds; each look costs the emulator a millisecond
 
 
 @contextlib.contextmanager
@@ -37,11 +40,11 @@ def crowd_code() -> Iterator[Path]:
         yield code
 
 
-def crowd_settings(code: Path, count: int, *, sandbox: str, sessions: bool, **emulator: Any) -> dict[str, Any]:
+def crowd_settings(code: Path, count: int, *, sandbox: str, sessions: Sessions, **emulator: Any) -> dict[str, Any]:
     """A function for a crowd of so many, and one that has a single environment; with a database for their sessions."""
     waiting: dict[str, Any] = {"code": str(code), "memory": MEMORY, "timeout": 900}
     if sessions:
-        waiting["environment"] = {"WITH_SESSION": "1"}
+        waiting["environment"] = {"WITH_SESSION": sessions}
     database: dict[str, Any] = {"server": "local", "max_connections": count + 20} if sessions else {"server": "none"}
     return {
         "emulator": {"sandbox": sandbox, "concurrency": count + 100, **emulator},
@@ -61,7 +64,7 @@ class Gathered:
 
 @contextlib.contextmanager
 def running_with(
-    count: int, *, sandbox: str, sessions: bool, tick: Callable[[], None], **emulator: Any
+    count: int, *, sandbox: str, sessions: Sessions, tick: Callable[[], None], **emulator: Any
 ) -> Iterator[Gathered]:
     """The product with so many frozen environments.
 
@@ -101,13 +104,13 @@ def gather(
                 break
             if time.monotonic() > deadline:
                 raise BenchError(f"{arrived} of {count} environments after {_PATIENCE:g} s: {ours.states()}")
-            time.sleep(0.01)
+            time.sleep(_LOOK_AGAIN)
             tick()
         fcntl.flock(file, fcntl.LOCK_UN)
         for client in clients:
-            _read(client)
+            _read(client, ours)
     wait_until(
-        lambda: ours.states().get("frozen", 0) >= others + count, "all are frozen", seconds=_PATIENCE, every=0.01
+        lambda: ours.states().get("frozen", 0) >= others + count, "all are frozen", seconds=_PATIENCE, every=_LOOK_AGAIN
     )
     return time.perf_counter() - begin
 
@@ -121,10 +124,11 @@ def _ask(door: Door) -> socket.socket:
     return client
 
 
-def _read(client: socket.socket) -> None:
+def _read(client: socket.socket, ours: Product) -> None:
     answer = client.recv(65536)
     if not answer.startswith(b"HTTP/1.1 200") or b"x-amz-function-error" in answer.lower():
-        raise BenchError(f"an environment did not come about: {answer[:600].decode(errors='replace')}")
+        lines = [line for line in ours.log(FUNCTION).splitlines() if "rror" in line]
+        raise BenchError(f"an environment did not come about: {'; '.join(lines[-3:]) or answer!r}")
 
 
 def _raise_file_limit(wanted: int) -> None:

@@ -7,7 +7,7 @@ import time
 from emulator.sandbox.probe import cpu_time
 from tests.bench.client import RawClient
 from tests.bench.containers import need_image
-from tests.bench.crowd import FUNCTION, running_with
+from tests.bench.crowd import FUNCTION, Sessions, running_with
 from tests.bench.errors import BenchError
 from tests.bench.figures import Row, Spread, missing
 from tests.bench.keys import NOT_AVAILABLE, is_known
@@ -23,6 +23,7 @@ __all__ = ["density_containers", "density_forked", "density_process"]
 _PROCESS, _FORKED, _CONTAINERS = "density-process", "density-forked", "density-containers"
 _MARKED = 1000  # environments that the marks are for
 _MARKED_CONTAINERS = 100
+_CLIENTS: tuple[Sessions, ...] = ("lean", "pymysql")
 _GIB, _MIB = 2**30, 2**20
 _FULL_TIMELINE = 14_000  # invocations, each of which leaves seven events or more
 
@@ -31,8 +32,8 @@ def density_process(scale: Scale) -> list[Row]:
     """Processes, each with a session of the database."""
     count = scale.pick(100, _MARKED)
     with (
-        running_with(count, sandbox="process", sessions=True, tick=scale.tick) as crowd,
-        running_with(1, sandbox="process", sessions=True, tick=scale.tick) as single,
+        running_with(count, sandbox="process", sessions="lean", tick=scale.tick) as crowd,
+        running_with(1, sandbox="process", sessions="lean", tick=scale.tick) as single,
     ):
         ours, alone = crowd.ours, single.ours
         rows = _sizes(_PROCESS, f"{count:,} processes with a session each", count, crowd.seconds, ours, 6 * _GIB, 40)
@@ -47,7 +48,26 @@ def density_process(scale: Scale) -> list[Row]:
         rows.append(compared(_PROCESS, name, found, "one alone", 1.25, "", {}))
         invocations = 0 if scale.quick else _fill_timeline(ours)
         rows += _idle(scale, ours, count, invocations)
-    return rows
+    return [*rows, _with_library(scale)]
+
+
+def _with_library(scale: Scale) -> Row:
+    """What PyMySQL takes in each environment, beside a session of the least code."""
+    few = scale.pick(10, 50)
+    sizes: dict[Sessions, Spread] = {}
+    for client in _CLIENTS:
+        with running_with(few, sandbox="process", sessions=client, tick=scale.tick) as crowd:
+            views = crowd.ours.get(f"/environments?function={FUNCTION}")["environments"]
+            sizes[client] = Spread.of([float(pss(view["sandbox"]["pid"])) for view in views])
+    return Row(
+        part=_PROCESS,
+        name="an environment whose session is PyMySQL's: memory",
+        measured=sizes["pymysql"],
+        unit="B",
+        peer="without a library",
+        against=sizes["lean"].median,
+        note=f"of {few}; with more of them, more is shared",
+    )
 
 
 def density_forked(scale: Scale) -> list[Row]:
@@ -56,7 +76,7 @@ def density_forked(scale: Scale) -> list[Row]:
     what = f"{count:,} forked processes with a session each"
     if not is_known("fork_server", True):
         return [missing(_FORKED, what, NOT_AVAILABLE)]
-    with running_with(count, sandbox="process", sessions=True, tick=scale.tick, fork_server=True) as crowd:
+    with running_with(count, sandbox="process", sessions="lean", tick=scale.tick, fork_server=True) as crowd:
         return _sizes(_FORKED, what, count, crowd.seconds, crowd.ours, int(3.5 * _GIB), 8)
 
 
@@ -64,7 +84,7 @@ def density_containers(scale: Scale) -> list[Row]:
     """Containers, and what the engine takes for each beside."""
     need_image()
     count = scale.pick(20, _MARKED_CONTAINERS)
-    with running_with(count, sandbox="container", sessions=False, tick=scale.tick) as crowd:
+    with running_with(count, sandbox="container", sessions="", tick=scale.tick) as crowd:
         first = [one["sandbox"]["pid"] for one in crowd.ours.get(f"/environments?function={FUNCTION}")["environments"]]
         inside = [pss_of_all(family(pid)) for pid in first]
         shims = [pss(parent_of(pid)) for pid in first]

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from tests.bench.children import child
 from tests.bench.client import RawClient
-from tests.bench.crowd import FUNCTION, crowd_code, crowd_settings, gather
+from tests.bench.crowd import FUNCTION, Sessions, crowd_code, crowd_settings, gather
 from tests.bench.errors import BenchError
 from tests.bench.figures import Spread
 from tests.bench.payload import event_of
@@ -51,19 +51,19 @@ def _latency(door_client: RawClient, each: int = _EACH) -> Spread:
 
 def environments(tick: Callable[[], None]) -> Curve:
     """Over the number of frozen environments of the same function."""
-    return Curve("environments", "frozen environments", {"process": _crowds(tick, (1, 10, 100, 300, 1000), False)})
+    return Curve("environments", "frozen environments", {"process": _crowds(tick, (1, 10, 100, 300, 1000), "")})
 
 
 def sessions(tick: Callable[[], None]) -> Curve:
     """Over the number of sessions that the observer follows, one in each environment."""
-    return Curve("sessions", "database sessions", {"process": _crowds(tick, (1, 10, 100, 300, 1000), True)})
+    return Curve("sessions", "database sessions", {"process": _crowds(tick, (1, 10, 100, 300, 1000), "lean")})
 
 
-def _crowds(tick: Callable[[], None], sizes: Sequence[int], with_sessions: bool) -> list[Point]:
+def _crowds(tick: Callable[[], None], sizes: Sequence[int], by: Sessions) -> list[Point]:
     points = []
     with (
         crowd_code() as code,
-        product(crowd_settings(code, sizes[-1], sandbox="process", sessions=with_sessions)) as ours,
+        product(crowd_settings(code, sizes[-1], sandbox="process", sessions=by)) as ours,
         RawClient(ours.door(FUNCTION)) as client,
     ):
         for before, size in pairwise((0, *sizes)):

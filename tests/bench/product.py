@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from tests.bench.children import child, free_port
 from tests.bench.client import Door, invoke_path
@@ -54,6 +55,11 @@ class Product:
         """How many environments are in each state."""
         found: dict[str, int] = self.get("/status")["environments"]
         return found
+
+    def log(self, function: str) -> str:
+        """All that its environments have written."""
+        with urlopen(f"http://127.0.0.1:{self.port}/_emulator/api/functions/{function}/logs", timeout=60) as answer:
+            return str(answer.read().decode(errors="replace"))
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)

@@ -3,16 +3,23 @@
 import fcntl
 import os
 
-if os.environ.get("WITH_SESSION"):
-    import pymysql
 
-    connection = pymysql.connect(
-        host=os.environ["DB_HOST"],
-        port=int(os.environ["DB_PORT"]),
-        user=os.environ["DB_USER"],
-        password=os.environ["DB_PASSWORD"],
-        database=os.environ["DB_NAME"],
-    )
+def _coordinates():
+    names = ("host", "port", "user", "password", "database")
+    values = [os.environ[name] for name in ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")]
+    return {**dict(zip(names, values, strict=True)), "port": int(values[1])}
+
+
+connection = None
+match os.environ.get("WITH_SESSION"):
+    case "lean":
+        from session import connect
+
+        connection = connect(**_coordinates())
+    case "pymysql":
+        import pymysql
+
+        connection = pymysql.connect(**_coordinates())
 gate = os.path.join(os.environ["LAMBDA_TASK_ROOT"], "gate")
 
 

@@ -1,139 +1,140 @@
-"""Measure this machine: freezers, cold starts and warm invocations, network cuts, the relay, reclaims.
+"""Measure the product against its marks, its peers and the floor, on this machine, in one run.
 
-Prints a table and writes the same figures as JSON to bench-results/. Medians, with the span between minimum and
-maximum as a sign of how noisy the machine was.
+Everything that is compared takes turns within the run; the table shows medians of it and how they relate.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import json
-import os
-import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from emulator import Emulator, Function
-from emulator.errors import EmulatorError
-from emulator.version import VERSION
-from tests.bench.client import RawClient, busy_pause
-from tests.bench.figures import Figure
-from tests.bench.network import measure_cuts, measure_queries, measure_reclaim
+from tests.bench.children import ends_as_interrupt
+from tests.bench.errors import BenchError
+from tests.bench.figures import Row, missing
+from tests.bench.growth import CURVES, Curve, measure_curves
+from tests.bench.machine import Machine
+from tests.bench.part import Part, Scale
+from tests.bench.parts import PARTS
+from tests.bench.results import save, save_curves
+from tests.bench.table import markdown, table
 
-ROOT = Path(__file__).parent.parent.parent
-SAMPLES = ROOT / "sample_functions"
-COUNTER = SAMPLES / "counter"
-PAUSE = 0.001  # seconds between invocations, in which the environment is frozen for certain
+INTERRUPTED = 130
 
 
 def main() -> int:
     """Measure and tell."""
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: under a minute")
-    quick = parser.parse_args().quick
-    console = Console(highlight=False)
-    figures: list[Figure] = []
-    rungs: dict[str, list[dict[str, object]]] = {}
-    with Progress(console=console, transient=True) as progress:
-        parts: list[tuple[str, Callable[[], list[Figure]]]] = [
-            (
-                "process sandboxes",
-                lambda: measure("process", rungs, cold=5 if quick else 20, warm=200 if quick else 2000),
-            ),
-            (
-                "container sandboxes",
-                lambda: measure("container", rungs, cold=5 if quick else 20, warm=200 if quick else 2000),
-            ),
-            ("network cuts", lambda: measure_cuts(20 if quick else 200)),
-            ("queries", lambda: measure_queries(200 if quick else 2000)),
-            ("reclaim of processes", lambda: measure_reclaim("process", "auto", 3 if quick else 10)),
-            *(
-                (
-                    f"reclaim of containers by {means}",
-                    functools.partial(measure_reclaim, "container", means, 3 if quick else 10),
-                )
-                for means in ("netlink", "helper", "disconnect")
-            ),
-        ]
-        task = progress.add_task("measuring", total=len(parts))
-        for name, part in parts:
-            progress.update(task, description=name)
-            try:
-                figures += part()
-            except EmulatorError as error:
-                console.print(f"{name}: not measured: {error}")
-            progress.advance(task)
-    show(console, figures, rungs)
-    save(console, figures, rungs)
+    wishes = _wishes()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    if wishes.profile:
+        from tests.bench.profile import profile
+
+        return _guarded(console, lambda: console.print(profile(console, quick=wishes.quick)))
+    if wishes.plots is not None:
+        return _plot(console, wishes.plots or list(CURVES))
+    parts = [part for part in PARTS if _is_wanted(part, wishes)]
+    before = Machine.now()
+
+    def measure_and_show() -> None:
+        rows = _measure(console, parts, quick=wishes.quick)
+        console.print(table(rows))
+        console.print(before.in_words(), style="dim")
+        console.print(f"written to {save(rows, before, Machine.now())}", style="dim")
+        if wishes.markdown:
+            print(markdown(rows))
+
+    return _guarded(console, measure_and_show)
+
+
+def _guarded(console: Console, work: Callable[[], None]) -> int:
+    """Do it; Ctrl-C and SIGTERM end it, and with it all that it has started."""
+    try:
+        with ends_as_interrupt():
+            work()
+    except KeyboardInterrupt:
+        console.print("stopped; everything that was started has been ended", style="dim")
+        return INTERRUPTED
+    except BenchError as error:
+        console.print(f"not measured: {error}")
+        return 1
     return 0
 
 
-def measure(sandbox: str, rungs: dict[str, list[dict[str, object]]], *, cold: int, warm: int) -> list[Figure]:
-    """Cold starts and warm invocations over HTTP, the environment frozen in between."""
-    with Emulator({"emulator": {"sandbox": sandbox}, "database": {"server": "none"}}) as emulator:
-        function = emulator.add(Function(name="counter", code=COUNTER, memory=1769))
-        rungs[sandbox] = [asdict(rung) for rung in emulator.status().freezer.rungs]
-        starts, inits, invocations = [], [], []
-        for _ in range(cold):
-            begin = time.perf_counter()
-            result = function.invoke({})
-            starts.append(time.perf_counter() - begin)
-            inits.append((result.report.init_ms or 0.0) / 1000)
-            function.recycle()
-        function.invoke({})
-        with RawClient(emulator.endpoint_url, "counter") as client:
-            for _ in range(warm + 50):
-                invocations.append(client.invoke())
-                busy_pause(PAUSE)
-        return [
-            Figure.of(f"{sandbox}: cold start, from invoke to frozen again", starts),
-            Figure.of(f"{sandbox}: of it, init of runtime and function", inits),
-            Figure.of(f"{sandbox}: warm invoke over HTTP, frozen in between", invocations[50:]),
-        ]
+def _plot(console: Console, names: Sequence[str]) -> int:
+    from tests.bench.plots import draw
+
+    def measure_and_draw() -> None:
+        found: list[Curve] = []
+        before = Machine.now()
+        for curve in measure_curves(names, lambda name: console.print(f"measuring: {name}", style="dim")):
+            if isinstance(curve, str):
+                console.print(f"not measured: {curve}")
+                continue
+            found.append(curve)
+            console.print(f"{curve.name}: {draw(curve)}")
+        console.print(f"written to {save_curves(found, before)}", style="dim")
+
+    return _guarded(console, measure_and_draw)
 
 
-def show(console: Console, figures: Sequence[Figure], rungs: dict[str, list[dict[str, object]]]) -> None:
-    console.print(machine())
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("", "MEDIAN", "P99", "MIN", "MAX", "N"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for figure in figures:
-        values = (figure.median, figure.p99, figure.minimum, figure.maximum)
-        table.add_row(figure.name, *(duration(value) for value in values), str(figure.count))
-    for sandbox, ladder in rungs.items():
-        for rung in ladder:
-            for what in ("freeze", "thaw"):
-                value = rung[f"{what}_us"]
-                shown = duration(float(str(value))) if value is not None else str(rung["reason"])
-                table.add_row(f"{sandbox}: {what} by {rung['name']}", shown)
-    console.print(table)
-
-
-def save(console: Console, figures: Sequence[Figure], rungs: dict[str, list[dict[str, object]]]) -> None:
-    folder = ROOT / "bench-results"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
-    content = {"machine": machine(), "figures_us": [asdict(figure) for figure in figures], "freezers": rungs}
-    path.write_text(json.dumps(content, indent=2) + "\n")
-    console.print(f"written to {path.relative_to(ROOT)}", style="dim")
-
-
-def machine() -> str:
+def _is_wanted(part: Part, wishes: argparse.Namespace) -> bool:
+    if wishes.only:
+        return part.name in wishes.only
     return (
-        f"lambda-freezer {VERSION}, Python {platform.python_version()}, {platform.system()} {platform.release()}, "
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        part.run_in == "quick"
+        or (part.run_in == "full" and not wishes.quick)
+        or (part.run_in == "long" and wishes.long)
     )
 
 
-def duration(microseconds: float) -> str:
-    return f"{microseconds / 1000:.1f} ms" if microseconds >= 1000 else f"{microseconds:.0f} µs"
+def _wishes() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
+    names = [part.name for part in PARTS]
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"these parts: {', '.join(names)}")
+    parser.add_argument("--long", action="store_true", help="a million invocations too")
+    parser.add_argument("--markdown", action="store_true", help="print the table as markdown as well")
+    parser.add_argument(
+        "--plots",
+        nargs="*",
+        metavar="NAME",
+        choices=list(CURVES),
+        help=f"draw what grows with what into docs/images, instead; all, or these: {', '.join(CURVES)}",
+    )
+    parser.add_argument("--profile", action="store_true", help="where the time of a warm invocation goes, instead")
+    return parser.parse_args()
+
+
+def _measure(console: Console, parts: Sequence[Part], *, quick: bool) -> list[Row]:
+    rows: list[Row] = []
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[about]}", style="dim"),
+        TimeElapsedColumn(),
+    )
+    # The bar is not drawn while something is measured: a thread that draws would be in the way of the client.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("measuring", total=len(parts), about="")
+        for part in parts:
+            progress.update(task, about=part.about, refresh=True)
+            begin = time.monotonic()
+
+            def tick(about: str = part.about, begin: float = begin) -> None:
+                progress.update(task, about=f"{about}, {time.monotonic() - begin:.0f} s", refresh=True)
+
+            try:
+                rows += part.run(Scale(quick=quick, tick=tick))
+            except (BenchError, OSError, AssertionError) as error:
+                rows.append(missing(part.name, part.about, str(error)))
+            progress.advance(task)
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What silencing a network costs: each means for containers, and the database relay."""
+"""What silencing a network costs in itself: each means for containers, the database relay, the ends of both."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,28 +15,34 @@ import uvloop
 from emulator import Emulator, Function
 from emulator.clock import SystemClock
 from emulator.database.relay import Relay
-from emulator.errors import SandboxError
+from emulator.errors import EmulatorError, SandboxError
 from emulator.model import EnvironmentId, Reclaim
 from emulator.sandbox.container_network import ContainerNetwork
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.instance import Instance
 from emulator.sandbox.network import Cut, OnSwitched
-from tests.bench.figures import Figure
+from tests.bench.figures import Row, Spread
+from tests.bench.part import Scale
 
-__all__ = ["measure_cuts", "measure_queries", "measure_reclaim"]
+__all__ = ["cuts", "queries", "reclaims"]
 
 _SAMPLES = Path(__file__).parent.parent.parent / "sample_functions"
 _IMAGE = "lambda-freezer/nethelper:1"
+_CUTS, _QUERIES, _RECLAIMS = "network-cuts", "queries", "reclaims"
 
 
-def measure_cuts(rounds: int) -> list[Figure]:
+def cuts(scale: Scale) -> list[Row]:
     """Off and on for each means that works here."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_measure_cuts(rounds))
+        return runner.run(_measure_cuts(scale.pick(20, 200)))
 
 
-async def _measure_cuts(rounds: int) -> list[Figure]:
-    figures: list[Figure] = []
+def _row(part: str, name: str, spans: list[float]) -> Row:
+    return Row(part=part, name=name, measured=Spread.of(spans))
+
+
+async def _measure_cuts(rounds: int) -> list[Row]:
+    rows: list[Row] = []
     with Instance() as instance:
         async with asyncio.TaskGroup() as tasks, Engine(instance) as engine:
             for means in ("netlink", "helper", "disconnect"):
@@ -44,11 +51,11 @@ async def _measure_cuts(rounds: int) -> list[Figure]:
                         await network.prove("lambda-freezer/python:3.11")
                     except SandboxError:
                         continue
-                    figures += await _measure_cut(means, engine, network, rounds if means != "disconnect" else 10)
-    return figures
+                    rows += await _measure_cut(means, engine, network, rounds if means != "disconnect" else 10)
+    return rows
 
 
-async def _measure_cut(means: str, engine: Engine, network: ContainerNetwork, rounds: int) -> list[Figure]:
+async def _measure_cut(means: str, engine: Engine, network: ContainerNetwork, rounds: int) -> list[Row]:
     addresses = network.next_addresses()
     container = await engine.create(
         _IMAGE, command=["sleep", "600"], network=network.control, address=addresses.control
@@ -63,7 +70,10 @@ async def _measure_cut(means: str, engine: Engine, network: ContainerNetwork, ro
             ons.append(await _timed(cut, cut.on))
     finally:
         await engine.remove(container)
-    return [Figure.of(f"container: network off by {means}", offs), Figure.of(f"container: network on by {means}", ons)]
+    return [
+        _row(_CUTS, f"container: network off by {means}", offs),
+        _row(_CUTS, f"container: network on by {means}", ons),
+    ]
 
 
 async def _timed(cut: Cut, switch: Callable[[OnSwitched], None]) -> float:
@@ -78,8 +88,18 @@ async def _timed(cut: Cut, switch: Callable[[OnSwitched], None]) -> float:
     return took
 
 
-def measure_reclaim(sandbox: str, network: str, rounds: int) -> list[Figure]:
+def reclaims(scale: Scale) -> list[Row]:
     """From the recycling of a frozen environment until it is gone, silently."""
+    rounds = scale.pick(3, 10)
+    rows = [_reclaim("process", "auto", rounds)]
+    for means in ("netlink", "helper", "disconnect"):
+        with contextlib.suppress(EmulatorError):
+            rows.append(_reclaim("container", means, rounds))
+        scale.tick()
+    return rows
+
+
+def _reclaim(sandbox: str, network: str, rounds: int) -> Row:
     settings: dict[str, dict[str, Any]] = {"emulator": {"sandbox": sandbox, "network": network}}
     spans = []
     with Emulator(settings) as emulator:
@@ -92,11 +112,12 @@ def measure_reclaim(sandbox: str, network: str, rounds: int) -> list[Figure]:
             spans.append(time.perf_counter() - begin)
             emulator.kill_zombies()
     name = "relay and held sockets" if sandbox == "process" else network
-    return [Figure.of(f"{sandbox}: silent reclaim by {name}, until gone", spans)]
+    return _row(_RECLAIMS, f"{sandbox}: silent reclaim by {name}, until gone", spans)
 
 
-def measure_queries(rounds: int) -> list[Figure]:
+def queries(scale: Scale) -> list[Row]:
     """SELECT 1 directly and through the relay, in turn; and what the relay's own switches cost."""
+    rounds = scale.pick(200, 2000)
     with Emulator({"emulator": {"sandbox": "process"}}) as emulator, emulator.connect(as_function=True) as direct:
         target = ("127.0.0.1", int(direct.port))
         with _RelayThread(target) as relay, emulator.connect(as_function=True, port=relay.port) as relayed:
@@ -107,7 +128,7 @@ def measure_queries(rounds: int) -> list[Figure]:
                     connection.query("SELECT 1")
                     spans[name].append(time.perf_counter() - begin)
             switches = relay.measure_switches(rounds)
-    return [Figure.of(f"query {name}", values[20:]) for name, values in spans.items()] + switches
+    return [_row(_QUERIES, f"query {name}", values[20:]) for name, values in spans.items()] + switches
 
 
 class _RelayThread:
@@ -128,8 +149,8 @@ class _RelayThread:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
-    def measure_switches(self, rounds: int) -> list[Figure]:
-        async def measure() -> list[Figure]:
+    def measure_switches(self, rounds: int) -> list[Row]:
+        async def measure() -> list[Row]:
             spans = []
             for _ in range(rounds):
                 begin = time.perf_counter()
@@ -139,7 +160,10 @@ class _RelayThread:
             begin = time.perf_counter()
             self._relay.reclaim(Reclaim.SILENT)
             reclaimed = time.perf_counter() - begin
-            return [Figure.of("relay: freeze and thaw", spans), Figure.of("relay: silent reclaim", [reclaimed])]
+            return [
+                _row(_QUERIES, "relay: freeze and thaw", spans),
+                _row(_QUERIES, "relay: silent reclaim", [reclaimed]),
+            ]
 
         return asyncio.run_coroutine_threadsafe(measure(), self._loop).result(30)
 

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from emulator.testing.running import OneTest, SharedEmulator, settings_for_tests
 from emulator.testing.watching import Connections
-from tests.bench.figures import Figure
+from tests.bench.figures import Row, Spread
+from tests.bench.part import Scale
 
-__all__ = ["measure_plugin"]
+__all__ = ["plugin"]
 
 _ONCE = Path(__file__).parent.parent.parent / "sample_functions" / "connect_once"
 
 
-def measure_plugin(sandbox: str, rounds: int) -> list[Figure]:
+def plugin(scale: Scale) -> list[Row]:
     """Everything around the invocation itself: what its fixtures do before it and after it."""
-    settings = settings_for_tests({"emulator": {"sandbox": sandbox}})
-    with SharedEmulator(settings, _ONCE.parent) as session:
+    rounds = scale.pick(10, 50)
+    with SharedEmulator(settings_for_tests({"emulator": {"sandbox": "process"}}), _ONCE.parent) as session:
         connections = Connections(session.emulator, lambda: ())
 
         def watched(test: OneTest) -> float:
@@ -37,12 +38,17 @@ def measure_plugin(sandbox: str, rounds: int) -> list[Figure]:
 
         with session.test() as test:
             test.deploy(_ONCE).invoke({})
-        return [
-            Figure.of(
-                f"{sandbox}: a test with a warm function, without its invocation", _rounds(session, watched, rounds)
-            ),
-            Figure.of(f"{sandbox}: a test with a database of its own", _rounds(session, with_database, rounds)),
-        ]
+        rows = []
+        for name, run, limit in (
+            ("a test with a warm function, less its invocation", watched, 0.02),
+            ("a test with a database of its own", with_database, 0.15),
+        ):
+            spread = Spread.of(_rounds(session, run, rounds))
+            rows.append(
+                Row(part="plugin", name=name, measured=spread, value=spread.median, value_unit="s", limit=limit)
+            )
+            scale.tick()
+        return rows
 
 
 def _rounds(session: SharedEmulator, test: Callable[[OneTest], float], rounds: int) -> list[float]:
@@ -54,8 +60,3 @@ def _rounds(session: SharedEmulator, test: Callable[[OneTest], float], rounds: i
             not_counted = test(run)
         found.append(time.perf_counter() - begin - not_counted)
     return found
-
-
-if __name__ == "__main__":
-    for figure in measure_plugin("process", 50):
-        print(f"{figure.name}: {figure.median / 1000:.1f} ms (p99 {figure.p99 / 1000:.1f} ms)")

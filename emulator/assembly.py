@@ -147,7 +147,9 @@ async def _enter_side_by_side(
     """Each of them mostly waits: for a process to stand still, for silence, for a server to answer."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(stack.enter_async_context(provider))
+            provided = tasks.create_task(stack.enter_async_context(provider))
+            if server is not None and server.kind == "docker":
+                await provided  # it belongs into the network of the functions, which has to be there
             if server is not None:
                 tasks.create_task(stack.enter_async_context(server))
             reported = tasks.create_task(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -16,6 +17,7 @@ from emulator.spans import in_words
 
 __all__ = ["audit_screen"]
 
+_WIDEST = 120  # columns; a pipe has any number of them
 _GOOD = (CourseVerdict.FINE, CourseVerdict.RECOVERED)
 
 
@@ -30,7 +32,7 @@ def audit_screen(facts: Facts, findings: Sequence[Finding]) -> RenderableType:
     if notes:
         parts += [Text(), Rule(Text("Good to know", "bold"), align="left", style="dim")]
         parts += [_entry(None, finding) for finding in notes]
-    return Group(*parts)
+    return Constrain(Group(*parts), _WIDEST)
 
 
 def _head(facts: Facts, wrong: int) -> RenderableType:

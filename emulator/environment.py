@@ -553,6 +553,8 @@ class Environment:
 
     def freeze(self) -> None:
         """Stop every process; done when the state says ``frozen``. A freeze that fails leaves it idle."""
+        if not self._is_idle():
+            return  # an event, or the end, was quicker
         self._fire(Event.FREEZE)
         epoch = self._next_epoch()
         if self._generation is not None:
@@ -561,8 +563,11 @@ class Environment:
             self._sandbox.freezer.freeze(functools.partial(self._froze, epoch))
         except FreezeError as error:
             self._froze(epoch, error)
-        if self.state is not State.IDLE:  # where it is, the freeze has failed already
+        if not self._is_idle():  # where it is, the freeze has failed already
             self._connectivity.freeze()
+
+    def _is_idle(self) -> bool:
+        return self.state is State.IDLE
 
     def _froze(self, epoch: int, error: FreezeError | None) -> None:
         if epoch != self._epoch or self.state is not State.FREEZING:

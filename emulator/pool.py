@@ -310,7 +310,7 @@ class Pool:
 
     def _rest(self, environment: Environment) -> None:
         self._idle.append(environment)
-        environment.freeze()
+        self._around.end_of_round(environment.freeze)
         if environment.id not in self._timers:
             self._watch(environment)
         if self.policy.periodic:

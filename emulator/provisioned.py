@@ -190,7 +190,7 @@ class Provisioned:
         if (invocation := self._next_event()) is not None:
             self.serve(invocation)  # its place is its own: it takes nobody's turn
         else:
-            environment.freeze()
+            self._around.end_of_round(environment.freeze)
         self._watch_status()
 
     def environment_ending(self, environment: Environment) -> None:

@@ -177,6 +177,7 @@ class Service:
             origins=self.settings.emulator.origins,
             log_files=self._log_files,
             chance=self._rulebook.chance,
+            end_of_round=asyncio.get_running_loop().call_soon,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         self._events = Events(

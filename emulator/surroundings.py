@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
@@ -24,11 +25,16 @@ class BeforeEnd(Protocol):
     async def __call__(self, environment_id: EnvironmentId) -> None: ...
 
 
+def _at_once(act: Callable[[], None]) -> None:
+    act()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all environments of an emulator share. ``chance`` is the one source of everything that is drawn.
 
-    With ``origins`` Python runtimes tell which line of code has opened a connection.
+    With ``origins`` Python runtimes tell which line of code has opened a connection. ``end_of_round`` calls when
+    everything has been heard that had come by now: who is wanted at once need not be frozen in between.
     """
 
     provider: SandboxProvider
@@ -46,6 +52,7 @@ class Surroundings:
     old_formats: bool = False
     origins: bool = False
     chance: Random = field(default_factory=Random)
+    end_of_round: Callable[[Callable[[], None]], object] = _at_once
 
     def open_log(self, function: Function, environment_id: EnvironmentId, name: str) -> LogStream:
         """The log stream ``name`` of an environment, on its way to whoever wants it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -46,11 +47,13 @@ class Play:
         limit: int = 10,
         sandbox_class: type[FakeSandbox] = FakeSandbox,
         seed: int = 0,
+        **surroundings: Any,
     ) -> None:
         self.stage = Stage(sandbox_class=sandbox_class, seed=seed)
         self.concurrency = Concurrency(limit)
         self.memory = IdleMemory()
-        self.pool = Pool(self.stage.function, self.stage.surroundings, policy, self.concurrency, self.memory)
+        around = dataclasses.replace(self.stage.surroundings, **surroundings)
+        self.pool = Pool(self.stage.function, around, policy, self.concurrency, self.memory)
         self.line = Line(self.pool)
 
     @property
@@ -1060,3 +1063,20 @@ def test_the_same_seed_calls_and_skips_give_the_same_decisions(seed: int, steps:
         await play.stage.settle()
 
     assert decisions() == decisions()
+
+
+@in_loop
+async def test_who_is_wanted_at_once_is_not_frozen_in_between() -> None:
+    """An event that has arrived in the same round of the loop finds the environment as it stands; then it freezes."""
+    play = Play(end_of_round=asyncio.get_running_loop().call_soon)
+    runtime, _ = await play.cold()
+    runtime.serve()
+    play.submit()
+    assert len(runtime.events) == 2
+    await play.stage.settle()
+    assert "environment.freezing" not in play.stage.kinds()
+    assert play.states == ["invoking"]
+    runtime.serve()
+    assert play.states == ["idle"]
+    await play.stage.settle()
+    assert play.states == ["frozen"]

@@ -6,12 +6,14 @@ Everything that is compared takes turns within the run; the table shows medians 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from tests.bench.children import ends_as_interrupt
 from tests.bench.errors import BenchError
@@ -70,12 +72,14 @@ def _plot(console: Console, names: Sequence[str]) -> int:
     def measure_and_draw() -> None:
         found: list[Curve] = []
         before = Machine.now()
-        for curve in measure_curves(names, lambda name: console.print(f"measuring: {name}", style="dim")):
-            if isinstance(curve, str):
-                console.print(f"not measured: {curve}")
-                continue
-            found.append(curve)
-            console.print(f"{curve.name}: {draw(curve)}")
+        with _bar(console, len(names)) as bar:
+            for curve in measure_curves(names, bar.tick):
+                bar.advance()
+                if isinstance(curve, str):
+                    console.print(f"not measured: {curve}")
+                    continue
+                found.append(curve)
+                console.print(f"{curve.name}: {draw(curve)}")
         console.print(f"written to {save_curves(found, before)}", style="dim")
 
     return _guarded(console, measure_and_draw)
@@ -111,30 +115,50 @@ def _wishes() -> argparse.Namespace:
 
 def _measure(console: Console, parts: Sequence[Part], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
+    with _bar(console, len(parts)) as bar:
+        for part in parts:
+            bar.tick(part.about)
+            try:
+                rows += part.run(Scale(quick=quick, tick=functools.partial(bar.tick, part.about)))
+            except (BenchError, OSError, AssertionError) as error:
+                rows.append(missing(part.name, part.about, str(error)))
+            bar.advance()
+    return rows
+
+
+class _Bar:
+    """What is measured, and for how long; drawn only when it is told something.
+
+    While something is measured nothing draws: a thread that did would be in the way of the client.
+    """
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._task = progress, progress.add_task("measuring", total=total, about="")
+        self._about, self._since, self._drawn = "", 0.0, 0.0
+
+    def tick(self, about: str) -> None:
+        now = time.monotonic()
+        if about != self._about:
+            self._about, self._since, self._drawn = about, now, 0.0
+        if now - self._drawn >= 1:
+            self._drawn = now
+            self._progress.update(self._task, about=f"{about}, {now - self._since:.0f} s", refresh=True)
+
+    def advance(self) -> None:
+        self._progress.advance(self._task)
+
+
+@contextlib.contextmanager
+def _bar(console: Console, total: int) -> Iterator[_Bar]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[about]}", style="dim"),
-        TimeElapsedColumn(),
     )
-    # The bar is not drawn while something is measured: a thread that draws would be in the way of the client.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
-        task = progress.add_task("measuring", total=len(parts), about="")
-        for part in parts:
-            progress.update(task, about=part.about, refresh=True)
-            begin = time.monotonic()
-
-            def tick(about: str = part.about, begin: float = begin) -> None:
-                progress.update(task, about=f"{about}, {time.monotonic() - begin:.0f} s", refresh=True)
-
-            try:
-                rows += part.run(Scale(quick=quick, tick=tick))
-            except (BenchError, OSError, AssertionError) as error:
-                rows.append(missing(part.name, part.about, str(error)))
-            progress.advance(task)
-    return rows
+        yield _Bar(progress, total)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tests.bench.client import Door
 from tests.bench.errors import BenchError
 from tests.bench.product import FUNCTIONS, MEMORY, Product, product
 
-__all__ = ["FUNCTION", "Sessions", "crowd_code", "crowd_settings", "gather", "running_with"]
+__all__ = ["FUNCTION", "Gathered", "Sessions", "crowd_code", "crowd_settings", "gather", "running_with"]
 
 FUNCTION = "waiting"
 Sessions = Literal["lean", "pymysql", ""]

@@ -40,7 +40,7 @@ class Curve:
     lines: Mapping[str, Sequence[Point]]
 
 
-Measure = Callable[[Callable[[], None]], Curve]
+_Measure = Callable[[Callable[[], None]], Curve]
 _EACH, _ROUNDS = 400, 3
 
 
@@ -49,12 +49,12 @@ def _latency(door_client: RawClient, each: int = _EACH) -> Spread:
     return Spread.of(all_of(found["one"]))
 
 
-def environments(tick: Callable[[], None]) -> Curve:
+def _over_environments(tick: Callable[[], None]) -> Curve:
     """Over the number of frozen environments of the same function."""
     return Curve("environments", "frozen environments", {"process": _crowds(tick, (1, 10, 100, 300, 1000), "")})
 
 
-def sessions(tick: Callable[[], None]) -> Curve:
+def _over_sessions(tick: Callable[[], None]) -> Curve:
     """Over the number of sessions that the observer follows, one in each environment."""
     return Curve("sessions", "database sessions", {"process": _crowds(tick, (1, 10, 100, 300, 1000), "lean")})
 
@@ -73,7 +73,7 @@ def _crowds(tick: Callable[[], None], sizes: Sequence[int], by: Sessions) -> lis
     return points
 
 
-def functions(tick: Callable[[], None]) -> Curve:
+def _over_functions(tick: Callable[[], None]) -> Curve:
     """Over the number of functions that are deployed; one of them is invoked."""
     points = []
     for size in (1, 10, 100, 300, 1000):
@@ -86,7 +86,7 @@ def functions(tick: Callable[[], None]) -> Curve:
     return Curve("functions", "functions", {"process": points})
 
 
-def payloads(tick: Callable[[], None]) -> Curve:
+def _over_payloads(tick: Callable[[], None]) -> Curve:
     """Over the size of the event, which comes back; RIE beside it."""
     lines: dict[str, list[Point]] = {}
     with contextlib.ExitStack() as stack:
@@ -107,7 +107,7 @@ def payloads(tick: Callable[[], None]) -> Curve:
     return Curve("payload", "bytes of the event", lines)
 
 
-def log_volume(tick: Callable[[], None]) -> Curve:
+def _over_log_volume(tick: Callable[[], None]) -> Curve:
     """Over the number of lines that each invocation prints."""
     talking = {"code": str(FUNCTIONS / "talking"), "memory": MEMORY, "timeout": 30}
     points = []
@@ -120,7 +120,7 @@ def log_volume(tick: Callable[[], None]) -> Curve:
     return Curve("logs", "lines of an invocation", {"process": points})
 
 
-def readers(tick: Callable[[], None]) -> Curve:
+def _over_readers(tick: Callable[[], None]) -> Curve:
     """Over the number of those who follow: the timeline where this build has a stream of it, else the log."""
     points = []
     with product(echo_settings()) as ours, RawClient(ours.door()) as client:
@@ -152,13 +152,13 @@ def _readers(ours: Product, path: str, count: int) -> Iterator[None]:
         yield
 
 
-CURVES: dict[str, Measure] = {
-    "environments": environments,
-    "functions": functions,
-    "payload": payloads,
-    "logs": log_volume,
-    "readers": readers,
-    "sessions": sessions,
+CURVES: dict[str, _Measure] = {
+    "environments": _over_environments,
+    "functions": _over_functions,
+    "payload": _over_payloads,
+    "logs": _over_log_volume,
+    "readers": _over_readers,
+    "sessions": _over_sessions,
 }
 
 

@@ -19,7 +19,7 @@ from tests.bench.children import child, free_port
 from tests.bench.client import Door, invoke_path
 from tests.bench.errors import BenchError
 
-__all__ = ["ECHO", "Product", "echo_settings", "product", "to_toml"]
+__all__ = ["ECHO", "FUNCTIONS", "MEMORY", "Product", "Settings", "echo_settings", "product", "to_toml"]
 
 FUNCTIONS = Path(__file__).parent.parent / "functions" / "bench"
 ECHO = FUNCTIONS / "echo"

@@ -19,7 +19,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-__all__ = ["SEAMS", "instrument", "main"]
+__all__ = ["SEAMS", "Stamps", "instrument", "main"]
 
 SEAMS = (
     "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.data_received",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["SENT", "Stage", "Way", "typical_way"]
+__all__ = ["SENT", "Stage", "Stamp", "Way", "typical_way"]
 
 SENT = "client: the request is sent"
 

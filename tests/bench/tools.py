@@ -14,8 +14,8 @@ from tests.bench.errors import BenchError
 
 __all__ = ["CACHE", "compiled", "rie_program", "sam_program"]
 
-ROOT = Path(__file__).parent.parent.parent
-CACHE = ROOT / ".cache" / "bench"
+_ROOT = Path(__file__).parent.parent.parent
+CACHE = _ROOT / ".cache" / "bench"
 _HERE = Path(__file__).parent
 _MACHINES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 

@@ -24,19 +24,16 @@ LogFile = Callable[[bytes], None]
 _KEPT = 1 << 20  # bytes of one invocation; beyond that the oldest go, as in the 4 KB tail that clients ask for
 _LONGEST = 1 << 24  # bytes of a line; what never ends would fill the memory (AWS cuts far shorter ones)
 _RANKS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "WARNING": 3, "ERROR": 4, "FATAL": 5, "CRITICAL": 5}
-# Whose unfinished lines an event ends; all of them where nothing is said. What happens at any moment, while others
-# write, ends none: it would cut the line in two.
+_SOURCES = ("function", "extension")
+# Whose unfinished lines an event ends; the function's where nothing is said. What happens at any moment, while others
+# write, ends none: it would cut the line in two. Extensions write at any moment, so theirs end with their processes.
 _ENDED_BY: dict[str, tuple[str, ...]] = {
-    "platform.initRuntimeDone": ("function",),
-    "platform.runtimeDone": ("function",),
+    "platform.initStart": _SOURCES,
     "platform.extension": (),
     "platform.telemetrySubscription": (),
     "platform.logsSubscription": (),
     "platform.logsDropped": (),
 }
-
-
-_EVERY_SOURCE = ("function", "extension")
 
 
 class LogStream:
@@ -96,7 +93,7 @@ class LogStream:
         now = self._now()
         block = ""
         for event in events:
-            for source in _ENDED_BY.get(event.type, _EVERY_SOURCE):
+            for source in _ENDED_BY.get(event.type, _SOURCES[:1]):
                 self._end_line(source)
             if self._json:
                 line = json_line(event, now) if _RANKS[event.level] >= self._least_system else None

@@ -150,8 +150,8 @@ class Evidence:
 def _cause_of_end(session: SessionStory) -> Cause:
     if session.stale is not None:
         return Cause.FORGOTTEN_BY_PATH
-    if session.end_state in _AT_REST:
-        return Cause.CLOSED_WHILE_FROZEN
     if session.ended_by == "environment" or session.end_state == State.RESETTING:
         return Cause.RESET
-    return Cause.CLOSED_BY_FUNCTION if session.ended_by == "client" else Cause.CLOSED_BY_SERVER
+    if session.ended_by == "client":  # whenever it was heard: who is frozen closes nothing
+        return Cause.CLOSED_BY_FUNCTION
+    return Cause.CLOSED_WHILE_FROZEN if session.end_state in _AT_REST else Cause.CLOSED_BY_SERVER

@@ -57,6 +57,21 @@ def test_a_line_of_the_platform_ends_an_unfinished_one() -> None:
     assert stream.take() == b"next\n"
 
 
+def test_an_extension_is_not_cut_short_in_the_middle_of_a_line() -> None:
+    """It may write at any moment; what it leaves without an end is ended with its processes."""
+    stream = make()
+    stream.write(b'{"type":', "extension")
+    stream.platform(END)
+    stream.write(b' "x"}\nrest', "extension")
+    assert stream.take() == b'END RequestId: 1\n{"type": "x"}\n'
+    stream.platform(
+        platform_events.init_start(
+            Function(name="f", code=Path()), initialization=InitializationType.ON_DEMAND, phase="invoke", log_stream="s"
+        )
+    )
+    assert stream.take() == b"rest\n"
+
+
 def test_lines_are_taken_once() -> None:
     """The next invocation does not see the lines of the one before."""
     stream = make()

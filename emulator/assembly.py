@@ -14,6 +14,7 @@ from emulator.config import Settings
 from emulator.database.attribution import ObservedEnvironment
 from emulator.database.doors import ContainerDoor, Door, ProcessDoor
 from emulator.database.observer import Observer
+from emulator.database.profiles import Profile, profile_named
 from emulator.database.relay_records import DIRECT, FIREWALL, NAT, RelayEvent
 from emulator.database.relays import Relays
 from emulator.database.server import DatabaseServer, start_server
@@ -38,7 +39,7 @@ _PATHS = {profile.name: profile for profile in (DIRECT, NAT, FIREWALL)}
 
 @dataclass
 class Parts:
-    """What one emulator is made of. Without a database the last four are not there.
+    """What one emulator is made of. Without a database the last five are not there.
 
     ``folder`` is the emulator's own and goes with it; ``swept`` counts what killed emulators had left and was removed.
     """
@@ -53,6 +54,7 @@ class Parts:
     observer: Observer | None = None
     relays: Relays | None = None
     door: Door | None = None
+    profile: Profile | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -75,6 +77,7 @@ async def assemble(
     Raises:
         EmulatorError: something cannot be had here, with the cure; the stack ends what was started.
     """
+    profile = profile_named(settings.database.profile) if settings.database.profile is not None else None
     # The rooms that know the engine are entered only where there is one: its client takes 0.2 s to import.
     swept = len(await asyncio.to_thread(sweep_folders))
     instance = stack.enter_context(Instance())
@@ -108,8 +111,8 @@ async def assemble(
             settings.database.server,
             instance=instance,
             engine=engine,
-            max_connections=settings.database.max_connections,
             on_child=lambda pid: warden.keep("database", pid=pid),
+            **_limits(settings, profile),
         )
         stack.callback(warden.drop, "database")
     report = await _enter_side_by_side(stack, provider, server, _network_report(settings, container))
@@ -122,10 +125,24 @@ async def assemble(
     )
     parts = Parts(provider, runtime_api, report, instance.id, instance.folder, swept, server=server)
     if server is not None:
+        parts.profile = profile
         parts.notes += server.warnings
         await _add_relays(stack, parts, settings, clock, timeline, container)
         await _add_observer(stack, parts, clock, timeline, environments)
     return parts
+
+
+def _limits(settings: Settings, profile: Profile | None) -> dict[str, Any]:
+    """What a server is started with: the keys of the configuration, and where they are silent, its profile."""
+    database = settings.database
+    connections, timeout = database.max_connections, database.wait_timeout
+    if profile is not None:
+        connections = profile.max_connections if connections is None else connections
+        timeout = profile.wait_timeout if timeout is None else timeout
+    return {
+        "max_connections": connections,
+        "options": [f"--wait-timeout={timeout}"] if timeout is not None else [],
+    }
 
 
 async def _enter_side_by_side(

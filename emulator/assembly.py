@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance, sweep_folders
 from emulator.sandbox.process import ProcessProvider
 from emulator.sandbox.warden import Warden
-from emulator.timeline import Timeline
+from emulator.timeline import Timeline, TimelineEvent
 
 if TYPE_CHECKING:
     from emulator.sandbox.container import ContainerProvider
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "assemble"]
 
 _PATHS = {profile.name: profile for profile in (DIRECT, NAT, FIREWALL)}
+_REMEMBERED = 10_000  # environments
 
 
 @dataclass
@@ -190,11 +191,14 @@ async def _add_relays(
     # A server in a container is dialled at its own address: behind a published port it would not see who calls.
     coordinates = parts.server.variables(from_container=parts.server.kind == "docker")
 
+    functions = _functions_of(timeline)
+
     def note(event: RelayEvent) -> None:
         connection = event.connection
         timeline.record(
             event.kind,
             event.reason,
+            function=functions.get(connection.environment),
             environment=connection.environment,
             request_id=connection.request_id,
             detail={"client": connection.client, "source": connection.source},
@@ -215,6 +219,20 @@ async def _add_relays(
         door = await stack.enter_async_context(ContainerDoor(parts.relays, coordinates, container.network.vpc.gateway))
         container.hosts = door.hosts
         parts.door = door
+
+
+def _functions_of(timeline: Timeline) -> Mapping[str, str]:
+    """Which function an environment is of, for those that started last: a zombie's connection has outlived its own."""
+    functions: dict[str, str] = {}
+
+    def remember(event: TimelineEvent) -> None:
+        if event.environment is not None and event.function is not None:
+            functions[event.environment] = event.function
+        if len(functions) > _REMEMBERED:
+            del functions[next(iter(functions))]
+
+    timeline.listen(remember, lambda kind: kind == "environment.starting")
+    return functions
 
 
 async def _add_observer(

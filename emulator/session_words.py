@@ -42,7 +42,7 @@ def session_sentence(session: Mapping[str, Any], max_connections: int) -> Text:
         parts.append(Text("a transaction of it is open", "yellow"))
     if session["drops_in"] is not None:
         parts.append(_end(session))
-    parts.append(Text(f"its slot counts against {max_connections:,}"))
+    parts.append(Text(f"its slot counts against {max_connections:,}", "dim"))
     return Text("; ").join(parts)
 
 

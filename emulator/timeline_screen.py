@@ -38,7 +38,7 @@ _SIGNS: dict[str, tuple[str, str]] = {
     "trouble": ("!", "bold red"),
 }
 _PLAIN = ("·", "")
-_ENVIRONMENTS = ("cyan", "magenta", "yellow", "blue", "green", "bright_cyan", "bright_magenta", "bright_blue")
+_ENVIRONMENTS = ("cyan", "magenta", "yellow", "green", "bright_cyan", "bright_magenta", "bright_yellow", "bright_blue")
 _KIND_WIDTH = 25  # environment.shutting-down
 _FUNCTION_WIDTH = 16
 _NARROW = 100  # columns; below that the function's name is left out
@@ -60,8 +60,10 @@ def event_line(event: TimelineEvent, width: int | None = None) -> Text:
     short = visible((event.environment or "")[:4])
     line.append(short.ljust(4) if short else "   –", _colour_of(event.environment) if short else "dim")
     if width is None or width >= _NARROW:
-        line.append("  ").append(_fitted(event.function or ("" if short else "–"), _FUNCTION_WIDTH))
-    line.append("  ").append(words_of(event), "red" if "error" in detail else "")
+        line.append("  ").append(_fitted(event.function or "", _FUNCTION_WIDTH))
+    told, circumstances = words_of(event)
+    line.append("  ").append(told, "red" if "error" in detail else "")
+    line.append(f"{', ' if told and circumstances else ''}{circumstances}", "dim")
     line.rstrip()
     if width is not None:
         line.truncate(width, overflow="ellipsis")
@@ -69,21 +71,25 @@ def event_line(event: TimelineEvent, width: int | None = None) -> Text:
     return line
 
 
-def words_of(event: TimelineEvent) -> str:
-    """Why it happened; where nobody said that, what is known of it."""
-    detail = event.detail or {}
-    told = [event.reason.replace("\n", "; ")] if event.reason else []
+def words_of(event: TimelineEvent) -> tuple[str, str]:
+    """Why it happened, or what came of it; and the circumstances: whose request it was, what session."""
+    detail, request = event.detail or {}, event.request_id
+    reason = event.reason.replace("\n", "; ")
+    told = [reason.replace(request, request[:8]) if request else reason] if reason else []
     if event.kind == "invocation.finished":
         told += _of_invocation(detail)
+    elif event.kind == "emulator.started":
+        told.append(f"version {detail.get('version')}, run {detail.get('run')}")
     elif isinstance(lag := detail.get("lag_ms"), int | float):
         told.append(f"stood still after {_span(lag)}")
-    if event.request_id is not None and event.request_id not in event.reason:
-        told.append(f"request {event.request_id[:8]}")
-    if (source := detail.get("source")) is not None:
-        told.append(f"from {source[0]}:{source[1]}")
+    circumstances = []
+    if request is not None and request not in reason:
+        circumstances.append(f"request {request[:8]}")
+    if isinstance(source := detail.get("source"), list | tuple) and len(source) == 2:
+        circumstances.append(f"from {source[0]}:{source[1]}")
     elif "session" in detail:
-        told.append(f"session {detail['session']} of {detail.get('user')}, from {detail.get('client')}")
-    return visible(", ".join(told))
+        circumstances.append(f"session {detail['session']} of {detail.get('user')}, from {detail.get('client')}")
+    return visible(", ".join(told)), visible(", ".join(circumstances))
 
 
 def lost_line(first: int, last: int) -> Text:
@@ -104,7 +110,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         style = "dim" if not change.difference else {True: "green", False: "bold red", None: ""}[change.better]
         words = change.words if change.better is None else f"{change.words}, {'better' if change.better else 'worse'}"
         table.add_row(change.name, f"{change.before:,}", f"{change.after:,}", Text(sign + words, style))
-    lines: list[RenderableType] = [table, Text(f"→ {comparison.summary}", "bold")]
+    lines: list[RenderableType] = [table, Text(), Text(f"→ {comparison.summary}", "bold")]
     lines += [Text(f"! {visible(note)}", "yellow") for note in comparison.notes]
     return Group(*lines)
 

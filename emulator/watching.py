@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.segment import Segment, Segments
 from rich.text import Text
 
 from emulator.client import Client
@@ -67,13 +68,10 @@ def _screen(console: Console, title: str, drawn: RenderableType) -> RenderableTy
     heading = Text.assemble((title, "bold"), (f"  {time.strftime('%H:%M:%S')} · Ctrl-C ends it", "dim"))
     lines = console.render_lines(drawn, pad=False)
     room = console.height - 3
-    shown: list[RenderableType] = [heading, Text()]
     kept = lines if len(lines) <= room else lines[: room - 1]
-    for line in kept:
-        shown.append(Text.assemble(*((part.text, part.style or "") for part in line), no_wrap=True, end=""))
-    if len(kept) < len(lines):
-        shown.append(Text(f"… and {len(lines) - len(kept)} lines more", "dim"))
-    return Group(*shown)
+    parts = Segments(part for line in kept for part in (*line, Segment.line()))
+    left = len(lines) - len(kept)
+    return Group(heading, Text(), parts, Text(f"… and {left:,} lines more" if left else "", "dim", end=""))
 
 
 def _listen(client: Client, since: int, happened: threading.Event) -> None:

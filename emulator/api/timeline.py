@@ -20,10 +20,28 @@ from emulator.chronicle.lines import to_line
 from emulator.service import Service
 from emulator.timeline import Timeline, Wanted
 
-__all__ = ["place_of", "timeline_routes"]
+__all__ = ["Filters", "place_of", "timeline_routes"]
 
 _MOST = 200  # events in one piece: half a millisecond of the loop's time
 _NO_CACHE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Filters:
+    """Which events are wanted, as a query says it; ``kind`` may come again for more."""
+
+    def __init__(
+        self,
+        function: str | None = None,
+        environment: str | None = None,
+        kind: Annotated[list[str] | None, Query()] = None,
+        age: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
+    ) -> None:
+        self._said = (function, environment, tuple(kind or ()))
+        self._age = age
+
+    def wanted(self, now: float) -> Wanted:
+        """The same, at this moment of the emulator's clock."""
+        return Wanted(*self._said, now - self._age if self._age is not None else None)
 
 
 def timeline_routes(service: Service) -> APIRouter:
@@ -31,33 +49,25 @@ def timeline_routes(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/_emulator/api/timeline", tags=["timeline"])
     timeline = service.timeline
 
-    def wanted(
-        function: str | None = None,
-        environment: str | None = None,
-        kind: Annotated[list[str] | None, Query()] = None,
-        age: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
-    ) -> Wanted:
-        not_before = timeline.now - age if age is not None else None
-        return Wanted(function, environment, tuple(kind or ()), not_before)
-
     @routes.get("")
     async def events(
-        filters: Annotated[Wanted, Depends(wanted)],
+        filters: Annotated[Filters, Depends()],
         since: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> StreamingResponse:
         """Events after number ``since``, oldest first, at most ``limit``; ``last`` is where to go on."""
-        return StreamingResponse(_answer(timeline, since, filters, limit), media_type="application/json")
+        return StreamingResponse(_answer(timeline, since, filters.wanted(timeline.now), limit), media_type="application/json")
 
     @routes.get("/stream")
     async def stream(
-        filters: Annotated[Wanted, Depends(wanted)],
+        filters: Annotated[Filters, Depends()],
         since: Annotated[int, Query(ge=0)] = 0,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
         """What is there after number ``since`` or after ``Last-Event-ID``, and then what comes."""
         begin = place_of(last_event_id, timeline.run) if last_event_id else since
-        return StreamingResponse(_stream(timeline, begin, filters), media_type="text/event-stream", headers=_NO_CACHE)
+        events = _stream(timeline, begin, filters.wanted(timeline.now))
+        return StreamingResponse(events, media_type="text/event-stream", headers=_NO_CACHE)
 
     return routes
 

@@ -67,10 +67,10 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """What changed, the sessions first, in a sentence."""
+        """What got better or worse, the sessions first, in a sentence."""
         order = sorted(self.changes, key=lambda c: _FIRST.index(c.key) if c.key in _FIRST else len(_FIRST))
-        told = [change.sentence for change in order if change.difference]
-        return ", ".join(told) if told else "nothing has changed"
+        told = [change.sentence for change in order if change.better is not None]
+        return ", ".join(told) if told else "nothing got better or worse"
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -91,7 +91,10 @@ def compare(before: Recording, after: Recording) -> Comparison:
         difference = new[key] - old[key]
         better = None if not difference or fewer_is_better is None else (difference < 0) == fewer_is_better
         changes.append(Change(key, several, old[key], new[key], better))
-    return Comparison(before.name, after.name, changes, [*before.notes, *after.notes])
+    notes = [*before.notes, *after.notes]
+    if changes[0].difference:
+        notes.append(f"the runs are not alike: the second one has {changes[0].sentence}")
+    return Comparison(before.name, after.name, changes, notes)
 
 
 def figures_of(chronicle: Chronicle) -> dict[str, int]:

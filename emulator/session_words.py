@@ -48,17 +48,20 @@ def session_sentence(session: Mapping[str, Any], max_connections: int) -> Text:
 
 def _doing(session: Mapping[str, Any]) -> Text:
     span = in_words(max(0.0, session["seconds"]))
-    if session["command"] == "Sleep":
-        doing = Text(f"asleep {span}")
-    else:
-        statement = f": {_short(session['statement'])}" if session["statement"] else ""
-        doing = Text.assemble(("at work", "bold green"), f" for {span}{statement}")
+    doing = Text(f"asleep {span}")
+    if session["command"] != "Sleep":
+        doing = Text.assemble(("at work", "bold green"), f" for {span}")
     if session["environment"] is None:
-        return doing.append(", of no environment: " + visible(f"{session['user']}, from {session['client_address']}"))
-    doing.append(" in environment ").append(session["environment"][:4], "bold")
-    if session["zombie"]:
-        return doing.append(", which is gone: ").append("✝ a zombie", "bold red")
-    return doing.append(", ").append_text(state_text(session["environment_state"]))
+        doing.append(", of no environment: " + visible(f"{session['user']}, from {session['client_address']}"))
+    else:
+        doing.append(" in environment ").append(session["environment"][:4], "bold")
+        if session["zombie"]:
+            doing.append(", which is gone: ").append("✝ a zombie", "bold red")
+        else:
+            doing.append(", ").append_text(state_text(session["environment_state"]))
+    if session["statement"]:
+        doing.append(f": {_short(session['statement'])}")
+    return doing
 
 
 def _end(session: Mapping[str, Any]) -> Text:

@@ -56,7 +56,9 @@ def timeline_routes(service: Service) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> StreamingResponse:
         """Events after number ``since``, oldest first, at most ``limit``; ``last`` is where to go on."""
-        return StreamingResponse(_answer(timeline, since, filters.wanted(timeline.now), limit), media_type="application/json")
+        return StreamingResponse(
+            _answer(timeline, since, filters.wanted(timeline.now), limit), media_type="application/json"
+        )
 
     @routes.get("/stream")
     async def stream(

@@ -35,7 +35,7 @@ async def test_everything_from_the_beginning_to_the_end_is_in_the_file(tmp_path:
         timeline.end_followers()
         timeline.record("last")
     recording = read_recording(path)
-    assert [event for event in recording.events] == list(timeline.since())
+    assert list(recording.events) == list(timeline.since())
     assert recording.notes == []
     assert file.trouble is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from typing import Any
@@ -34,7 +35,7 @@ def of(entries: list[dict[str, Any]], phase: str) -> list[dict[str, Any]]:
 def test_every_entry_has_what_its_phase_asks_for(entries: list[dict[str, Any]]) -> None:
     """[D] Trace Event Format: ``ph``, ``name`` and ``pid`` always, the rest by phase; numbers are finite."""
     needed = {"M": {"args"}, "X": {"ts", "dur", "tid", "cat"}, "C": {"ts", "args"}}
-    needed |= dict.fromkeys("bne", {"ts", "cat", "id", "tid"})
+    needed |= {phase: {"ts", "cat", "id", "tid"} for phase in "bne"}
     for entry in entries:
         assert {"ph", "name", "pid"} <= entry.keys()
         assert needed[entry["ph"]] <= entry.keys(), entry
@@ -57,7 +58,7 @@ def test_slices_of_a_track_follow_each_other_or_lie_inside(entries: list[dict[st
         by_track[entry["pid"], entry["tid"]].append(entry)
     for slices in by_track.values():
         states = sorted((e for e in slices if e["cat"] == "environment"), key=lambda e: e["ts"])
-        for state, following in zip(states, states[1:], strict=False):
+        for state, following in itertools.pairwise(states):
             assert round(state["ts"] + state["dur"], 3) == following["ts"]
         for invocation in (e for e in slices if e["cat"] == "invocation"):
             (around,) = [s for s in states if s["name"] == "invoking"]

@@ -101,7 +101,7 @@ class Timeline:
     """The record itself.
 
     Arguments:
-        limit: how many events are kept.
+        limit: how many events are kept, at least one.
 
     Attributes:
         run: another word for every emulator that was ever started, for readers who come again.
@@ -297,7 +297,7 @@ def _events(first: int, moments: list[array[float]], fields: list[list[Any]]) ->
 def _packed(detail: Mapping[str, Any]) -> bytes:
     """A mapping takes five times the memory of these bytes, and the collector looks through it again and again."""
     try:
-        return marshal.dumps(dict(detail))
+        return marshal.dumps(detail)  # type: ignore[arg-type]  # another mapping than a dict is refused here
     except ValueError:  # words of an enumeration, which are no plain strings; or what only looks like JSON
         plain = {name: str(value) if isinstance(value, str) else value for name, value in detail.items()}
     try:

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
-from rich.console import Console
 
 from emulator.client import Client
 from emulator.errors import ConfigurationError
@@ -147,11 +146,13 @@ def _print(found: Iterator[TimelineEvent | tuple[int, int]], *, as_json: bool) -
         if not isinstance(each, TimelineEvent):
             err.print(lost_line(*each))
         elif as_json:
-            sys.stdout.buffer.write(to_line(each) + b"\n")
-            sys.stdout.buffer.flush()
-        else:
-            out.print(event_line(each, _width(out)), soft_wrap=True)
+            _write(to_line(each))
+        elif out.is_terminal:
+            out.print(event_line(each, out.width), soft_wrap=True)
+        else:  # Rich would take longer than all the rest
+            _write(event_line(each).plain.encode(errors="replace"))
 
 
-def _width(console: Console) -> int | None:
-    return console.width if console.is_terminal else None
+def _write(line: bytes) -> None:
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()

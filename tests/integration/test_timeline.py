@@ -77,7 +77,12 @@ def numbers(message: Message) -> list[int]:
 
 def record(emulator: Emulator, count: int, kind: str = "test.filler") -> None:
     """So many events more, at once."""
-    emulator._do(lambda: [emulator._service.timeline.record(kind, "to fill it") for _ in range(count)])
+
+    def fill() -> None:
+        for _ in range(count):
+            emulator._service.timeline.record(kind, "to fill it")
+
+    emulator._do(fill)
 
 
 def test_pages_make_the_whole_and_say_where_to_go_on(emulator: Emulator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ REQUEST = "c954b375-2741-41a9-a06a-f325f1b157d1"
 EVENT = TimelineEvent(1, 1_700_000_000.1236, "environment.frozen", "orders", "7f3a" * 8, None, "", {"lag_ms": 0.031})
 
 
-def told(**changes: object) -> str:
+def told(**changes: Any) -> str:
     """The line of an event, without its moment."""
     return event_line(EVENT._replace(**changes)).plain.partition("  ")[2]
 
@@ -52,7 +53,7 @@ def test_a_line_has_moment_kind_environment_function_and_reason() -> None:
         ({"detail": None, "reason": "one\ntwo\x1b[2J"}, "one; two␛[2J"),
     ],
 )  # fmt: skip
-def test_a_line_says_why_or_what_came_of_it(changes: dict[str, object], words: str) -> None:
+def test_a_line_says_why_or_what_came_of_it(changes: dict[str, Any], words: str) -> None:
     """In words, with the circumstances behind; what would act on the terminal does not."""
     assert told(**changes).partition("orders")[2].strip() == words
 

@@ -68,7 +68,7 @@ def test_a_name_like_none_gets_all_of_them() -> None:
 def test_the_documentation_has_every_class_with_its_limit() -> None:
     """Row by row, and nothing that there is not."""
     page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
-    found = {}
+    found: dict[str, int] = {}
     for row in re.findall(r"^\| [\d.]+ GiB \|(.*)\|$", page, re.MULTILINE):
         classes, connections, aurora = row.split("|")
         found |= {f"db.{name}": int(connections) for name in re.findall(r"`(.*?)`", classes)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from emulator.config import Settings
 from emulator.database.attribution import ObservedEnvironment
 from emulator.database.doors import ContainerDoor, Door, ProcessDoor
 from emulator.database.observer import Observer
+from emulator.database.profiles import Profile, profile_named
 from emulator.database.relay_records import PATHS, RelayEvent
 from emulator.database.relays import Relays
 from emulator.database.server import DatabaseServer, start_server
@@ -26,17 +27,19 @@ from emulator.sandbox.held import HeldSockets
 from emulator.sandbox.instance import Instance, sweep_folders
 from emulator.sandbox.process import ProcessProvider
 from emulator.sandbox.warden import Warden
-from emulator.timeline import Timeline
+from emulator.timeline import Timeline, TimelineEvent
 
 if TYPE_CHECKING:
     from emulator.sandbox.container import ContainerProvider
 
 __all__ = ["Parts", "assemble"]
 
+_REMEMBERED = 10_000  # environments
+
 
 @dataclass
 class Parts:
-    """What one emulator is made of. Without a database the last four are not there.
+    """What one emulator is made of. Without a database the last five are not there.
 
     ``folder`` is the emulator's own and goes with it; ``swept`` counts what killed emulators had left and was removed.
     """
@@ -51,6 +54,7 @@ class Parts:
     observer: Observer | None = None
     relays: Relays | None = None
     door: Door | None = None
+    profile: Profile | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -73,6 +77,7 @@ async def assemble(
     Raises:
         EmulatorError: something cannot be had here, with the cure; the stack ends what was started.
     """
+    profile = profile_named(settings.database.profile) if settings.database.profile is not None else None
     # The rooms that know the engine are entered only where there is one: its client takes 0.2 s to import.
     swept = len(await asyncio.to_thread(sweep_folders))
     instance = stack.enter_context(Instance())
@@ -114,8 +119,8 @@ async def assemble(
             settings.database.server,
             instance=instance,
             engine=engine,
-            max_connections=settings.database.max_connections,
             on_child=lambda pid: warden.keep("database", pid=pid),
+            **_limits(settings, profile),
         )
         stack.callback(warden.drop, "database")
     report = await _enter_side_by_side(stack, provider, server, _network_report(settings, container))
@@ -132,10 +137,24 @@ async def assemble(
     if container is None and settings.emulator.prewarmed:
         parts.notes.append("No prewarmed sandboxes: only containers have them, and these are processes.")
     if server is not None:
+        parts.profile = profile
         parts.notes += server.warnings
         await _add_relays(stack, parts, settings, clock, timeline, container)
         await _add_observer(stack, parts, clock, timeline, environments)
     return parts
+
+
+def _limits(settings: Settings, profile: Profile | None) -> dict[str, Any]:
+    """What a server is started with: the keys of the configuration, and where they are silent, its profile."""
+    database = settings.database
+    connections, timeout = database.max_connections, database.wait_timeout
+    if profile is not None:
+        connections = profile.max_connections if connections is None else connections
+        timeout = profile.wait_timeout if timeout is None else timeout
+    return {
+        "max_connections": connections,
+        "options": [f"--wait-timeout={timeout}"] if timeout is not None else [],
+    }
 
 
 async def _enter_side_by_side(
@@ -185,11 +204,14 @@ async def _add_relays(
     # A server in a container is dialled at its own address: behind a published port it would not see who calls.
     coordinates = parts.server.variables(from_container=parts.server.kind == "docker")
 
+    functions = _functions_of(timeline)
+
     def note(event: RelayEvent) -> None:
         connection = event.connection
         timeline.record(
             event.kind,
             event.reason,
+            function=functions.get(connection.environment),
             environment=connection.environment,
             request_id=event.request_id,
             detail={
@@ -214,6 +236,20 @@ async def _add_relays(
         door = await stack.enter_async_context(ContainerDoor(parts.relays, coordinates, container.network.vpc.gateway))
         container.hosts = door.hosts
         parts.door = door
+
+
+def _functions_of(timeline: Timeline) -> Mapping[str, str]:
+    """Which function an environment is of, for those that started last: a zombie's connection has outlived its own."""
+    functions: dict[str, str] = {}
+
+    def remember(event: TimelineEvent) -> None:
+        if event.environment is not None and event.function is not None:
+            functions[event.environment] = event.function
+        if len(functions) > _REMEMBERED:
+            del functions[next(iter(functions))]
+
+    timeline.listen(remember, lambda kind: kind == "environment.starting")
+    return functions
 
 
 async def _add_observer(

@@ -21,17 +21,20 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from emulator import screen
+from emulator import screen, timeline_commands
 from emulator.api.event_stream import Event
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
 from emulator.printer import LogPrinter, print_if_read
+from emulator.session_words import sessions_list
+from emulator.terminal import DEFAULT_ENDPOINT, FUNCTION_FAILED, INTERRUPTED, USAGE, Endpoint, Json, err, out
+from emulator.terminal import show as _show
 from emulator.timeline import TimelineEvent
 from emulator.version import VERSION
+from emulator.watching import watch
 
 __all__ = ["main"]
 
@@ -44,17 +47,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# A table that is read by a program has a line for each row, however long.
-out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 500)
-err = Console(stderr=True, highlight=False)
 
-FUNCTION_FAILED, USAGE, INTERRUPTED = 1, 2, 130
-
-Endpoint = Annotated[
-    str, typer.Option(envvar="LAMBDA_FREEZER_ENDPOINT", help="The emulator to talk to.", show_default=True)
-]
-Json = Annotated[bool, typer.Option("--json", help="For programs: JSON instead of a table.")]
-DEFAULT_ENDPOINT = "http://127.0.0.1:3001"
+app.add_typer(timeline_commands.app, name="timeline")
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and draw it again whenever something changes.")]
 
 
 @app.command()
@@ -84,6 +79,14 @@ def up(
             envvar="LAMBDA_FREEZER_SPEED", help="How fast the emulator's clock runs: 60 makes an hour a minute."
         ),
     ] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LAMBDA_FREEZER_TIMELINE",
+            metavar="FILE",
+            help="Write everything that happens to a file, a line of JSON each; one that is there is replaced.",
+        ),
+    ] = None,
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
     import uvloop
@@ -92,6 +95,8 @@ def up(
 
     given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer, "speed": speed}
     changes: dict[str, dict[str, Any]] = {"emulator": {k: v for k, v in given.items() if v is not None}}
+    if timeline is not None:
+        changes["emulator"]["timeline_file"] = timeline.resolve()
     if database is not None:
         changes["database"] = {"server": database}
     settings, base = load_settings(config)
@@ -134,13 +139,21 @@ def invoke(
 @app.command()
 def ps(
     function: Annotated[str | None, typer.Option(help="Only those of one function.")] = None,
+    watched: Watch = False,
     as_json: Json = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Execution environments, and what state each is in."""
     query = f"?{urlencode({'function': function})}" if function else ""
-    found = Client(endpoint).get(f"/_emulator/api/environments{query}")
-    _show(found, as_json, lambda: screen.environments_table(found["environments"]))
+    client = Client(endpoint)
+
+    def found() -> dict[str, Any]:
+        return dict(client.get(f"/_emulator/api/environments{query}"))
+
+    def table(answer: dict[str, Any]) -> Any:
+        return screen.environments_table(answer["environments"])
+
+    _show_or_watch("lambda-freezer ps", client, found, table, watched=watched, as_json=as_json)
 
 
 @app.command()
@@ -174,10 +187,25 @@ def logs(
 
 
 @app.command()
-def connections(as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
-    """The database's sessions, and which environment opened each."""
-    found = Client(endpoint).get("/_emulator/api/connections")
-    _show(found, as_json, lambda: screen.connections_table(found["connections"], found["summary"]))
+def connections(watched: Watch = False, as_json: Json = False, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
+    """The database's sessions: what each does, in which environment, and when the server drops it."""
+    client = Client(endpoint)
+
+    def found() -> dict[str, Any]:
+        return dict(client.get("/_emulator/api/connections"))
+
+    def table(answer: dict[str, Any]) -> Any:
+        return sessions_list(answer["connections"], answer["summary"])
+
+    _show_or_watch("lambda-freezer connections", client, found, table, watched=watched, as_json=as_json)
+
+
+@app.command()
+def metrics(endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
+    """Everything that is counted, in Prometheus' text format."""
+    for piece in Client(endpoint).stream("/_emulator/metrics"):
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 @app.command()
@@ -194,7 +222,7 @@ def zombies(
         return
     found = client.get("/_emulator/api/connections")
     found["connections"] = [session for session in found["connections"] if session["zombie"]]
-    _show(found, as_json, lambda: screen.connections_table(found["connections"], found["summary"], "No zombies."))
+    _show(found, as_json, lambda: sessions_list(found["connections"], found["summary"], "No zombies."))
 
 
 @app.command()
@@ -483,19 +511,36 @@ def _payload(given: str) -> bytes:
     return given.encode()
 
 
+def _show_or_watch(
+    title: str,
+    client: Client,
+    find: Callable[[], dict[str, Any]],
+    table: Callable[[dict[str, Any]], Any],
+    *,
+    watched: bool,
+    as_json: bool,
+) -> None:
+    if not watched:
+        found = find()
+        _show(found, as_json, lambda: table(found))
+        return
+    if as_json:
+        raise ConfigurationError(
+            "--watch draws a table, and --json is for programs",
+            cure="timeline --follow --json tells a program of every change.",
+        )
+    try:
+        watch(out, client, title, lambda: table(find()))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def _print_lines(pieces: Iterable[bytes]) -> None:
     rest = b""
     for piece in pieces:
         *entries, rest = (rest + piece).split(b"\n")
         for found in map(json.loads, entries):
             out.print(screen.log_line(found["environment"], found["line"]), soft_wrap=True)
-
-
-def _show(found: Any, as_json: bool, table: Callable[[], Any]) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    else:
-        out.print(table())
 
 
 def _raise_file_limit() -> None:
@@ -539,7 +584,7 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
         server.bind()
         err.print(Text("starting sandboxes and database", "dim"))
         async with service, server:
-            service.timeline.listen(lambda event: _note_trouble(event, printer))
+            service.timeline.listen(lambda event: _note_trouble(event, printer), lambda kind: kind.endswith(".trouble"))
             out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
             out.print(screen.status_lines(asdict(service.status()), [function.name for function in service.functions]))
             if not service.functions:
@@ -569,6 +614,5 @@ def _calm_collector() -> None:
 
 def _note_trouble(event: TimelineEvent, printer: LogPrinter) -> None:
     """What went wrong beside invocations, and would else be found by nobody who does not look for it."""
-    if event.kind.endswith(".trouble"):
-        where = f"{event.function} {event.environment[:4]}: " if event.environment is not None else ""
-        printer.note(where + event.reason.replace("\n", "\n  → "))
+    where = f"{event.function} {event.environment[:4]}: " if event.environment is not None else ""
+    printer.note(where + event.reason.replace("\n", "\n  → "))

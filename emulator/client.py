@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from emulator.api.event_stream import Event, read_event
 from emulator.errors import ConfigurationError, EmulatorError, NotRunningError
 
-__all__ = ["Client", "Response"]
+__all__ = ["Client", "Message", "Response", "read_messages"]
 
 _PATIENCE = 1000.0  # seconds; an invocation may take 900
 _PIECE = 1 << 16  # bytes
@@ -42,6 +42,34 @@ class Response:
             message = found.get("Message") or found.get("message") or ""
             code = self.headers.get("x-amzn-errortype", str(self.status))
             raise EmulatorError(f"{code}: {message}", cure=_CURES.get(code, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One server-sent event; ``event`` is ``message`` where the server does not say another word."""
+
+    event: str
+    data: str
+    id: str
+
+
+def read_messages(pieces: Iterable[bytes]) -> Iterator[Message]:
+    """The server-sent events of a stream that comes in any pieces; comments are left out.
+
+    Only the parts of the format that the emulator writes: lines end with a line feed.
+    """
+    rest, members, last_id = b"", dict[str, str](), ""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if line:
+                name, _, value = line.decode("utf-8", "replace").partition(":")
+                members[name] = value.removeprefix(" ")
+                continue
+            last_id = members.get("id", last_id)
+            if "data" in members:
+                yield Message(members.get("event", "message"), members["data"], last_id)
+            members = {}
 
 
 class Client:
@@ -85,6 +113,10 @@ class Client:
                 _complain(_whole(answer))
             while piece := answer.read1(_PIECE):
                 yield piece
+
+    def messages(self, path: str) -> Iterator[Message]:
+        """As :meth:`stream`, for server-sent events."""
+        return read_messages(self.stream(path))
 
     def invoke(self, function: str, payload: bytes, *, kind: str, tail: bool) -> Response:
         headers = {"X-Amz-Invocation-Type": kind, "X-Amz-Log-Type": "Tail" if tail else "None"}

@@ -120,13 +120,17 @@ class EmulatorSettings(_Table):
     request_rate: Literal["unlimited", "aws"] = "unlimited"
     provisioned_lifetime: _Duration = PROVISIONED_LIFETIME
     speed: float = Field(default=1.0, ge=1, le=86_400, strict=True, allow_inf_nan=False)
+    timeline_events: int = Field(default=100_000, ge=1, le=10_000_000, strict=True)
+    timeline_file: Path | None = None
 
 
 class DatabaseSettings(_Table):
     """The ``[database]`` table."""
 
     server: str = Field(default="auto", pattern=r"^(auto|local|docker|none|mysql://.+)$")
+    profile: str | None = None
     max_connections: int | None = Field(default=None, ge=1, le=100_000, strict=True)
+    wait_timeout: Annotated[int, BeforeValidator(_duration), Field(ge=1, le=31_536_000)] | None = None
     path: Literal["direct", "nat", "firewall"] = "direct"
     keepalive: _Duration = KEEPALIVE
 

@@ -21,7 +21,7 @@ import functools
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from emulator import ending, failures, platform_events, text
@@ -29,7 +29,7 @@ from emulator.connectivity import Connectivity
 from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
 from emulator.failures import Failure
 from emulator.generation import Generation
-from emulator.invocation import Invocation
+from emulator.invocation import Invocation, finish_detail
 from emulator.lifecycle import Event, State, advance
 from emulator.model import (
     MAX_RESPONSE_BYTES,
@@ -102,6 +102,7 @@ class Environment:
         self._deadline: asyncio.TimerHandle | None = None
         self._init_ms: float | None = None
         self._frozen_since: float | None = None
+        self._freeze_began = 0.0
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
@@ -485,8 +486,19 @@ class Environment:
             platform_events.end(invocation.request_id),
             platform_events.report(report, spans=spans, old=self._around.old_formats),
         )
-        self._record("", kind="invocation.finished", request_id=invocation.request_id)
+        self._record(
+            "",
+            kind="invocation.finished",
+            request_id=invocation.request_id,
+            detail=finish_detail(report, invocation.outcome.answer, self._extensions_ms(end, failure)),
+        )
         invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
+
+    def _extensions_ms(self, end: float, failure: Failure | None) -> float | None:
+        generation, runtime_done = self._generation, self._timing.runtime_done
+        if failure is not None or runtime_done is None or generation is None or not generation.is_to_be_told:
+            return None
+        return (end - runtime_done) * 1000
 
     def _make_report(self, invocation: Invocation, failure: Failure | None, duration_ms: float) -> Report:
         if failure is not None and failure.status == "timeout" and not self._around.old_formats:
@@ -556,6 +568,7 @@ class Environment:
         if not self._is_idle():
             return  # an event, or the end, was quicker
         self._fire(Event.FREEZE)
+        self._freeze_began = time.perf_counter()
         epoch = self._next_epoch()
         if self._generation is not None:
             self._generation.telemetry.pause()
@@ -575,9 +588,10 @@ class Environment:
         if error is not None:
             self._connectivity.thaw(functools.partial(self._goes_on, epoch, error))
             return
+        lag = time.perf_counter() - self._freeze_began
         self.freezes += 1
         self._frozen_since = self._around.clock.now()
-        self._fire(Event.FREEZE_CONFIRMED)
+        self._fire(Event.FREEZE_CONFIRMED, detail={"lag_ms": round(lag * 1000, 4)})
 
     def _goes_on(self, epoch: int, failure: FreezeError, trouble: SandboxError | None) -> None:
         """It could not be frozen and has its network back, or should have."""
@@ -710,11 +724,18 @@ class Environment:
             memory_bytes=self._sandbox.peak_memory(),
         )
 
-    def _fire(self, event: Event, reason: str = "") -> None:
+    def _fire(self, event: Event, reason: str = "", *, detail: Mapping[str, Any] | None = None) -> None:
         self.state = advance(self.state, event)
-        self._record(reason)
+        self._record(reason, detail=detail)
 
-    def _record(self, reason: str, *, kind: str | None = None, request_id: str | None = None) -> None:
+    def _record(
+        self,
+        reason: str,
+        *,
+        kind: str | None = None,
+        request_id: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
         invocation = self._invocation
         self._around.timeline.record(
             kind or _KINDS[self.state],
@@ -722,4 +743,5 @@ class Environment:
             function=self.function.name,
             environment=self.id,
             request_id=request_id or (invocation.request_id if invocation is not None else None),
+            detail=detail,
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from emulator.errors import RequestError
 from emulator.model import Answer, EnvironmentId, Report, RequestId
 
-__all__ = ["Invocation", "Outcome", "ResponseReader"]
+__all__ = ["Invocation", "Outcome", "ResponseReader", "finish_detail"]
 
 
 class ResponseReader(Protocol):
@@ -115,3 +115,22 @@ class Invocation:
         self.outcome.report = report
         if self.on_report is not None:
             self.on_report(self.outcome)
+
+
+def finish_detail(report: Report, answer: Answer | None, extensions_ms: float | None) -> dict[str, Any]:
+    """What the timeline is told of an invocation that is over: ``error`` and ``extensions_ms`` where there are any.
+
+    Arguments:
+        extensions_ms: how long extensions went on when the runtime was done.
+    """
+    detail: dict[str, Any] = {"duration_ms": round(report.duration_ms, 3)}
+    if report.cold_start:
+        detail["cold"] = True
+        if report.init_ms is not None:
+            detail["init_ms"] = round(report.init_ms, 3)
+    if report.status is not None or (answer is not None and answer.function_error is not None):
+        detail["error"] = report.error_type or (answer.function_error if answer is not None else None) or report.status
+        detail["status"] = report.status or "error"
+    if extensions_ms is not None:
+        detail["extensions_ms"] = round(extensions_ms, 3)
+    return detail

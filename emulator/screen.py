@@ -14,8 +14,8 @@ from emulator.errors import EmulatorError
 from emulator.spans import in_words
 
 __all__ = [
+    "STATES",
     "connections_summary",
-    "connections_table",
     "doctor_table",
     "environment_of",
     "environments_table",
@@ -33,6 +33,7 @@ __all__ = [
     "queue_table",
     "state_text",
     "status_lines",
+    "visible",
 ]
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\r"} | {127: 0x2421}
@@ -46,12 +47,12 @@ _TROUBLE = re.compile(  # of Lambda, and of the runtimes' own loggers, in both f
     r"|^Traceback \(most recent call last\)"
     r'|"level": ?"(?i:error|fatal|critical)"|"type":"platform\..*"status":"(error|timeout|failure)"'
 )
-_STATES = {
+STATES = {
     "starting": ("◌", "cyan"),
     "init": ("◔", "cyan"),
     "idle": ("○", "green"),
-    "freezing": ("◍", "blue"),
-    "frozen": ("❄", "bold blue"),
+    "freezing": ("◍", "bright_blue"),
+    "frozen": ("❄", "bold bright_blue"),
     "thawing": ("◍", "yellow"),
     "invoking": ("●", "bold green"),
     "resetting": ("↻", "bold yellow"),
@@ -60,11 +61,19 @@ _STATES = {
 }
 
 
+"""A sign and a style for each state of an environment."""
+
+
+def visible(text: str) -> str:
+    """With signs in place of control characters, which would act on a terminal instead of being seen."""
+    return text.translate(_VISIBLE | {9: 0x2409, 13: 0x240D})
+
+
 def state_text(state: str | None) -> Text:
     """A state with its sign, as everywhere on the screen."""
     if state is None:
         return Text("–", "dim")
-    sign, style = _STATES.get(state, ("?", ""))
+    sign, style = STATES.get(state, ("?", ""))
     return Text(f"{sign} {state}", style)
 
 
@@ -90,31 +99,6 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
             f"{entry['memory_bytes'] / 2**20:.0f} MB",
         )
     return table
-
-
-def connections_table(
-    connections: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], none: str = "No sessions of functions."
-) -> RenderableType:
-    """One line a session, the zombies marked, and the summary below."""
-    counts = connections_summary(summary)
-    if not connections:
-        return Group(Text(none, "dim"), counts)
-    table = plain_table("SESSION", "COMMAND", "FOR", "FUNCTION", "ENVIRONMENT", "", "LOCKS", "DROPPED IN")
-    for column in (0, 2, 6, 7):
-        table.columns[column].justify = "right"
-    for entry in connections:
-        command = entry["command"]
-        table.add_row(
-            str(entry["id"]),
-            Text(command, "" if command == "Sleep" else "bold green"),
-            in_words(max(0.0, entry["seconds"])),
-            entry["function"] or Text(f"not a function: {entry['user']}", "dim"),
-            (entry["environment"] or "–")[:8],
-            environment_of(entry),
-            Text("–", "dim") if entry["locked_rows"] is None else Text(f"{entry['locked_rows']} rows", "yellow"),
-            Text("–", "dim") if entry["drops_in"] is None else in_words(entry["drops_in"]),
-        )
-    return Group(table, counts)
 
 
 def events_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -228,8 +212,11 @@ def status_lines(status: Mapping[str, Any], functions: Sequence[str] = ()) -> Re
     grid.add_row("sandbox", status["sandbox"])
     grid.add_row("freezer", how)
     grid.add_row("network", network_line(status["network"]))
-    grid.add_row("database", status["database"] or "none")
+    profile = f", with the limits of {status['profile']}" if status["profile"] else ""
+    grid.add_row("database", f"{status['database'] or 'none'}{profile}")
     grid.add_row("logs", status["log_folder"])
+    if status["timeline_file"]:
+        grid.add_row("timeline", status["timeline_file"])
     if status["speed"] != 1:
         grid.add_row("clock", f"{status['speed']:g} times as fast; processes live in real time")
     if functions:

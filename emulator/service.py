@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 from emulator import text
 from emulator.assembly import assemble
 from emulator.asynchronous import Events
+from emulator.chronicle.file import TimelineFile
 from emulator.clock import SystemClock
 from emulator.concurrency import Concurrency
 from emulator.config import Settings
@@ -30,6 +31,7 @@ from emulator.errors import (
     FunctionNotFoundError,
     InvalidParameterValueError,
     ServiceError,
+    ThrottledError,
     one_error,
 )
 from emulator.event_queue import EventView
@@ -38,6 +40,7 @@ from emulator.killing import Killing, Middle
 from emulator.lifecycle import State
 from emulator.log_files import LogFiles, LogPiece
 from emulator.logs import LogSink
+from emulator.metrics import Metrics
 from emulator.model import (
     ConnectionsSummary,
     EnvironmentId,
@@ -67,7 +70,9 @@ _DRAIN = 3.0  # seconds that a stop gives to asynchronous events which are being
 class Status:
     """How this emulator runs, and how faithful it can be here.
 
-    ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them.
+    ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them; ``profile`` is the
+    class of instances whose limits the database has; ``events`` counts those of the timeline, and ``events_dropped``
+    those of them that it does not have any more.
     """
 
     version: str
@@ -85,6 +90,10 @@ class Status:
     notes: Sequence[str]
     log_folder: str
     speed: float = 1.0
+    profile: str | None = None
+    timeline_file: str | None = None
+    events: int = 0
+    events_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,9 @@ class Service:
     def __init__(self, settings: Settings, base: Path | None = None, *, log_sink: LogSink | None = None) -> None:
         self.settings = settings
         self.clock = SystemClock(settings.emulator.speed)
-        self.timeline = Timeline(self.clock)
+        self.timeline = Timeline(self.clock, settings.emulator.timeline_events)
+        self._metrics = Metrics()
+        self._timeline_file: TimelineFile | None = None
         self._base = base or Path.cwd()
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
@@ -146,6 +157,14 @@ class Service:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
+        if (path := self.settings.emulator.timeline_file) is not None:
+            self._timeline_file = await stack.enter_async_context(
+                TimelineFile(
+                    (self._base / path).resolve(),
+                    self.timeline,
+                    lambda trouble: self.timeline.record("timeline.trouble", trouble),
+                )
+            )
         parts = self._parts = await assemble(
             stack,
             self.settings,
@@ -180,6 +199,8 @@ class Service:
             end_of_round=asyncio.get_running_loop().call_soon,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self._spawn(self._metrics.follow(self.timeline))
+        stack.callback(self.timeline.end_followers)
         self._events = Events(
             self.clock,
             self.timeline,
@@ -195,19 +216,24 @@ class Service:
         self._spawn(watcher.run())
         for function in self.settings.make_functions(self._base):
             await self.add(function)
-        self.timeline.record("emulator.started", f"removed {parts.swept} leftovers" if parts.swept else "")
+        self.timeline.record(
+            "emulator.started",
+            f"removed {parts.swept} leftovers" if parts.swept else "",
+            detail={"run": self.timeline.run, "version": VERSION, "speed": self.clock.speed},
+        )
 
     async def stop_intake(self) -> None:
         """Take no more events, and end everything that runs: whoever waits for an answer gets one.
 
         Asynchronous events that run, or can at once, have a few seconds to come to their end; what is then not done
         is in :attr:`left`. To be called while the doors are still open, so that the answers get out. Who follows a log
-        gets its end.
+        or the timeline gets its end.
         """
         self._stopping = True
         await self._events.drain(_DRAIN)
         await self._stop_pools()
         self._log_files.end_followers()
+        self.timeline.end_followers()
 
     async def _stop_pools(self) -> None:
         self._stopping = True
@@ -343,8 +369,13 @@ class Service:
             raise ServiceError("the emulator is stopping")
         if invocation.asynchronous:
             self._events.accept(name, invocation)
-        else:
+            return
+        try:
             pool.submit(invocation)
+        except ThrottledError as refusal:
+            request_id = invocation.request_id
+            self.timeline.record("invocation.throttled", refusal.reason, function=name, request_id=request_id)
+            raise
 
     def follow(self, invocation: Invocation, middle: Middle) -> Killing:
         """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.
@@ -618,12 +649,25 @@ class Service:
             notes=(*provider.notes, *self._parts.notes, *self._troubles()),
             log_folder=str(self._log_files.folder),
             speed=self.clock.speed,
+            profile=self._parts.profile.name if self._parts.profile is not None else None,
+            timeline_file=str(self._timeline_file.path) if self._timeline_file is not None else None,
+            events=self.timeline.last_seq,
+            events_dropped=self.timeline.dropped,
         )
+
+    def metrics(self) -> Metrics:
+        """What was counted until now."""
+        self._metrics.catch_up(self.timeline)
+        return self._metrics
 
     # -- inside ------------------------------------------------------------------------------------------
 
     def _troubles(self) -> list[str]:
-        troubles = (self._parts.observer.trouble if self._parts.observer is not None else None, self._log_files.trouble)
+        troubles = (
+            self._parts.observer.trouble if self._parts.observer is not None else None,
+            self._log_files.trouble,
+            self._timeline_file.trouble if self._timeline_file is not None else None,
+        )
         return [trouble for trouble in troubles if trouble is not None]
 
     def _all_environments(self) -> Iterator[Environment]:

@@ -2,17 +2,32 @@
 
 Appending is all that the hot path does: no formatting, no I/O. The record is bounded; what falls out at
 the old end is counted, never lost silently.
+
+Events are not kept as objects. A ring of plain references takes a third of the memory, and nothing in it has to be
+looked through by the collector; a :class:`TimelineEvent` is made when somebody reads one. Who reads has a place in
+the ring and nothing else: nobody waits for a slow reader, and one who comes too late is told what was missed.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+import json
+import marshal
+import secrets
+from array import array
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from emulator.clock import Clock
 
-__all__ = ["Timeline", "TimelineEvent"]
+__all__ = ["EVERYTHING", "Listener", "Page", "Timeline", "TimelineEvent", "Wanted"]
+
+_WIDTH = 6  # references that are kept of an event, besides its moment
+_SCAN = 2000  # events that a page looks at: a millisecond at most, for the loop has others to serve
+_GATHER = 0.05  # seconds in which events gather for a follower
+_PATIENCE = 15.0  # seconds after which a follower hears that there is nothing
 
 
 class TimelineEvent(NamedTuple):
@@ -32,14 +47,77 @@ class TimelineEvent(NamedTuple):
     detail: Mapping[str, Any] | None
 
 
+Listener = Callable[[TimelineEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events a reader wants; those that fit everything that is said.
+
+    Attributes:
+        function: its name.
+        environment: its id, or the beginning of it.
+        kinds: beginnings of kinds, such as ``session.`` or ``environment.frozen``; any of them.
+        not_before: seconds since the epoch, on the emulator's clock.
+    """
+
+    function: str | None = None
+    environment: str | None = None
+    kinds: tuple[str, ...] = ()
+    not_before: float | None = None
+
+    def fits(self, kind: str, function: str | None, environment: str | None) -> bool:
+        """All but the moment, which is known by an event's place."""
+        if self.kinds and not kind.startswith(self.kinds):
+            return False
+        if self.function is not None and function != self.function:
+            return False
+        return self.environment is None or (environment is not None and environment.startswith(self.environment))
+
+    def takes(self, event: TimelineEvent) -> bool:
+        """Whether it is one of them."""
+        if self.not_before is not None and event.at < self.not_before:
+            return False
+        return self.fits(event.kind, event.function, event.environment)
+
+
+EVERYTHING = Wanted()
+
+
+class Page(NamedTuple):
+    """Some events that a reader gets at once.
+
+    ``last`` is the number up to which it tells, which is where to go on; ``lost`` the first and the last number of
+    what had fallen out before it could be read; ``more`` says that there is more to be read already.
+    """
+
+    events: list[TimelineEvent]
+    last: int
+    lost: tuple[int, int] | None
+    more: bool
+
+
 class Timeline:
-    """The record itself. ``limit`` is how many events are kept."""
+    """The record itself.
+
+    Arguments:
+        limit: how many events are kept, at least one.
+
+    Attributes:
+        run: another word for every emulator that was ever started, for readers who come again.
+    """
 
     def __init__(self, clock: Clock, limit: int = 100_000) -> None:
+        self.run = secrets.token_hex(4)
+        self.limit = limit
         self._clock = clock
-        self._events: deque[TimelineEvent] = deque(maxlen=limit)
+        self._moments = array("d")
+        self._fields: list[Any] = []
         self._seq = 0
-        self._listeners: list[Callable[[TimelineEvent], None]] = []
+        self._listeners: list[tuple[Listener, Callable[[str], bool]]] = []
+        self._hearing: dict[str, tuple[Listener, ...]] = {}  # who listens to a kind, for kinds that came already
+        self._waiting: list[asyncio.Future[None]] = []
+        self._ended = False
 
     def record(
         self,
@@ -51,12 +129,25 @@ class Timeline:
         request_id: str | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append one event."""
+        """Append one event. What is in ``detail`` is what JSON has, and tuples."""
+        place = self._seq % self.limit
         self._seq += 1
-        event = TimelineEvent(self._seq, self._clock.now(), kind, function, environment, request_id, reason, detail)
-        self._events.append(event)
-        if self._listeners:
-            for listener in tuple(self._listeners):  # one may end itself while it is called
+        moment = self._clock.now()
+        if place < len(self._moments):
+            self._moments[place] = moment
+        else:
+            self._moments.append(moment)
+        place *= _WIDTH  # at the end of the list this makes it longer
+        packed = None if detail is None else _packed(detail)
+        self._fields[place : place + _WIDTH] = (kind, reason, function, environment, request_id, packed)
+        if self._waiting:
+            self._wake()
+        hearing = self._hearing.get(kind)
+        if hearing is None:
+            hearing = self._hearing[kind] = tuple(each for each, wants in self._listeners if wants(kind))
+        if hearing:
+            event = self._event(self._seq)
+            for listener in hearing:
                 listener(event)
 
     @property
@@ -66,14 +157,150 @@ class Timeline:
     @property
     def dropped(self) -> int:
         """How many events have fallen out at the old end."""
-        return self._seq - len(self._events)
+        return max(0, self._seq - self.limit)
+
+    @property
+    def now(self) -> float:
+        """The moment that an event would carry."""
+        return self._clock.now()
 
     def since(self, seq: int = 0) -> Iterator[TimelineEvent]:
-        """Every kept event after number ``seq``, oldest first."""
-        skip = max(0, seq - self.dropped)
-        return iter(list(self._events)[skip:])
+        """Every kept event after number ``seq``, oldest first, as it is now."""
+        first, last = max(seq, self.dropped) + 1, self._seq
+        if first > last:
+            return iter(())
+        begin, end = (first - 1) % self.limit, (last - 1) % self.limit + 1
+        pieces = [(begin, end)] if begin < end else [(begin, self.limit), (0, end)]
+        moments = [self._moments[a:b] for a, b in pieces]
+        fields = [self._fields[a * _WIDTH : b * _WIDTH] for a, b in pieces]
+        return _events(first, moments, fields)
 
-    def listen(self, listener: Callable[[TimelineEvent], None]) -> Callable[[], None]:
-        """Call ``listener`` for every event from now on; the answer is a function that ends it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def read(self, since: int = 0, wanted: Wanted = EVERYTHING, *, most: int = 500) -> Page:
+        """Some of the events after number ``since``; it takes about a millisecond at most.
+
+        Arguments:
+            wanted: only these.
+            most: so many at once.
+        """
+        dropped, end = self.dropped, self._seq
+        lost = (since + 1, dropped) if since < dropped else None
+        number = max(0, since, dropped)
+        if wanted.not_before is not None:
+            number = max(number, self._before(wanted.not_before))
+        stop = min(end, number + _SCAN)
+        everything = wanted.kinds == () and wanted.function is None and wanted.environment is None
+        found: list[TimelineEvent] = []
+        while number < stop and len(found) < most:
+            number += 1
+            place = (number - 1) % self.limit * _WIDTH
+            kind, _, function, environment = self._fields[place : place + 4]
+            if everything or wanted.fits(kind, function, environment):
+                found.append(self._event(number))
+        return Page(found, min(number, end), lost, number < end)
+
+    async def follow(
+        self,
+        since: int = 0,
+        wanted: Wanted = EVERYTHING,
+        *,
+        most: int = 500,
+        gather: float = _GATHER,
+        patience: float = _PATIENCE,
+    ) -> AsyncIterator[Page]:
+        """What is there after number ``since`` and then what comes, until :meth:`end_followers`.
+
+        Arguments:
+            wanted, most: as for :meth:`read`.
+            gather: seconds in which what comes is gathered into one page.
+            patience: seconds after which a page without anything says that nothing came.
+        """
+        loop = asyncio.get_running_loop()
+        told = loop.time()
+        while True:
+            page = self.read(since, wanted, most=most)
+            since = page.last
+            if page.events or page.lost or loop.time() - told >= patience:
+                yield page
+                told = loop.time()
+            if page.more:
+                await asyncio.sleep(0)
+                continue
+            if self._seq <= since:
+                if self._ended:
+                    return
+                await self._news(patience - (loop.time() - told))
+            if not self._ended:
+                await asyncio.sleep(gather)
+
+    def end_followers(self) -> None:
+        """Whoever follows gets what there is, and then the end."""
+        self._ended = True
+        self._wake()
+
+    def listen(self, listener: Listener, wants: Callable[[str], bool] | None = None) -> Callable[[], None]:
+        """Call ``listener`` at once for every event from now on; the answer is a function that ends it.
+
+        It is called in the middle of what happens, so it has to be quick; who has time follows instead.
+
+        Arguments:
+            wants: says of a kind whether it is wanted; it is asked once for each.
+        """
+        entry = (listener, wants or (lambda _kind: True))
+        self._listeners.append(entry)
+        self._hearing = {}
+
+        def stop() -> None:
+            self._listeners.remove(entry)
+            self._hearing = {}
+
+        return stop
+
+    def _event(self, number: int) -> TimelineEvent:
+        place = (number - 1) % self.limit
+        kind, reason, function, environment, request_id, packed = self._fields[place * _WIDTH : (place + 1) * _WIDTH]
+        detail = None if packed is None else marshal.loads(packed)  # noqa: S302 (it is our own, of this process)
+        return TimelineEvent(number, self._moments[place], kind, function, environment, request_id, reason, detail)
+
+    def _before(self, moment: float) -> int:
+        """The number of the last kept event before a moment."""
+        return bisect_left(
+            range(1, self._seq + 1), moment, lo=self.dropped, key=lambda n: self._moments[(n - 1) % self.limit]
+        )
+
+    async def _news(self, patience: float) -> None:
+        """Wait for an event, no longer than ``patience`` seconds."""
+        came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(came)
+        try:
+            await asyncio.wait([came], timeout=max(0.0, patience))
+        finally:
+            if came in self._waiting:
+                self._waiting.remove(came)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+def _events(first: int, moments: list[array[float]], fields: list[list[Any]]) -> Iterator[TimelineEvent]:
+    number = first
+    for times, piece in zip(moments, fields, strict=True):
+        for index, moment in enumerate(times):
+            kind, reason, function, environment, request_id, packed = piece[index * _WIDTH : (index + 1) * _WIDTH]
+            detail = None if packed is None else marshal.loads(packed)  # noqa: S302
+            yield TimelineEvent(number, moment, kind, function, environment, request_id, reason, detail)
+            number += 1
+
+
+def _packed(detail: Mapping[str, Any]) -> bytes:
+    """A mapping takes five times the memory of these bytes, and the collector looks through it again and again."""
+    try:
+        return marshal.dumps(detail)  # type: ignore[arg-type]  # another mapping than a dict is refused here
+    except ValueError:  # words of an enumeration, which are no plain strings; or what only looks like JSON
+        plain = {name: str(value) if isinstance(value, str) else value for name, value in detail.items()}
+    try:
+        return marshal.dumps(plain)
+    except ValueError:
+        return marshal.dumps(json.loads(json.dumps(plain, default=str)))

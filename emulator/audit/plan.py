@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.audit.profiles import connections_of
 from emulator.conditions import CONDITIONS, Condition, find_condition
 from emulator.conditions.kinds import KEPT_WARM
 from emulator.config import Settings
+from emulator.database.profiles import profile_named
 from emulator.errors import ConfigurationError
 
 __all__ = ["Plan", "make_plan"]
@@ -76,7 +76,7 @@ def make_plan(
     reserved = table.get("reserved_concurrency")
     wanted = concurrency or reserved or _CONCURRENCY
     at_once = min(wanted, reserved) if reserved else wanted
-    limit = connections_of(profile) if profile is not None else max_connections
+    limit = profile_named(profile).max_connections if profile is not None else max_connections
     theirs = settings.database.server.startswith("mysql:")
     database = {} if limit is None or theirs else {"max_connections": limit}
     whole = settings.model_dump(exclude_unset=True)

@@ -46,10 +46,10 @@ def start_server(
         DatabaseError: there is no such server here, with the cure.
     """
     if setting.startswith("mysql:"):
-        if max_connections is not None:
+        if max_connections is not None or options:
             raise ConfigurationError(
-                "max_connections can be set only for a server that the emulator starts itself",
-                cure="Leave it out, or set it on your server: SET GLOBAL max_connections = ...",
+                "limits (max_connections, wait_timeout, profile) can be set only for a server that the emulator starts",
+                cure="Leave them out, or set them on your server: SET GLOBAL max_connections = ...",
             )
         return UrlServer(parse_url(setting), host_gateway=host_gateway)
     if setting not in ("auto", "local", "docker"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator.database.profiles import PROFILES
 from emulator.lessons.blocks import (
     Ask,
     Bars,
@@ -19,13 +20,15 @@ from emulator.lessons.blocks import (
     measured,
     proven,
 )
-from emulator.lessons.instance_classes import INSTANCE_CLASSES
 from emulator.lessons.lesson import Lesson
 from emulator.lessons.stage import Stage, failure_of
 
 __all__ = ["LESSON"]
 
-_MICRO, _SMALL = INSTANCE_CLASSES[:2]
+_SIZES = [
+    PROFILES[f"db.{name}"] for name in ("t3.micro", "t3.small", "t3.medium", "m5.large", "m5.xlarge", "r5.xlarge")
+]
+_MICRO, _SMALL = _SIZES[:2]
 _POOL = 16
 _STORM = 5
 _EVENT = {"seconds": 0.05}
@@ -38,7 +41,7 @@ def _tell(stage: Stage) -> Story:
         ("CLASS", "MEMORY", "CONNECTIONS", f"ENVIRONMENTS WITH {_POOL} EACH"),
         tuple(
             (size.name, f"{size.memory} GiB", str(size.max_connections), str(size.max_connections // _POOL))
-            for size in INSTANCE_CLASSES
+            for size in _SIZES
         ),
         numbers=(1, 2, 3),
     )

@@ -177,7 +177,7 @@ def _pools(
 ) -> list[Pool]:
     """The pool of each function, all of them under one limit. All that is known here of how they are made."""
     settings = candidate.settings
-    timeline = Timeline(world.clock, limit=0)
+    timeline = Timeline(world.clock, limit=1)
     surroundings = Surroundings(
         provider=FakeProvider(),
         runtime_api=RuntimeApiServer("127.0.0.1"),

@@ -12,8 +12,8 @@ from typer.main import get_command
 
 from emulator import cli
 from emulator.audit import verdict
-from emulator.audit.profiles import PROFILES
 from emulator.conditions import CONDITIONS
+from emulator.database.profiles import PROFILES
 from tests.needs import need_database
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -35,7 +35,7 @@ def test_figures_of_the_page() -> None:
     """The classes that it names have the numbers that it names."""
     named = re.findall(r"`((?:aurora:)?db\.[\w.]+)` (\d+)", AUDIT)
     assert len(named) == 4
-    assert {name: int(number) for name, number in named}.items() <= PROFILES.items()
+    assert all(PROFILES[name].max_connections == int(number) for name, number in named)
 
 
 def test_every_finding_leads_to_a_place_on_the_page() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import FUNCTIONS, SAMPLES
-from tests.integration.running import Up, command, start_up
+from tests.integration.running import PROGRAM, Up, command, start_up
 from tests.needs import need_database
 from tests.support import eventually
 
@@ -128,6 +131,58 @@ def test_ps_connections_and_recycle(up: Up) -> None:
     )
 
 
+def test_timeline_in_the_terminal_and_for_programs(up: Up, tmp_path: Path) -> None:
+    """A line an event, filtered, as text and as JSON; the JSON can be compared, and exported as a trace."""
+    up.run("invoke", "connect_once")
+    text = up.run("timeline", "--kind", "invocation.finished", "--function", "connect_once").stdout
+    assert "✓ invocation.finished" in text
+    assert "took" in text
+    assert len({line.index("invocation.") for line in text.splitlines()}) == 1
+    found = up.run("timeline", "--json", "--since", "1h")
+    events = [json.loads(line) for line in found.stdout.splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    later = up.run("timeline", "--json", "--since", str(events[-3]["seq"])).stdout
+    assert json.loads(later.splitlines()[0])["seq"] == events[-2]["seq"]
+    (tmp_path / "run.jsonl").write_text(found.stdout)
+    done = command("timeline", "diff", str(tmp_path / "run.jsonl"), str(tmp_path / "run.jsonl"))
+    assert "→ nothing got better or worse" in done.stdout
+    up.run("timeline", "export", "--perfetto", str(tmp_path / "trace.json"))
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert {"M", "X", "b", "C"} <= {entry["ph"] for entry in trace["traceEvents"]}
+
+
+@pytest.mark.parametrize("arguments", [["timeline", "--follow", "--json"], ["ps", "--watch"]])
+def test_what_follows_ends_at_an_interrupt_without_a_word(up: Up, arguments: list[str]) -> None:
+    """It shows what is there at once, and goes quietly."""
+    following = subprocess.Popen(
+        [PROGRAM, *arguments, "--endpoint", up.endpoint],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert following.stdout is not None
+    assert following.stdout.readline()
+    following.send_signal(signal.SIGINT)
+    _, complaints = following.communicate(timeout=20)
+    assert (following.returncode, complaints) == (130, "")
+
+
+def test_watch_is_not_for_programs(up: Up) -> None:
+    """JSON that is drawn over itself is none; the message names what programs follow."""
+    done = up.run("ps", "--watch", "--json")
+    assert done.returncode == 2
+    assert "timeline --follow --json" in flat(done.stderr)
+
+
+def test_sessions_in_sentences(up: Up) -> None:
+    """What each does, where, and what becomes of it; the figures of monitoring know of it as well."""
+    up.run("invoke", "connect_once")
+    shown = flat(up.run("connections").stdout)
+    assert re.search(r"asleep [^;]* in environment [0-9a-f]{4}, ❄ frozen; MySQL drops it in [^;]*; its slot", shown)
+    assert 'lambda_invocations_total{function="connect_once"}' in up.run("metrics").stdout
+
+
 def test_no_emulator() -> None:
     """Without an emulator the message says how to start one."""
     done = command("ps", "--endpoint", "http://127.0.0.1:9")
@@ -156,6 +211,8 @@ def test_port_in_use(folder: Path) -> None:
         ("[functions.f]\ncode = '.'\nmemory = 1", "memory is 1"),
         ("[functions.f]\ncode = '.'\nruntime = 'cobol85'", "cobol85"),
         ("[emulator", "is not TOML"),
+        ("[database]\nprofile = 'db.t3.mikro'", "Close to it: db.t3.micro"),
+        ("[emulator]\ntimeline_file = '/proc/nothing/run.jsonl'", "the timeline cannot be written to /proc/nothing"),
         ("[database]\nserver = 'mysql://u:p@127.0.0.1:9/d'", "127.0.0.1:9"),
     ],
 )

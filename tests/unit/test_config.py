@@ -87,9 +87,13 @@ def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
         sandbox = "process"
         freezer = "signals"
         concurrency = 10
+        timeline_events = 500
+        timeline_file = "runs/last.jsonl"
         [database]
         server = "none"
+        profile = "db.t3.small"
         max_connections = 66
+        wait_timeout = "10m"
         [policy]
         name = "aws"
         idle_timeout = "5m"
@@ -111,7 +115,9 @@ def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
     """)
     settings, base = load_settings(path)
     assert settings.emulator.freezer == "signals"
-    assert settings.database.max_connections == 66
+    assert (settings.emulator.timeline_events, settings.emulator.timeline_file) == (500, Path("runs/last.jsonl"))
+    assert (settings.database.profile, settings.database.max_connections) == ("db.t3.small", 66)
+    assert settings.database.wait_timeout == 600
     assert settings.policy.idle_timeout == 300.0
     (orders,) = settings.make_functions(base)
     assert orders.name == "orders"
@@ -195,6 +201,9 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
         ),
         ('[policy]\neviction = "fifo"\n', "[policy] eviction is 'fifo': input should be 'lru' or 'greedy-dual'"),
         ('[emulator]\nseed = "x"\n', "[emulator] seed is 'x': input should be a valid integer"),
+        ("[emulator]\ntimeline_events = 0\n", "[emulator] timeline_events is 0: input should be greater than or equal"),
+        ('[database]\nwait_timeout = "0s"\n', "[database] wait_timeout is '0s': input should be greater than or equal"),
+        ("[database]\nwait_timeout = 1.5\n", "[database] wait_timeout is 1.5: input should be a valid integer"),
         ("[emulator]\nspeed = 0.5\n", "[emulator] speed is 0.5: input should be greater than or equal to 1"),
         ("[emulator]\nspeed = inf\n", "[emulator] speed is inf: input should be "),
         ('[emulator]\nspeed = "60"\n', "[emulator] speed is '60': input should be a valid number"),

@@ -251,6 +251,19 @@ async def test_a_handled_error_leaves_the_environment_warm() -> None:
 
 
 @in_loop
+async def test_a_freeze_tells_how_late_it_was_and_an_invocation_how_long_it_took() -> None:
+    """On the timeline, for whoever wants figures; nothing that is not known is said."""
+    play = Play()
+    await play.frozen()
+    found = {event.kind: event.detail for event in play.stage.events()}
+    assert found["environment.frozen"] is not None
+    assert 0 < found["environment.frozen"]["lag_ms"] < 5000
+    assert found["invocation.finished"] is not None
+    assert found["invocation.finished"].keys() == {"duration_ms", "cold", "init_ms"}
+    assert found["invocation.answered"] is None
+
+
+@in_loop
 async def test_a_frozen_environment_is_thawed_before_it_gets_its_event() -> None:
     """Freeze and thaw are asked of the freezer once each, and every step is on the timeline."""
     play = Play()

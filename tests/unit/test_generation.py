@@ -180,6 +180,16 @@ async def test_registration_closes_with_the_first_next_of_the_runtime() -> None:
 
 
 @in_loop
+async def test_the_timeline_is_told_what_extensions_took() -> None:
+    """From the runtime's next to the last extension's."""
+    play = Play()
+    await play.frozen("INVOKE")
+    (finished,) = [event for event in play.stage.events() if event.kind == "invocation.finished"]
+    assert finished.detail is not None
+    assert 0 <= finished.detail["extensions_ms"] <= finished.detail["duration_ms"]
+
+
+@in_loop
 async def test_an_internal_extension_is_waited_for_as_well() -> None:
     """One without events parks once, and init goes on."""
     play = Play(FakeSandbox)
@@ -513,10 +523,10 @@ async def test_an_internal_extension_gives_the_runtime_half_a_second() -> None:
     play.environment.end("idle", Reclaim.FIN)
     await play.stage.settle()
     assert play.sandbox.calls == ["runtime SIGTERM"]
-    skip_time(0.49)
+    skip_time(0.3)
     await play.stage.settle()
     assert play.state == State.SHUTTING_DOWN
-    skip_time(0.02)
+    skip_time(0.25)
     await play.stage.settle()
     assert play.state == State.GONE
     assert internal.heard == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 
 from emulator.errors import ServiceError
-from emulator.invocation import Invocation, Outcome
+from emulator.invocation import Invocation, Outcome, finish_detail
 from emulator.model import Answer, EnvironmentId, Report, RequestId
 
 REPORT = Report(RequestId("r"), EnvironmentId("e"), "s", True, 1.0, 1, 128, 36)
@@ -107,3 +110,41 @@ def test_a_stream_that_has_ended_is_over() -> None:
     invocation.end()
     assert reader.heard == ["text/plain", b"a piece", ("Sandbox.Timedout", b"too late")]
     assert heard == ["answer"]
+
+
+ANSWER, FAILED = Answer(b"1"), Answer(b"{}", "Unhandled", "ValueError")
+
+
+@pytest.mark.parametrize(
+    ("report", "answer", "extensions_ms", "detail"),
+    [
+        (replace(REPORT, cold_start=False), ANSWER, None, {"duration_ms": 1.0}),
+        (replace(REPORT, init_ms=9.87654), ANSWER, None, {"duration_ms": 1.0, "cold": True, "init_ms": 9.877}),
+        (REPORT, ANSWER, 0.5, {"duration_ms": 1.0, "cold": True, "extensions_ms": 0.5}),
+        (
+            replace(REPORT, cold_start=False, error_type="ValueError"),
+            FAILED,
+            None,
+            {"duration_ms": 1.0, "error": "ValueError", "status": "error"},
+        ),
+        (
+            replace(REPORT, cold_start=False),
+            Answer(b"no JSON", "Unhandled"),
+            None,
+            {"duration_ms": 1.0, "error": "Unhandled", "status": "error"},
+        ),
+        (
+            replace(REPORT, cold_start=False, status="timeout", error_type="Sandbox.Timedout"),
+            ANSWER,
+            None,
+            {"duration_ms": 1.0, "error": "Sandbox.Timedout", "status": "timeout"},
+        ),
+        (replace(REPORT, cold_start=False, status="error"), None, None,
+         {"duration_ms": 1.0, "error": "error", "status": "error"}),
+    ],
+)  # fmt: skip
+def test_the_timeline_is_told_how_it_ended(
+    report: Report, answer: Answer | None, extensions_ms: float | None, detail: dict[str, object]
+) -> None:
+    """Its length always; and only where there is one: the cold start, the error, what extensions took."""
+    assert finish_detail(report, answer, extensions_ms) == detail

@@ -34,6 +34,7 @@ _SIGNS: dict[str, tuple[str, str]] = {
     "database.unreachable": ("✗", "bold red"),
     "zombie": ("✝", "bold red"),
     "failed": ("✗", "bold red"),
+    "refused": ("✗", "bold red"),
     "throttled": ("✗", "bold yellow"),
     "trouble": ("!", "bold red"),
 }

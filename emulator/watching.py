@@ -18,6 +18,7 @@ __all__ = ["watch"]
 
 _AT_LEAST_EVERY = 1.0  # seconds
 _NOT_MORE_OFTEN = 0.2  # seconds
+_BEYOND = 2**53 - 1  # no event has such a number: the answer is only where the last one is
 _STREAM = "/_emulator/api/timeline/stream?since={}"
 
 
@@ -35,7 +36,7 @@ def watch(console: Console, client: Client, title: str, draw: Callable[[], Rende
         NotRunningError: the emulator does not answer, or no longer.
     """
     happened = threading.Event()
-    since = client.get("/_emulator/api/timeline?since=9007199254740991")["last"]
+    since = client.get(f"/_emulator/api/timeline?since={_BEYOND}")["last"]
     threading.Thread(target=_listen, args=(client, since, happened), daemon=True).start()
     if not console.is_terminal:
         _print_changes(console, draw, happened)

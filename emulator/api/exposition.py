@@ -111,7 +111,7 @@ class _Figures(Collector):
         counted, status = self._service.metrics(), self._service.status()
         told = "What happened to connections on their way to the database."
         counter = CounterMetricFamily("lambda_freezer_connections", told, labels=["event"])
-        for event in sorted({"opened", "closed", "stale", "zombie", "failed"} | counted.connections.keys()):
+        for event in sorted({"opened", "closed", "stale", "zombie", "failed", "refused"} | counted.connections.keys()):
             counter.add_metric([event], counted.connections[event])
         yield counter
         told = "Events that were recorded on the timeline."

@@ -112,5 +112,5 @@ def figures_of(chronicle: Chronicle) -> dict[str, int]:
         "zombies": sum(session.zombie_since is not None for session in chronicle.sessions),
         "stale": kinds["connection.stale"],
         "broken": kinds["connection.broken"],
-        "refused": kinds["connection.failed"],
+        "refused": kinds["connection.failed"] + kinds["connection.refused"],
     }

@@ -197,6 +197,9 @@ class _Teller:
             return
         if what == "closed":
             life.closed, life.end = event.at, event.reason
+        elif what == "refused":
+            self._made.sessions.remove(life)
+            del self._by_address[address]
         elif what == "zombie":
             life.zombie_since = life.zombie_since or event.at
         elif what == "stale":

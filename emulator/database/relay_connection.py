@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Protocol
 
 from emulator.clock import Clock
+from emulator.database.greeting import Greeting
 from emulator.database.relay_end import End
 from emulator.database.relay_records import (
     Address,
@@ -94,6 +95,7 @@ class RelayConnection:
         self._last_word = 0  # how long it was, if it was the client's
         self._died_silently = False
         self._dialling: asyncio.Task[None] | None = None
+        self._greeting = Greeting()
 
     # -- what can be seen --------------------------------------------------------------------------------
 
@@ -205,6 +207,8 @@ class RelayConnection:
             self._way.passed_up()
 
     def _server_said(self, data: bytes) -> None:
+        if not self._greeting.over and (refusal := self._greeting.heard(data)) is not None:
+            self._way.tell(EventKind.REFUSED, f"the server refused it: {refusal}", self)
         if self.nothing_passes:
             # Of a severed connection nobody will ever read it. It is kept all the same, for then reading
             # stops after a while and the server is stuck in its answer, as behind a lost client.

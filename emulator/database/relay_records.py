@@ -55,6 +55,7 @@ class EventKind(StrEnum):
     STALE = "connection.stale"
     ZOMBIE = "connection.zombie"
     CLOSED = "connection.closed"  # the server's end is over, whatever the client knows of it
+    REFUSED = "connection.refused"  # the server did not let it in: Too many connections (1040), a wrong password
 
 
 @dataclass(frozen=True, slots=True)

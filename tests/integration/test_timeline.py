@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -245,6 +246,19 @@ async def overload(emulator: Emulator) -> None:
     async with asyncio.TaskGroup() as tasks:
         for _ in range(2):
             tasks.create_task(emulator._invoke("anything", {"do": "echo"}))
+
+
+def test_a_server_that_has_no_room_is_told_of(emulator: Emulator) -> None:
+    """Error 1040, in the server's own words, for the environment that was refused."""
+    since = emulator.timeline()[-1].seq
+    emulator.recycle("orders", "fin")
+    with contextlib.ExitStack() as stack:
+        for _ in range(66):
+            stack.enter_context(contextlib.closing(emulator.connect(as_function=True)))
+        failed = emulator.invoke("orders", {})
+        refused = emulator.wait_for("connection.refused", since=since)
+    assert refused.reason == "the server refused it: Too many connections (1040)"
+    assert (refused.environment, refused.function) == (failed.environment_id, "orders")
 
 
 def test_a_profile_sets_the_limits_and_a_key_goes_before_it(emulator: Emulator) -> None:

@@ -95,6 +95,12 @@ def test_levels_count_what_is_open_and_what_of_it_is_a_zombie() -> None:
     assert chronicle.peak == 2
 
 
+def test_a_connection_that_the_server_refuses_never_was_a_session() -> None:
+    """It connected, and was told that there are too many."""
+    told = Told().connection(1, "opened", "e1", 7).connection(1, "refused", "e1", 7).connection(1, "closed", "e1", 7)
+    assert chronicle_of(told.events).sessions == []
+
+
 def test_a_timeline_that_begins_in_the_middle_is_told_from_there() -> None:
     """Ends of what nobody saw begin are passed over."""
     told = Told().connection(1, "closed", "e1", 7).session(1, "closed", "e1", 7, 42)

@@ -78,19 +78,16 @@ def running_with(
         yield Gathered(ours, gather(ours, code / "gate", count, tick))
 
 
-def gather(
-    ours: Product, gate: Path, count: int, tick: Callable[[], None] = lambda: None, *, already: int = 0
-) -> float:
-    """Have so many environments, and wait until all are frozen; seconds.
-
-    Arguments:
-        already: how many of them are there; they serve first.
+def gather(ours: Product, gate: Path, count: int, tick: Callable[[], None] = lambda: None) -> float:
+    """Have so many environments, those there are already included, and wait until all are frozen; seconds.
 
     Raises:
         BenchError: it does not come to that many.
     """
     _raise_file_limit(count + 200)
-    others = ours.states().get("frozen", 0) - already
+    mine = len(ours.get(f"/environments?function={FUNCTION}")["environments"])
+    others = sum(ours.states().values()) - mine
+    wanted = others + max(count, mine)
     begin = time.perf_counter()
     with contextlib.ExitStack() as stack, gate.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -109,9 +106,7 @@ def gather(
         fcntl.flock(file, fcntl.LOCK_UN)
         for client in clients:
             _read(client, ours)
-    wait_until(
-        lambda: ours.states().get("frozen", 0) >= others + count, "all are frozen", seconds=_PATIENCE, every=_LOOK_AGAIN
-    )
+    wait_until(lambda: ours.states().get("frozen", 0) >= wanted, "all are frozen", seconds=_PATIENCE, every=_LOOK_AGAIN)
     return time.perf_counter() - begin
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,21 @@ from emulator.errors import DatabaseError
 from emulator.model import KEEPALIVE, ConnectionsSummary, EnvironmentId, Session
 from emulator.timeline import Timeline
 
-__all__ = ["ObservedEnvironment", "Observer"]
+__all__ = ["ObservedEnvironment", "Observer", "pause_after"]
 
+# What a look takes of a processor, in proportion to the time until the next one: with a thousand sessions it is that
+# which is left of an emulator at rest. Whoever asks is answered at once all the same, and relays tell what happens.
+_SHARE = 0.008
+_LONGEST = 10.0  # seconds from one look to the next, however long they take
 _PATIENCE = 1.0  # seconds that the end of an environment waits for the server
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+def pause_after(spent: float, interval: float) -> float:
+    """Seconds until the next look, after one that took ``spent`` seconds of a processor."""
+    return max(interval, min(_LONGEST, spent / _SHARE))
 
 
 class Observer:
@@ -38,7 +48,7 @@ class Observer:
         environments: those there are now; whoever is no longer among them is gone.
         timeline: hears of sessions that were opened, closed or left behind, and of a server that is away.
         clock: the emulator's.
-        interval: seconds of real time from one look to the next.
+        interval: seconds of real time from one look to the next, or more where there is much to look at.
         relays: know whose the connections are that they make to the server, and how long each has been silent.
     """
 
@@ -65,6 +75,7 @@ class Observer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="observer")
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._spent = 0.0  # seconds of a processor, in all
         self._away = False  # as far as the timeline has been told
         self._run = 0
         self._begun = self._finished = self._finished_insisting = 0
@@ -143,9 +154,11 @@ class Observer:
 
     async def _follow(self) -> None:
         while True:
+            before = self._spent + time.thread_time()
             with contextlib.suppress(DatabaseError):  # it is on the timeline
                 await self.sample()
-            await asyncio.sleep(self._interval)
+            spent = self._spent + time.thread_time() - before
+            await asyncio.sleep(pause_after(spent, self._interval))
 
     async def _look_after_now(self, *, insist: bool = False) -> None:
         """Look, unless somebody else's look begins after this moment: that one serves as well.
@@ -246,4 +259,11 @@ class Observer:
         return zombies
 
     async def _in_thread(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
+        def timed() -> _T:
+            before = time.thread_time()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                self._spent += time.thread_time() - before
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, timed)

@@ -12,7 +12,7 @@ import pymysql
 import pytest
 
 from emulator.clock import FakeClock
-from emulator.database.observer import Observer
+from emulator.database.observer import Observer, pause_after
 from emulator.errors import DatabaseError
 from emulator.model import EnvironmentId, RequestId
 from emulator.timeline import Timeline, TimelineEvent
@@ -113,6 +113,12 @@ async def test_looks_by_itself() -> None:
             "client": "127.0.0.1:40000",
             "database": "lambda",
         }
+
+
+@pytest.mark.parametrize(("spent", "pause"), [(0.0, 0.5), (0.004, 0.5), (0.04, 5.0), (1.0, 10.0)])
+def test_what_takes_long_is_done_less_often(spent: float, pause: float) -> None:
+    """So that a thousand sessions do not keep a processor busy; but not too seldom either."""
+    assert pause_after(spent, 0.5) == pytest.approx(pause)
 
 
 @in_loop

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from emulator.api.inspect import inspection_routes
+from emulator.api.timeline import timeline_routes
 from emulator.errors import DatabaseError, EmulatorError, RequestError
 from emulator.service import Service
 from emulator.version import VERSION
@@ -24,6 +25,7 @@ def create_general_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(inspection_routes(service))
+    app.include_router(timeline_routes(service))
     app.add_exception_handler(EmulatorError, _answer_error)
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_api_route(

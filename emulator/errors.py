@@ -18,6 +18,7 @@
         ├── InvalidParameterValueError      400
         ├── ValidationError                 400
         ├── RequestTooLargeError            413
+        ├── ForbiddenError                  403: a page of another site has asked, or may have
         ├── ThrottledError                  429
         └── ServiceError                    500, 502: the emulator itself could not serve
 
@@ -37,6 +38,7 @@ __all__ = [
     "DeliveryError",
     "EmulatorError",
     "EngineError",
+    "ForbiddenError",
     "FreezeError",
     "FunctionNotFoundError",
     "IllegalTransitionError",
@@ -162,6 +164,14 @@ class RequestTooLargeError(RequestError):
 
     status = 413
     code = "RequestEntityTooLargeException"
+    message_member = "Message"
+
+
+class ForbiddenError(RequestError):
+    """A page of another site has sent the request, or may have."""
+
+    status = 403
+    code = "AccessDeniedException"
     message_member = "Message"
 
 

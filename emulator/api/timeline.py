@@ -24,15 +24,18 @@ def timeline_routes(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/_emulator/api/timeline", tags=["timeline"])
 
     @routes.get("")
-    async def events(since: int = 0, limit: Annotated[int, Query(ge=1)] = 10_000) -> dict[str, Any]:
+    async def events(since: int = 0, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> dict[str, Any]:
         """What happened after number ``since``."""
         timeline = service.timeline
         found = [event._asdict() for event, _ in zip(timeline.since(since), range(limit), strict=False)]
+        last = found[-1]["seq"] if found else since
         return {
             "events": found,
-            "last": timeline.last_seq,
+            "last": last,
+            "more": last < timeline.last_seq,
             "dropped": timeline.dropped,
             "run": service.instance_id,
+            "now": service.clock.now(),
         }
 
     @routes.get("/stream")

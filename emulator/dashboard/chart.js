@@ -23,7 +23,7 @@ export class ConnectionsChart {
       {
         width: this.box.clientWidth,
         height: this.box.clientHeight,
-        padding: [paint.em * 0.5, this.lanes.right, 2, 0],
+        padding: [paint.em * 0.5, this.lanes.right, paint.em * 0.5, 0],
         legend: off,
         cursor: { y: false, points: off, drag: { x: false, y: false, setScale: false } },
         scales: {

@@ -112,7 +112,7 @@ export class Inspector {
     this.version = version;
     this.title.textContent = `${environment.name} ${short(environment.id)}`;
     this.title.title = environment.id;
-    this.state.dataset.state = environment.now;
+    this.state.firstElementChild.dataset.state = environment.now;
     this.state.lastElementChild.textContent = environment.now;
     this.#changes(environment);
   }

@@ -20,6 +20,7 @@ export class View {
     this.following = true;
     this.end = 0; // its right edge, as a place on the axis
     this.folding = true;
+    this.roomOfAll = 10; // seconds that a fold takes where all is shown
   }
 
   get begin() {
@@ -28,15 +29,19 @@ export class View {
 
   update(moments, now) {
     if (this.all && moments.length) {
-      for (let limit = 10, round = 0; round < 3; round += 1) {
-        this.axis.update(moments, this.folding ? limit : Infinity);
+      // How much room a fold takes depends on how much there is, and the other way round.
+      for (let round = 0; round < 6; round += 1) {
+        this.axis.update(moments, this.folding ? this.roomOfAll : Infinity);
         this.width = Math.max(1, this.axis.place(now) * 1.02);
-        limit = Math.max(0.05, this.width * FOLD * 0.5);
+        const wanted = Math.max(0.05, this.width * FOLD * 0.5);
+        if (!this.folding || (wanted < this.roomOfAll * 1.4 && wanted > this.roomOfAll * 0.6)) break;
+        this.roomOfAll = wanted;
       }
     } else {
       this.axis.update(moments, this.folding ? Math.max(0.05, this.width * FOLD) : Infinity);
     }
-    if (this.following || this.all) this.end = this.axis.place(now) + this.width * 0.012;
+    // A run that is younger than the window begins at its left edge.
+    if (this.following || this.all) this.end = Math.max(this.axis.place(now) + this.width * 0.012, this.width * 0.99);
   }
 
   zoom(factor, around = 1) {
@@ -89,7 +94,7 @@ export class Lanes {
     this.bar = Math.round(em * 1.125);
     this.track = Math.round(em * 0.5);
     this.gap = Math.round(em * 0.625);
-    this.title = Math.round(em * 1.75);
+    this.title = Math.round(em * 2.125);
     this.right = Math.round(em * 0.5);
   }
 
@@ -190,27 +195,8 @@ export class Lanes {
     context.font = paint.font(0.75);
     context.textBaseline = "middle";
     context.textAlign = "center";
+    const taken = view.axis.folds(view.begin, view.end).map((fold) => this.#fold(fold));
     let free = this.gutter;
-    for (const fold of view.axis.folds(view.begin, view.end)) {
-      const from = Math.max(this.gutter, this.x(fold.from));
-      const to = this.x(fold.to);
-      if (to <= this.gutter) continue;
-      context.fillStyle = paint.grid;
-      context.globalAlpha = 0.5;
-      context.fillRect(from, this.head, to - from, this.height - this.head);
-      context.globalAlpha = 1;
-      const told = span(fold.seconds);
-      const room = context.measureText(told).width + paint.em * 0.5;
-      if (to - from >= room * 0.8) {
-        context.fillStyle = paint.accent;
-        context.fillText(told, (from + to) / 2, this.head * 0.5);
-        fold.told = [(from + to - room) / 2, (from + to + room) / 2];
-      }
-      this.folds = this.folds ?? [];
-      if (fold.told) this.folds.push(fold.told);
-    }
-    const taken = this.folds ?? [];
-    this.folds = null;
     for (const { place, at } of this.ticks.found) {
       const x = Math.round(this.x(place)) + 0.5;
       if (x < this.gutter) continue;
@@ -218,7 +204,8 @@ export class Lanes {
       context.fillRect(x - 0.5, this.head, 1, this.height - this.head);
       const told = clock(at, decimals);
       const half = context.measureText(told).width / 2 + 6;
-      if (x - half < free || x + half > this.width + 4 || taken.some(([a, b]) => x - half < b && x + half > a)) continue;
+      if (x - half < free || x + half > this.width + 4) continue;
+      if (taken.some(([begin, end]) => x - half < end && x + half > begin)) continue;
       context.fillStyle = paint.muted;
       context.fillText(told, x, this.head * 0.5);
       free = x + half;
@@ -227,17 +214,33 @@ export class Lanes {
     context.fillRect(0, this.head - 1, this.width, 1);
   }
 
+  /** Time in which nothing happened: a band, with how long it was; answers from where to where that is told. */
+  #fold({ from, to, seconds }) {
+    const { context, paint } = this;
+    const left = Math.max(this.gutter, this.x(from));
+    const right = this.x(to);
+    if (right <= left) return [0, 0];
+    context.fillStyle = paint.grid;
+    context.globalAlpha = 0.5;
+    context.fillRect(left, this.head, right - left, this.height - this.head);
+    context.globalAlpha = 1;
+    const told = span(seconds);
+    const room = context.measureText(told).width + paint.em * 0.5;
+    if (right - left < room * 0.8) return [0, 0];
+    context.fillStyle = paint.accent;
+    context.fillText(told, (left + right) / 2, this.head * 0.5);
+    return [(left + right - room) / 2, (left + right + room) / 2];
+  }
+
   #name(row, y) {
     const { context, paint } = this;
     context.textAlign = "left";
     context.textBaseline = "middle";
     context.font = paint.font(0.875, { weight: 600 });
-    const at = y + row.height * 0.58;
+    const at = y + row.height * 0.5;
     const told = plural(row.count, "environment");
     const name = row.name || "unknown function";
     const room = context.measureText(name).width + paint.em * 0.75;
-    context.fillStyle = paint.surface;
-    context.fillRect(0, y, room + paint.em * 0.75 + told.length * paint.em * 0.42, row.height - 2);
     context.fillStyle = paint.ink;
     context.fillText(name, paint.em * 0.75, at);
     context.font = paint.font(0.75);

@@ -40,11 +40,13 @@ function now() {
 }
 
 function hear(events) {
-  const fresh = events.length < 2000;
   model.apply(events);
-  const last = events[events.length - 1];
-  anchor = fresh || !anchor ? { at: last.at, seen: performance.now() } : anchor;
   wake();
+}
+
+/** The emulator's clock says this now. An event says it as well, where it comes at once. */
+function set(at) {
+  anchor = { at, seen: performance.now() };
 }
 
 // -- drawing -----------------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ function figures() {
   const left = summary && !recorded ? summary.zombies : model.zombies;
   figure("environments", count(alive), order.join(", ") || "none yet");
   figure("connections", count(total), limit ? `of ${count(limit)} · peak ${count(model.peak)}` : noDatabase());
-  figure("zombies", count(left), left ? "sessions nobody will use again" : "every session has an owner", left > 0);
+  figure("zombies", count(left), left ? "sessions left behind" : "none left behind", left > 0);
   figure("invocations", count(model.invocations), plural(model.coldStarts, "environment") + " started");
   figure("troubles", count(model.errors), model.errors ? "resets and failed connections" : "nothing was reset", model.errors > 0);
   chart.limit = limit;
@@ -361,10 +363,7 @@ const SAYING = { live: "Live", away: "Waiting for the emulator", recorded: "A re
 function connected(state) {
   if (state !== connection) {
     connection = state;
-    if (state === "live") {
-      anchor ??= { at: Math.max(model.lastAt ?? 0, Date.now() / 1000), seen: performance.now() };
-      poll();
-    }
+    if (state === "live") poll();
   }
   find("#connection").dataset.state = state;
   say(find("#connection").lastElementChild, SAYING[state]);
@@ -372,7 +371,11 @@ function connected(state) {
 }
 
 const stream = new Stream({
-  onEvents: hear,
+  onEvents: (events) => {
+    hear(events);
+    if (connection === "live") set(events[events.length - 1].at);
+  },
+  onNow: set,
   onRun: () => {
     model.reset();
     choose(null);

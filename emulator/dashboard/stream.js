@@ -1,7 +1,7 @@
 // The timeline as it comes: caught up page by page, then followed live; begun anew where another run answers.
 
 const API = "api";
-const PAGE = 20_000; // events
+const PAGE = 10_000; // events
 const AGAIN = [250, 500, 1000, 2000]; // milliseconds
 
 export async function get(path) {
@@ -28,8 +28,8 @@ async function problem(answer) {
 
 /** Follows the timeline for ever. */
 export class Stream {
-  constructor({ onEvents, onRun, onLost, onState }) {
-    Object.assign(this, { onEvents, onRun, onLost, onState });
+  constructor({ onEvents, onNow, onRun, onLost, onState }) {
+    Object.assign(this, { onEvents, onNow, onRun, onLost, onState });
     this.run = null;
     this.last = 0;
     this.tries = 0;
@@ -62,7 +62,8 @@ export class Stream {
       const first = found.events[0]?.seq;
       if (first > this.last + 1) this.onLost(first - this.last - 1);
       this.#take(found.events);
-      if (this.last >= found.last || !found.events.length) return;
+      this.onNow(found.now);
+      if (!found.more) return;
     }
   }
 

@@ -1,7 +1,8 @@
 // The chosen environment: what it is, why it changed, and what it wrote.
 
-import { get } from "./stream.js";
+import { why } from "./lanes.js";
 import { CODE } from "./states.js";
+import { get } from "./stream.js";
 import { clock, mebibytes, moment, plural, short, span } from "./words.js";
 
 const MOST_CHANGES = 300;
@@ -94,6 +95,17 @@ export class Inspector {
     }
   }
 
+  /** Let go of the log while nobody looks: a browser has few connections for all its pages. */
+  pause() {
+    this.stop?.abort();
+  }
+
+  resume() {
+    const { environment } = this;
+    this.choose(null);
+    this.choose(environment);
+  }
+
   #append(text) {
     const { log } = this;
     const atEnd = log.scrollTop + log.clientHeight > log.scrollHeight - 24;
@@ -160,9 +172,9 @@ export class Inspector {
       time.textContent = clock(event.at, 3);
       const name = document.createElement("b");
       name.textContent = isState ? word : event.kind;
-      const why = document.createElement("span");
-      why.textContent = event.reason;
-      item.append(swatch, name, time, why);
+      const reason = document.createElement("span");
+      reason.textContent = why(event);
+      item.append(swatch, name, time, reason);
       return item;
     });
     if (all.length > MOST_CHANGES) {

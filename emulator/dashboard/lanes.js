@@ -512,7 +512,7 @@ export class Lanes {
   #tell({ row, index, session, mark, at }) {
     const { environment } = row;
     const who = `${environment.name} ${short(environment.id)}`;
-    if (mark) return { title: mark.kind, reason: mark.reason, small: [clock(mark.at, 3), who] };
+    if (mark) return { title: mark.kind, reason: why(mark), small: [clock(mark.at, 3), who] };
     if (session) {
       const state = session.stateAt(at);
       const cause = session.causes.findLast((event) => event && event.at <= at && event.reason);
@@ -668,6 +668,11 @@ export class Lanes {
 }
 
 /** Whether a mark tells of something that went wrong. */
-export function isBad(event) {
-  return /\.(trouble|failed|stale|zombie)$/.test(event.kind);
+function isBad(event) {
+  return Boolean(event.detail?.error) || /\.(trouble|failed|stale|zombie)$/.test(event.kind);
+}
+
+/** The reason of an event; of a failed invocation that is its error. */
+export function why(event) {
+  return event.reason || (event.detail?.error ? `it ended with ${event.detail.error}` : "");
 }

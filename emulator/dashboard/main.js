@@ -260,7 +260,7 @@ function figures() {
   figure("connections", count(total), limit ? `of ${count(limit)} · peak ${count(model.peak)}` : noDatabase());
   figure("zombies", count(left), left ? "sessions left behind" : "none left behind", left > 0);
   figure("invocations", count(model.invocations), plural(model.coldStarts, "environment") + " started");
-  figure("troubles", count(model.errors), model.errors ? "resets and failed connections" : "nothing was reset", model.errors > 0);
+  figure("troubles", count(model.errors), model.errors ? "failures" : "nothing has failed", model.errors > 0);
   chart.limit = limit;
   find("#kill").hidden = Boolean(recorded) || !left;
   if (tabled !== model.version || environmentsTable.rows.length < 200) {
@@ -547,6 +547,13 @@ else {
   stream.start();
   setInterval(figures, 250);
   setInterval(poll, 1000);
-  page.addEventListener("visibilitychange", () => (wake(), poll()));
+  page.addEventListener("visibilitychange", () => {
+    if (page.hidden) inspector.pause();
+    else {
+      inspector.resume();
+      wake();
+      poll();
+    }
+  });
 }
 tick();

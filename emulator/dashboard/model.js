@@ -204,7 +204,9 @@ export class Model {
     else if (subject === "session") this.#sessionEvent(owner, verb, event);
     else if (subject === "invocation") {
       if (verb === "finished") this.invocations += 1;
-      if (verb === "failed" || (event.detail && event.detail.error)) this.errors += 1;
+      const failed = verb === "throttled" || event.detail?.error;
+      if (failed) this.errors += 1;
+      if (failed && owner) owner.marks.push(event);
     } else if (owner) owner.marks.push(event);
   }
 
@@ -239,7 +241,6 @@ export class Model {
     if (code === CODE.starting) this.coldStarts += 1;
     if (code === CODE.invoking) owner.invocations += 1;
     if (code === CODE.frozen) owner.freezes += 1;
-    if (code === CODE.resetting) this.errors += 1;
     if (code === CODE.gone) owner.gone = event.at;
   }
 

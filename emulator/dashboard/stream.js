@@ -26,7 +26,13 @@ async function problem(answer) {
   return new Error([told.error ?? told.Message ?? told.message ?? detail, told.cure].filter(Boolean).join(" ") || `status ${answer.status}`);
 }
 
-/** Follows the timeline for ever. */
+/** Nobody looks at a hidden page, and a browser has six connections for all pages of a server. */
+function seen() {
+  if (!document.hidden) return null;
+  return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+}
+
+/** Follows the timeline for ever, as long as the page is seen. */
 export class Stream {
   constructor({ onEvents, onNow, onRun, onLost, onState }) {
     Object.assign(this, { onEvents, onNow, onRun, onLost, onState });
@@ -37,6 +43,7 @@ export class Stream {
 
   async start() {
     for (;;) {
+      await seen();
       try {
         await this.#catchUp();
         this.tries = 0;
@@ -91,6 +98,7 @@ export class Stream {
         this.last = Math.max(this.last, to);
       });
       addEventListener("pagehide", end, { once: true });
+      document.addEventListener("visibilitychange", end, { once: true });
     });
   }
 }

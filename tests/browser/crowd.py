@@ -97,7 +97,7 @@ class Crowd:
             def do_GET(self) -> None:
                 crowd._answer(self)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its name there)
                 """Quiet."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

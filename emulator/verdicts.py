@@ -131,18 +131,22 @@ def _judge(tally: _Tally, limit: int | None) -> Iterator[Verdict]:
             "plain", f"{_plural(invocations, 'invocation')}, for which {_plural(started, 'environment')} started."
         )
     if tally.missing:
-        yield Verdict("plain", f"{_plural(tally.missing, 'event')} of this run are not in the report.")
+        what = "is" if tally.missing == 1 else "are"
+        yield Verdict("plain", f"{_plural(tally.missing, 'event')} of this run {what} not in the report.")
 
 
 def _judge_zombies(tally: _Tally, limit: int | None) -> Iterator[Verdict]:
     if tally.left:
         still = len(tally.zombies)
         slots = f" of {limit}" if limit is not None else ""
-        end = f"{still} of them still hold a slot{slots}" if still else "the server has dropped all of them by now"
-        yield Verdict(
-            "bad",
-            f"{_plural(tally.left, 'session')} {_were(tally.left)} left behind by environments that ended; {end}.",
-        )
+        if not still:
+            end = "the server has dropped all of them by now"
+        elif still == tally.left:
+            end = f"{'it still holds a slot' if still == 1 else 'all of them still hold a slot'}{slots}"
+        else:
+            end = f"{still} of them still hold a slot{slots}"
+        left = f"{_plural(tally.left, 'session')} {_were(tally.left)} left behind by environments that ended"
+        yield Verdict("bad", f"{left}; {end}.")
     elif tally.ended:
         yield Verdict("good", f"{_plural(tally.ended, 'environment')} ended, and no session was left behind.")
 

@@ -75,7 +75,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page = context.new_page()
         if not expect_complaints:
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+            page.on("console", lambda message: complaints.extend([message.text] * (message.type == "error")))
             page.on("dialog", lambda dialog: complaints.append(dialog.message))
         page.goto(url)
         return page

@@ -128,7 +128,9 @@ export class Actions {
     try {
       this.#tell(...(await work()));
     } catch (error) {
-      this.#tell(error.message || "The emulator does not answer.", "", true);
+      // A browser gives up all its requests when the machine gets another network, as with each container.
+      const told = error instanceof TypeError ? "The connection broke off; the timeline tells what came of it." : error.message;
+      this.#tell(told, "", true);
     }
     this.onDone();
   }

@@ -68,6 +68,7 @@ export class Inspector {
   }
 
   async #ask(environment) {
+    if (environment.gone !== Infinity) return;
     try {
       const found = await get(`environments/${environment.id}`);
       if (environment === this.environment) this.more = found;

@@ -220,6 +220,7 @@ export class Lanes {
     const left = Math.max(this.gutter, this.x(from));
     const right = this.x(to);
     if (right <= left) return [0, 0];
+    if (seconds < 2 * this.view.axis.limit) return [0, 0]; // hardly folded at all
     context.fillStyle = paint.grid;
     context.globalAlpha = 0.5;
     context.fillRect(left, this.head, right - left, this.height - this.head);
@@ -530,7 +531,7 @@ export class Lanes {
     if (cause.request_id) small.push(`request ${cause.request_id.slice(0, 8)}`);
     const name = STATES[environment.state[index]].name;
     const title = name === "gone" ? "gone" : `${name} for ${span(until - environment.at[index])}`;
-    return { state: name, title, reason: cause.reason, small };
+    return { state: name, title, reason: cause.reason || STATES[environment.state[index]].means, small };
   }
 
   #show({ state, title, reason, small }, x, y) {

@@ -7,7 +7,7 @@ import { Lanes, View } from "./lanes.js";
 import { Model } from "./model.js";
 import { Paint } from "./paint.js";
 import { SESSION_STATES, SESSION_WORDS, STATES } from "./states.js";
-import { get, Stream } from "./stream.js";
+import { get, Refused, Stream } from "./stream.js";
 import { say, Table } from "./tables.js";
 import { clock, count, plural, short, span } from "./words.js";
 
@@ -55,6 +55,7 @@ const frames = new Float64Array(600); // milliseconds that the last ones took, f
 let drawn = 0;
 let asked = false;
 let shown = "";
+let charted = "";
 lanes.canvas.frames = { spent: frames, count: () => drawn };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -71,17 +72,22 @@ function frame() {
   view.update(model.at, at);
   view.settle();
   lanes.draw(at);
-  chart.draw(at);
+  const seen = [model.counts.at.length, model.zombies, pixels(view.begin), pixels(view.axis.place(at)), chart.limit].join();
+  if (seen !== charted) chart.draw(at); // not where only the lanes were scrolled
+  charted = seen;
   mark();
   frames[drawn % frames.length] = performance.now() - begin;
   drawn += 1;
   shown = where(at);
 }
 
-/** What of time is to be seen, in pixels: as long as this stays, there is nothing to draw. */
+function pixels(place) {
+  return Math.round((place / view.width) * lanes.width * paint.ratio);
+}
+
+/** How far time has come, in pixels: as long as this stays, and nothing happens, there is nothing to draw. */
 function where(at) {
-  const pixel = view.width / (lanes.width * paint.ratio);
-  return `${model.version}|${Math.round(view.axis.place(at) / pixel)}`;
+  return `${model.version}|${pixels(view.axis.place(at))}`;
 }
 
 function tick() {
@@ -339,8 +345,8 @@ async function poll() {
       sessions = found.connections.map((row) => ({ ...row, state: stateOf(row) }));
       model.reconcile(sessions, now());
     }
-  } catch {
-    // The stream tells whether the emulator is there.
+  } catch (error) {
+    if (!(error instanceof Refused)) reportError(error); // else the stream tells that the emulator is away
   }
   polling = false;
   figures();
@@ -412,6 +418,7 @@ function restyle() {
   paint.refresh();
   lanes.resize();
   chart.rebuild();
+  charted = "";
   wake();
 }
 

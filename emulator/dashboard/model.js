@@ -68,6 +68,7 @@ class Session {
     this.closed = Infinity;
     this.zombie = Infinity; // since when
     this.uses = [opened];
+    this.request = cause?.request_id ?? null; // the invocation that opened it; its first use is told by that
     this.causes = [cause];
     this.track = 0;
     this.row = null; // what the server said of it last
@@ -89,15 +90,17 @@ class Session {
       if (until <= at) continue;
       const code = owner.state[index];
       if (code === CODE.gone) yield [at, end, "zombie"];
-      else if (WORKING.has(code)) yield* this.#working(at, until, Math.max(owner.at[index], this.opened));
+      else if (WORKING.has(code)) yield* this.#working(at, until, owner, index);
       else yield [at, until, COLD.has(code) ? "asleep-frozen" : "asleep"];
       at = code === CODE.gone ? end : until;
     }
   }
 
-  *#working(from, to, began) {
-    const index = indexAt(this.uses, began);
-    const used = this.uses[index] === began ? began : (this.uses[index + 1] ?? Infinity);
+  /** An invocation that uses it does so from its first word on; one that does not lets it sleep. */
+  *#working(from, to, owner, index) {
+    const began = Math.max(owner.at[index], this.opened);
+    const mine = this.request !== null && owner.cause[index].request_id === this.request;
+    const used = mine ? began : (this.uses[indexAt(this.uses, began - 1e-9) + 1] ?? Infinity);
     if (used >= to) yield [from, to, "asleep"];
     else {
       if (used > from) yield [from, used, "asleep"];

@@ -4,26 +4,31 @@ const API = "api";
 const PAGE = 10_000; // events
 const AGAIN = [250, 500, 1000, 2000]; // milliseconds
 
-export async function get(path) {
-  const answer = await fetch(`${API}/${path}`);
-  if (!answer.ok) throw await problem(answer);
-  return answer.json();
+/** The emulator does not answer, or does not do what it was asked for. */
+export class Refused extends Error {}
+
+export function get(path) {
+  return ask(`${API}/${path}`, {});
 }
 
-export async function send(method, path, body) {
-  const answer = await fetch(`${API}/${path}`, {
-    method,
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body ?? {}),
-  });
-  if (!answer.ok) throw await problem(answer);
-  return answer.json();
+export function send(method, path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(`${API}/${path}`, { method, headers, body: JSON.stringify(body ?? {}) });
 }
 
-async function problem(answer) {
-  const told = await answer.json().catch(() => ({}));
+async function ask(url, options) {
+  let answer;
+  let told;
+  try {
+    answer = await fetch(url, options);
+    told = await answer.json();
+  } catch {
+    throw new Refused("The emulator does not answer, or the connection broke off.");
+  }
+  if (answer.ok) return told;
   const detail = Array.isArray(told.detail) ? told.detail.map((each) => each.msg).join("; ") : "";
-  return new Error([told.error ?? told.Message ?? told.message ?? detail, told.cure].filter(Boolean).join(" ") || `status ${answer.status}`);
+  const message = told.error ?? told.Message ?? told.message ?? detail;
+  throw new Refused([message, told.cure].filter(Boolean).join(" ") || `status ${answer.status}`);
 }
 
 /** Nobody looks at a hidden page, and a browser has six connections for all pages of a server. */
@@ -49,8 +54,8 @@ export class Stream {
         this.tries = 0;
         this.onState("live");
         await this.#follow();
-      } catch {
-        // Nobody answers, or no longer: that is told below, and tried again.
+      } catch (error) {
+        if (!(error instanceof Refused)) reportError(error); // ours; else it is told below, and tried again
       }
       this.onState("away");
       await new Promise((done) => setTimeout(done, AGAIN[Math.min(this.tries++, AGAIN.length - 1)]));

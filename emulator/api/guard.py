@@ -10,6 +10,9 @@ may even read the answers. So a request is looked at before any route sees it:
 - A link to the dashboard may be followed from anywhere: whoever shows it cannot look into it.
 
 SDKs, curl and runtimes in containers send neither of the two headers, and nothing changes for them.
+
+DIFFERS: [D] AWS answers pages, too, where they sign what they send. Here nobody signs, so where a request comes from is
+all there is to go by.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/?#@\s]+)(?::[0-9]{1,5})?")
 _PAGES = re.compile(r"/|/_emulator(/(?!api(/|$))[^/]*)?")
 _INVOCATIONS = re.compile(r"/20[0-9]{2}-[0-9]{2}-[0-9]{2}/functions/[^/]+/[a-z-]*invocations/?")
-# Names below these are this machine's, or a private network's: nobody can register them.
+# Names below these are this machine's, or a private network's: nobody can register one.
 _PRIVATE = (".localhost", ".internal")
 
 
@@ -97,7 +100,7 @@ def _foreign(origin: bytes | None) -> ForbiddenError:
     whose = origin.decode("latin-1") if origin is not None else "another site"
     return ForbiddenError(
         f"a page of {whose} has sent this request; only the dashboard's own may",
-        cure="Pages reach functions through a server of their own, as on AWS, where this API answers no page either.",
+        cure="Let the page ask a server of its own, and that ask here.",
     )
 
 

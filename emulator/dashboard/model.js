@@ -272,6 +272,7 @@ export class Model {
     if (verb === "opened") {
       const known = this.sessionByClient.get(detail.client);
       session = known && known.closed === Infinity ? known : this.#open(owner, event.at, null, detail.client);
+      if (!session.causes.length) session.opened = session.uses[0] = event.at; // a look at the server came first
       session.id = detail.session;
       session.causes.push(event);
       this.sessionById.set(detail.session, session);

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import RedirectResponse, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from emulator import text
 from emulator.errors import RequestError
 from emulator.invocation import Outcome
+from emulator.model import MAX_PAYLOAD_BYTES
 from emulator.pages import content_type, files
 from emulator.service import Service
 
@@ -33,12 +36,23 @@ _HEADERS = {
 }
 
 
+def _sendable(value: Any) -> Any:
+    """What a client of Invoke could send as well."""
+    try:
+        size = len(json.dumps(value, allow_nan=False))
+    except ValueError:
+        raise ValueError("NaN and Infinity are no JSON") from None
+    if size > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes")
+    return value
+
+
 class BurstWish(BaseModel):
     """How many invocations at once, each with this payload."""
 
     model_config = ConfigDict(extra="forbid")
     count: int = Field(ge=1, le=1000)
-    payload: Any = Field(default_factory=dict)
+    payload: Annotated[Any, AfterValidator(_sendable)] = Field(default_factory=dict)
 
 
 def dashboard_routes(service: Service) -> APIRouter:
@@ -62,16 +76,16 @@ def dashboard_routes(service: Service) -> APIRouter:
         outcomes = await asyncio.gather(*(_invoke(service, name, payload) for _ in range(wish.count)))
         return {"seconds": time.monotonic() - begin, **_counted(outcomes)}
 
-    @routes.get("/_emulator/{name:path}", include_in_schema=False)
-    async def file(name: str) -> Response:
-        return _file(name)
-
+    for name in files():
+        routes.add_api_route(f"/_emulator/{name}", functools.partial(_serve, name), include_in_schema=False)
     return routes
 
 
+async def _serve(name: str) -> Response:
+    return _file(name)
+
+
 def _file(name: str) -> Response:
-    if name not in files():
-        return JSONResponse({"error": f"there is no /_emulator/{name}", "cure": "See /_emulator/."}, status_code=404)
     return Response(files()[name], headers=_HEADERS, media_type=content_type(name))
 
 

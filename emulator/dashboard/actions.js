@@ -129,8 +129,8 @@ export class Actions {
       this.#tell(...(await work()));
     } catch (error) {
       // A browser gives up all its requests when the machine gets another network, as with each container.
-      const told = error instanceof TypeError ? "The connection broke off; the timeline tells what came of it." : error.message;
-      this.#tell(told, "", true);
+      const brokeOff = "The connection broke off; the timeline tells what came of it.";
+      this.#tell(error instanceof TypeError ? brokeOff : error.message, "", true);
     }
     this.onDone();
   }

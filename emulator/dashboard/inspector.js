@@ -1,8 +1,8 @@
 // The chosen environment: what it is, why it changed, and what it wrote.
 
-import { why } from "./lanes.js";
 import { CODE } from "./states.js";
 import { get } from "./stream.js";
+import { why } from "./telling.js";
 import { clock, mebibytes, moment, plural, short, span } from "./words.js";
 
 const MOST_CHANGES = 300;
@@ -133,7 +133,9 @@ export class Inspector {
   #facts(environment, now) {
     const { more } = this;
     const facts = [
-      ["In this state for", environment.gone === Infinity ? span(now - environment.since) : `since ${clock(environment.gone)}`],
+      environment.gone === Infinity
+        ? ["In this state for", span(now - environment.since)]
+        : ["Gone since", clock(environment.gone)],
       ["Born", moment(environment.born)],
       ["Invocations", String(environment.invocations)],
       ["Freezes", String(environment.freezes)],
@@ -160,7 +162,8 @@ export class Inspector {
   }
 
   #changes(environment) {
-    const all = [...environment.cause.filter((_, index) => !PASSING.has(environment.state[index])), ...environment.marks];
+    const lasting = environment.cause.filter((_, index) => !PASSING.has(environment.state[index]));
+    const all = [...lasting, ...environment.marks];
     all.sort((a, b) => b.seq - a.seq);
     const shown = all.slice(0, MOST_CHANGES).map((event) => {
       const item = document.createElement("li");

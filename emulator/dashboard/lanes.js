@@ -1,68 +1,13 @@
 // The lanes: environments over time, their invocations, and below each the database sessions it holds.
 // Only what is in sight is drawn, however many there are.
 
-import { Axis } from "./axis.js";
 import { indexAt } from "./model.js";
-import { CODE, SESSION_WORDS, STATES } from "./states.js";
+import { CODE } from "./states.js";
+import { isBad, tell } from "./telling.js";
 import { clock, plural, short, span } from "./words.js";
 
-const FOLD = 0.06; // of the width, for time in which nothing happened
 const MOST_TRACKS = 12; // rows of sessions below one lane
-const NARROWEST = 0.05; // seconds across
 const BUSY = new Set([CODE.invoking, CODE.init, CODE.resetting]);
-
-/** The window on time that lanes and chart share. */
-export class View {
-  constructor() {
-    this.axis = new Axis();
-    this.width = 60; // seconds across
-    this.all = false;
-    this.following = true;
-    this.end = 0; // its right edge, as a place on the axis
-    this.folding = true;
-    this.roomOfAll = 10; // seconds that a fold takes where all is shown
-  }
-
-  get begin() {
-    return this.end - this.width;
-  }
-
-  update(moments, now) {
-    if (this.all && moments.length) {
-      // How much room a fold takes depends on how much there is, and the other way round.
-      for (let round = 0; round < 6; round += 1) {
-        this.axis.update(moments, this.folding ? this.roomOfAll : Infinity);
-        this.width = Math.max(1, this.axis.place(now) * 1.02);
-        const wanted = Math.max(0.05, this.width * FOLD * 0.5);
-        if (!this.folding || (wanted < this.roomOfAll * 1.4 && wanted > this.roomOfAll * 0.6)) break;
-        this.roomOfAll = wanted;
-      }
-    } else {
-      this.axis.update(moments, this.folding ? Math.max(0.05, this.width * FOLD) : Infinity);
-    }
-    // A run that is younger than the window begins at its left edge.
-    if (this.following || this.all) this.end = Math.max(this.axis.place(now) + this.width * 0.012, this.width * 0.99);
-  }
-
-  zoom(factor, around = 1) {
-    const pivot = this.axis.moment(this.begin + this.width * around);
-    this.all = false;
-    this.width = Math.min(Math.max(this.width * factor, NARROWEST), 40 * 86400);
-    this.keep = { pivot, around };
-  }
-
-  /** After a zoom the axis folds differently: put the moment under the pointer back where it was. */
-  settle() {
-    if (!this.keep) return;
-    if (!this.following) this.end = this.axis.place(this.keep.pivot) + this.width * (1 - this.keep.around);
-    this.keep = null;
-  }
-
-  pan(share) {
-    this.following = this.all = false;
-    this.end += this.width * share;
-  }
-}
 
 export class Lanes {
   constructor(page, { model, view, paint, onSelect, onChange, onFocus }) {
@@ -491,7 +436,7 @@ export class Lanes {
     if (this.pointer) {
       const [x, y] = this.pointer;
       this.over = this.#find(x, y);
-      const told = this.over && this.#tell(this.over);
+      const told = this.over && tell(this.over, this.now);
       if (told) this.#show(told, x, y);
       else this.#hide();
       return;
@@ -502,36 +447,11 @@ export class Lanes {
       if (row) {
         const x = this.x(this.view.axis.place(row.environment.at[this.cursor.index]));
         const y = row.y - this.box.scrollTop + this.bar;
-        this.#show(this.#tell({ row, index: this.cursor.index }), Math.max(x, this.gutter), y);
+        this.#show(tell({ row, index: this.cursor.index }, this.now), Math.max(x, this.gutter), y);
         return;
       }
     }
     this.#hide();
-  }
-
-  /** The words for what is pointed at: a title, a reason, and small print. */
-  #tell({ row, index, session, mark, at }) {
-    const { environment } = row;
-    const who = `${environment.name} ${short(environment.id)}`;
-    if (mark) return { title: mark.kind, reason: why(mark), small: [clock(mark.at, 3), who] };
-    if (session) {
-      const state = session.stateAt(at);
-      const cause = session.causes.findLast((event) => event && event.at <= at && event.reason);
-      const small = [`open for ${span(Math.min(session.closed, this.now) - session.opened)}`, session.client ?? "", who];
-      const title = `session ${session.id ?? ""} · ${SESSION_WORDS[state]}`;
-      return { state: `session-${state}`, title, reason: cause?.reason ?? "", small };
-    }
-    if (index === undefined) {
-      const small = [plural(environment.invocations, "invocation"), plural(environment.open, "open session")];
-      return { state: environment.now, title: who, reason: environment.cause.at(-1)?.reason ?? "", small };
-    }
-    const cause = environment.cause[index];
-    const until = environment.at[index + 1] ?? this.now;
-    const small = [clock(cause.at, 3), who];
-    if (cause.request_id) small.push(`request ${cause.request_id.slice(0, 8)}`);
-    const name = STATES[environment.state[index]].name;
-    const title = name === "gone" ? "gone" : `${name} for ${span(until - environment.at[index])}`;
-    return { state: name, title, reason: cause.reason || STATES[environment.state[index]].means, small };
   }
 
   #show({ state, title, reason, small }, x, y) {
@@ -596,7 +516,7 @@ export class Lanes {
       if (drag?.moved) return;
       const found = this.#find(...place(event));
       if (!found) return;
-      this.cursor = found.index === undefined ? this.cursor : { environment: found.row.environment, index: found.index };
+      if (found.index !== undefined) this.cursor = { environment: found.row.environment, index: found.index };
       this.onSelect(found.row.environment.id);
     });
     box.addEventListener("wheel", (event) => this.#wheel(event, place(event)), { passive: false });
@@ -649,7 +569,7 @@ export class Lanes {
     const index = Math.min(Math.max(before + along, 0), Math.max(0, last));
     this.cursor = { environment, index };
     this.#reveal(row, environment.at[index]);
-    const told = this.#tell({ row, index });
+    const told = tell({ row, index }, this.now);
     this.onFocus([environment.name, short(environment.id), told.title, told.reason].filter(Boolean).join(", "));
   }
 
@@ -666,14 +586,4 @@ export class Lanes {
     view.following = view.all = false;
     view.end = place + view.width * 0.5;
   }
-}
-
-/** Whether a mark tells of something that went wrong. */
-function isBad(event) {
-  return Boolean(event.detail?.error) || /\.(trouble|failed|stale|zombie)$/.test(event.kind);
-}
-
-/** The reason of an event; of a failed invocation that is its error. */
-export function why(event) {
-  return event.reason || (event.detail?.error ? `it ended with ${event.detail.error}` : "");
 }

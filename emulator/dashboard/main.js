@@ -3,13 +3,15 @@
 import { Actions } from "./actions.js";
 import { ConnectionsChart } from "./chart.js";
 import { Inspector } from "./inspector.js";
-import { Lanes, View } from "./lanes.js";
+import { Lanes } from "./lanes.js";
+import { environmentsTable, sessionsTable, stateOf } from "./lists.js";
 import { Model } from "./model.js";
 import { Paint } from "./paint.js";
 import { SESSION_STATES, SESSION_WORDS, STATES } from "./states.js";
 import { get, Refused, Stream } from "./stream.js";
-import { say, Table } from "./tables.js";
-import { clock, count, plural, short, span } from "./words.js";
+import { say } from "./tables.js";
+import { View } from "./view.js";
+import { clock, count, plural } from "./words.js";
 
 const page = document;
 const find = (id) => page.querySelector(id);
@@ -72,7 +74,8 @@ function frame() {
   view.update(model.at, at);
   view.settle();
   lanes.draw(at);
-  const seen = [model.counts.at.length, model.zombies, pixels(view.begin), pixels(view.axis.place(at)), chart.limit].join();
+  const places = [view.begin, view.axis.place(at)].map(pixels);
+  const seen = [model.counts.at.length, model.zombies, ...places, chart.limit].join();
   if (seen !== charted) chart.draw(at); // not where only the lanes were scrolled
   charted = seen;
   mark();
@@ -98,154 +101,8 @@ function tick() {
 
 // -- figures and tables ------------------------------------------------------------------------------------------
 
-const STATE_COLUMN = {
-  make: (cell) => {
-    const swatch = page.createElement("i");
-    swatch.className = "swatch";
-    cell.append(swatch, page.createElement("span"));
-  },
-};
-
-const environmentsTable = new Table(find("#environments"), {
-  caption: "Environments",
-  key: (row) => row.id,
-  empty: find("#environments-empty"),
-  sorted: ["born", -1],
-  onChoose: (row) => choose(row.id),
-  columns: [
-    {
-      key: "id",
-      title: "Environment",
-      value: (row) => row.id,
-      make: (cell) => {
-        const button = page.createElement("button");
-        button.className = "link mono";
-        cell.append(button);
-      },
-      cell: (row, cell) => say(cell.firstChild, short(row.id)),
-    },
-    { key: "name", title: "Function", value: (row) => row.name, cell: (row, cell) => say(cell, row.name) },
-    {
-      key: "state",
-      title: "State",
-      ...STATE_COLUMN,
-      value: (row) => row.now,
-      cell: (row, cell) => {
-        cell.firstChild.dataset.state = row.now;
-        say(cell.lastChild, row.now);
-      },
-    },
-    {
-      key: "since",
-      title: "For",
-      number: true,
-      value: (row) => -row.since,
-      cell: (row, cell) => say(cell, span(now() - row.since)),
-    },
-    {
-      key: "invocations",
-      title: "Invocations",
-      number: true,
-      value: (row) => row.invocations,
-      cell: (row, cell) => say(cell, count(row.invocations)),
-    },
-    {
-      key: "freezes",
-      title: "Freezes",
-      number: true,
-      value: (row) => row.freezes,
-      cell: (row, cell) => say(cell, count(row.freezes)),
-    },
-    {
-      key: "open",
-      title: "Sessions",
-      number: true,
-      value: (row) => row.open,
-      cell: (row, cell) => say(cell, count(row.open)),
-    },
-    {
-      key: "born",
-      title: "Born",
-      number: true,
-      value: (row) => row.born,
-      cell: (row, cell) => say(cell, clock(row.born)),
-    },
-  ],
-});
-
-const sessionsTable = new Table(find("#sessions"), {
-  caption: "Database sessions",
-  key: (row) => row.environment,
-  empty: find("#sessions-empty"),
-  onChoose: (row) => row.environment && choose(row.environment),
-  columns: [
-    {
-      key: "id",
-      title: "Session",
-      number: true,
-      value: (row) => row.id,
-      cell: (row, cell) => say(cell, String(row.id)),
-    },
-    {
-      key: "state",
-      title: "State",
-      ...STATE_COLUMN,
-      value: (row) => row.state,
-      cell: (row, cell) => {
-        cell.firstChild.dataset.state = `session-${row.state}`;
-        say(cell.lastChild, row.state === "asleep-frozen" ? "asleep, frozen" : SESSION_WORDS[row.state]);
-      },
-    },
-    {
-      key: "seconds",
-      title: "For",
-      number: true,
-      value: (row) => row.seconds,
-      cell: (row, cell) => say(cell, span(row.seconds)),
-    },
-    {
-      key: "function",
-      title: "Function",
-      value: (row) => row.function ?? "",
-      cell: (row, cell) => say(cell, row.function ?? "not ours"),
-    },
-    {
-      key: "environment",
-      title: "Environment",
-      value: (row) => row.environment ?? "",
-      make: (cell) => {
-        const button = page.createElement("button");
-        button.className = "link mono";
-        cell.append(button);
-      },
-      cell: (row, cell) => {
-        say(cell.firstChild, short(row.environment));
-        cell.firstChild.hidden = !row.environment;
-      },
-    },
-    {
-      key: "drops",
-      title: "Dropped in",
-      number: true,
-      value: (row) => row.drops_in ?? Infinity,
-      cell: (row, cell) => say(cell, span(row.drops_in)),
-    },
-    {
-      key: "locks",
-      title: "Row locks",
-      number: true,
-      value: (row) => row.locked_rows ?? 0,
-      cell: (row, cell) => say(cell, row.locked_rows ? count(row.locked_rows) : ""),
-    },
-  ],
-});
-
-function stateOf(row) {
-  if (row.zombie) return "zombie";
-  if (row.command !== "Sleep") return "active";
-  return row.environment_state === "frozen" ? "asleep-frozen" : "asleep";
-}
-
+const environmentsList = environmentsTable(page, { now, choose });
+const sessionsList = sessionsTable(page, { choose });
 let tabled = -1;
 
 function figures() {
@@ -269,13 +126,15 @@ function figures() {
   figure("troubles", count(model.errors), model.errors ? "failures" : "nothing has failed", model.errors > 0);
   chart.limit = limit;
   find("#kill").hidden = Boolean(recorded) || !left;
-  if (tabled !== model.version || environmentsTable.rows.length < 200) {
+  if (tabled !== model.version || environmentsList.rows.length < 200) {
     tabled = model.version;
     const wanted = find("#with-gone").checked;
-    environmentsTable.update(
-      [...model.environments.values()].filter((row) => (wanted || row.gone === Infinity) && (!lanes.filter || row.name === lanes.filter)),
+    environmentsList.update(
+      [...model.environments.values()].filter(
+        (row) => (wanted || row.gone === Infinity) && (!lanes.filter || row.name === lanes.filter),
+      ),
     );
-    sessionsTable.update(sessions.filter((row) => !lanes.filter || row.function === lanes.filter));
+    sessionsList.update(sessions.filter((row) => !lanes.filter || row.function === lanes.filter));
   }
   inspector.update(at);
   find("#clock").textContent = clock(at);
@@ -313,7 +172,7 @@ function filters(all) {
 function choose(id) {
   const environment = id ? (model.environments.get(id) ?? null) : null;
   lanes.selected = environment?.id ?? null;
-  environmentsTable.chosen = sessionsTable.chosen = environment?.id ?? "none";
+  environmentsList.chosen = sessionsList.chosen = environment?.id ?? "none";
   if (actions) actions.chosen = environment;
   inspector.choose(environment);
   find("#recycle-one").hidden = !environment || Boolean(recorded);

@@ -35,7 +35,8 @@ export class Paint {
     const base = read(`--s-${name}`);
     const ink = read(`--s-${name}-ink`) || base;
     const edge = read(`--s-${name}-edge`) || ink;
-    return { pattern, base, ink, edge, fill: pattern === "outline" || pattern === "solid" ? base : this.#pattern(pattern, base, ink) };
+    const isPlain = pattern === "outline" || pattern === "solid";
+    return { pattern, base, ink, edge, fill: isPlain ? base : this.#pattern(pattern, base, ink) };
   }
 
   #pattern(kind, base, ink) {

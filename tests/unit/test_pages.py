@@ -88,7 +88,8 @@ def test_modules_are_joined() -> None:
     assert not re.search(r"^(import|export) ", code, re.MULTILINE)
     order = re.findall(r"^const module_(\w+) = ", code, re.MULTILINE)
     assert order[-1] == "main"
-    assert order.index("model") < order.index("axis") < order.index("lanes")
+    assert order.index("model") < order.index("axis") < order.index("view")
+    assert order.index("words") < order.index("telling") < order.index("lanes")
     assert set(order) == {path.stem for path in FOLDER.glob("*.js")}
 
 

@@ -433,6 +433,22 @@ def lesson(
 
 
 @app.command()
+def report(
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a run that is over: its timeline, a line of JSON an event.")
+    ] = None,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """One file with all that a run has shown, to look at anywhere: timeline, charts, tables and verdicts."""
+    from emulator.report import read_run, run_of, write_report
+
+    run = read_run(timeline) if timeline is not None else run_of(Client(endpoint))
+    write_report(run, file)
+    err.print(Text(f"written: {file}, {len(run.events):,} events", "dim"))
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """What works on this machine, how faithfully, and what would make it better."""
     from emulator.doctor import examine

@@ -20,6 +20,7 @@
         ├── InvalidParameterValueError      400
         ├── ValidationError                 400
         ├── RequestTooLargeError            413
+        ├── ForbiddenError                  403: a page of another site has asked, or may have
         ├── ThrottledError                  429
         └── ServiceError                    500, 502: the emulator itself could not serve
 
@@ -40,6 +41,7 @@ __all__ = [
     "DeliveryError",
     "EmulatorError",
     "EngineError",
+    "ForbiddenError",
     "FreezeError",
     "FunctionNotFoundError",
     "IllegalTransitionError",
@@ -174,6 +176,14 @@ class RequestTooLargeError(RequestError):
 
     status = 413
     code = "RequestEntityTooLargeException"
+    message_member = "Message"
+
+
+class ForbiddenError(RequestError):
+    """A page of another site has sent the request, or may have."""
+
+    status = 403
+    code = "AccessDeniedException"
     message_member = "Message"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import shutil
 import subprocess
 
@@ -10,7 +11,7 @@ from emulator.database.program import find_program
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["need_compose", "need_database", "need_engine"]
+__all__ = ["need_browser", "need_compose", "need_database", "need_engine"]
 
 
 @functools.cache
@@ -48,3 +49,14 @@ def need_compose() -> tuple[str, ...]:
     command = _compose()
     require(command, "There is no Compose.", "Run ./dev setup, or install docker-compose.")
     return command
+
+
+def need_browser() -> str:
+    """Chromium and what drives it; answers where its program is."""
+    driver = importlib.util.find_spec("playwright")
+    require(driver is not None, "There is no Playwright.", "Run ./dev setup, or install playwright with pip.")
+    program = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+    )
+    require(program, "There is no Chromium.", "Run ./dev setup, or install chromium.")
+    return program

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.api.front import Front
+from emulator.api.guard import Guard
 from emulator.api.invoke import InvokeRoute, Receive, Scope, Send
 from emulator.api.stream import StreamRoute
 from emulator.errors import AddressInUseError
@@ -72,7 +73,7 @@ class ApiServer:
             return Front(route, made["server_state"], functools.partial(HttpToolsProtocol, **made))
 
         config = uvicorn.Config(
-            route,
+            Guard(route),
             log_level="warning",
             access_log=False,
             http=front,  # type: ignore[arg-type]

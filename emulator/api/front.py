@@ -27,8 +27,8 @@ _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # of a header, in lower case
 _BREAK = re.compile(rb"[\r\n\0]")  # a line break of one character is none, and what it means is not decided here
 _HEAD_END = b"\r\n\r\n"
 _LONGEST_HEAD = 1 << 16  # bytes; the general server has its own word for longer ones
-# Headers that make a request more than the one that is meant here.
-_UNUSUAL = frozenset({b"connection", b"expect", b"transfer-encoding", b"upgrade"})
+# Headers that make a request more than the one that is meant here. The guard looks at what a page has sent.
+_UNUSUAL = frozenset({b"connection", b"expect", b"origin", b"sec-fetch-site", b"transfer-encoding", b"upgrade"})
 _AHEAD = 1 << 16  # bytes of a next request that wait for the answer to this one
 _APART = 1 << 16  # bytes; a larger body is written after its head instead of being copied behind it
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}

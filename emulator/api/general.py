@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from emulator.api.dashboard import dashboard_routes
 from emulator.api.inspect import inspection_routes
 from emulator.api.metrics import metrics_routes
 from emulator.api.timeline import timeline_routes
@@ -28,6 +29,7 @@ def create_general_app(service: Service) -> FastAPI:
     app.include_router(inspection_routes(service))
     app.include_router(timeline_routes(service))
     app.include_router(metrics_routes(service))
+    app.include_router(dashboard_routes(service))
     app.add_exception_handler(EmulatorError, _answer_error)
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_api_route(

@@ -10,6 +10,7 @@ import pytest
 from emulator import errors
 from emulator.errors import (
     EmulatorError,
+    ForbiddenError,
     FunctionNotFoundError,
     IllegalTransitionError,
     InvalidParameterValueError,
@@ -89,6 +90,12 @@ WIRE = [
         "TooManyRequestsException",
         '{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}',
     ),
+    (
+        ForbiddenError("m"),
+        403,
+        "AccessDeniedException",
+        '{"Type":"User","Message":"m"}',
+    ),  # ours: AWS has no pages to fear
     (ServiceError("m", cure="c"), 502, "ServiceException", '{"Type":"Service","Message":"m\\nc"}'),
 ]
 

@@ -28,6 +28,8 @@ REQUESTS = {
     "a client that waits for leave": (False, ["Expect: 100-continue"], b'{"do": "echo"}'),
     "a connection that ends": (False, ["Connection: close"], b'{"do": "echo"}'),
     "an offer of another protocol": (False, ["Connection: Upgrade", "Upgrade: other"], b'{"do": "echo"}'),
+    "from a page": (False, ["Origin: http://a"], b'{"do": "echo"}'),
+    "from a browser": (False, ["sec-fetch-site: same-origin"], b'{"do": "echo"}'),
     "a header twice": (False, ["X-A: 1", "X-A: 2"], b'{"do": "echo"}'),
     "a header of two lines": (False, ["X-A: 1\r\n and more"], b'{"do": "echo"}'),
     "a header that is none": (False, ["X A: 1"], b'{"do": "echo"}'),

@@ -128,8 +128,8 @@ def test_zombies_are_listed_and_ended(up: Up) -> None:
     assert session["environment_state"] == "gone"
     assert 0 < session["drops_in"] <= 7875
     table = flat(up.run("zombies").stdout)
-    assert f"{dead} Sleep" in table
-    assert f"{alive} Sleep" not in table
+    assert f"{dead} orders asleep" in table
+    assert f"{alive} orders" not in table
     assert flat(up.run("zombies", "--kill").stdout) == "1 zombies ended"
     eventually(lambda: sessions(up) == [alive], "the end of the zombie", 20)
 

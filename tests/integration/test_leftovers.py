@@ -76,7 +76,7 @@ def test_containers_are_removed_by_the_next_start(tmp_path: Path) -> None:
             owner = f"/{killed.process.pid}/"
 
             def owned() -> list[Any]:
-                found = client.containers.list(all=True)
+                found = client.containers.list(all=True, ignore_removed=True)
                 return [container for container in found if owner in container.labels.get("lambda-freezer.owner", "")]
 
             eventually(lambda: len(owned()) == 2, "an environment and a prewarmed sandbox")
@@ -85,7 +85,7 @@ def test_containers_are_removed_by_the_next_start(tmp_path: Path) -> None:
             killed.process.wait(timeout=10)
             eventually(lambda: folders_of(killed.process.pid) == [], "the warden removes the folder")
         with start_up(tmp_path):
-            left = {c.id for c in client.containers.list(all=True)}
+            left = {c.id for c in client.containers.list(all=True, ignore_removed=True)}
             assert not left & {c.id for c in theirs}
             networks = [n.attrs["Labels"].get("lambda-freezer.owner", "") for n in client.networks.list()]
             assert not any(owner in label for label in networks)
@@ -110,7 +110,9 @@ def test_clean_stop_leaves_nothing(tmp_path: Path) -> None:
         assert up.process.wait(timeout=20) == 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
-    assert not any(owner in c.labels.get("lambda-freezer.owner", "") for c in client.containers.list(all=True))
+    assert not any(
+        owner in c.labels.get("lambda-freezer.owner", "") for c in client.containers.list(all=True, ignore_removed=True)
+    )
     assert not any(owner in n.attrs["Labels"].get("lambda-freezer.owner", "") for n in client.networks.list())
     assert folders_of(up.process.pid) == []
     client.close()

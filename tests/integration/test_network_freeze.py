@@ -122,7 +122,7 @@ def _way_around(means: str, emulator: Emulator) -> dict[str, str]:
         client = docker.from_env()
         instance = emulator.instance_id
         (server,) = client.containers.list(
-            filters={"label": f"lambda-freezer.instance={instance}", "ancestor": SERVER_IMAGE}
+            ignore_removed=True, filters={"label": f"lambda-freezer.instance={instance}", "ancestor": SERVER_IMAGE}
         )
         (network,) = server.attrs["NetworkSettings"]["Networks"].values()
         client.close()

@@ -27,10 +27,11 @@ from emulator.database.program import find_program
 from emulator.errors import DatabaseError
 from emulator.model import EnvironmentId, Function, RequestId, Session
 from emulator.sandbox.engine import Engine
+from emulator.sandbox.freezer import states
 from emulator.sandbox.instance import Instance
 from emulator.timeline import Timeline
 from tests.needs import need_database, need_engine
-from tests.support import in_loop, require
+from tests.support import eventually, in_loop, require
 
 pytestmark = pytest.mark.database
 
@@ -295,6 +296,7 @@ async def test_hanging_server_is_given_up() -> None:
         await scene.observer.sample()
         server = psutil.Process(scene.pids[0])
         server.suspend()
+        eventually(lambda: set(states(server.pid)) == {"T"}, "every thread of the server stops")
         try:
             with pytest.raises(DatabaseError, match=r"does not answer: .*timed out"):
                 async with asyncio.timeout(10):

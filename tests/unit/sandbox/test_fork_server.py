@@ -206,8 +206,9 @@ async def test_what_is_not_let_go_does_nothing(server: ForkServer, code: Path) -
 async def test_a_fork_server_that_was_killed_comes_again(server: ForkServer, code: Path) -> None:
     """Its forks live on; until it is back, starts are ordinary."""
     with Path(os.devnull).open("wb") as nowhere:
-        child = fork(server, code, nowhere.fileno())
+        child = fork(server, code, nowhere.fileno(), "import time; time.sleep(60)")
         assert child is not None
+        child.release()
         before = server.pid
         os.kill(before, signal.SIGKILL)
         os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)

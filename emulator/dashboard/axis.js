@@ -77,9 +77,22 @@ export class Axis {
     return found;
   }
 
-  /** Round moments between two places, about `wanted` of them: place, moment and the step between them. */
+  /** Round moments between two places, at most `wanted` of them: place, moment and the step between them. */
   ticks(from, to, wanted) {
-    const step = STEPS.find((size) => (to - from) / size <= wanted) ?? STEPS[STEPS.length - 1];
+    const fits = STEPS.findIndex((size) => (to - from) / size <= wanted);
+    let index = fits < 0 ? STEPS.length - 1 : fits;
+    let found = this.#every(STEPS[index], from, to);
+    // Between folds there may be hardly a round moment: then those of a smaller step serve.
+    while (found.length < 3 && index > 0) {
+      const more = this.#every(STEPS[index - 1], from, to);
+      if (more.length > wanted) break;
+      index -= 1;
+      found = more;
+    }
+    return { step: STEPS[index], found };
+  }
+
+  #every(step, from, to) {
     const shift = new Date().getTimezoneOffset() * 60;
     const found = [];
     const folds = this.folds(from, to);
@@ -92,6 +105,6 @@ export class Axis {
       }
       begin = folds.length ? folds.shift().to : to;
     }
-    return { step, found };
+    return found;
   }
 }

@@ -172,7 +172,7 @@ export class Lanes {
     context.globalAlpha = 1;
     const told = span(seconds);
     const room = context.measureText(told).width + paint.em * 0.5;
-    if (right - left < room * 0.8) return [0, 0];
+    if (right - left < room * 0.7) return [0, 0];
     context.fillStyle = paint.accent;
     context.fillText(told, (left + right) / 2, this.head * 0.5);
     return [(left + right - room) / 2, (left + right + room) / 2];

@@ -176,7 +176,7 @@ _TOLD: dict[str, Any] = {
         "sandbox": "process",
         "freezer": {"name": "cgroup-v2"},
         "network_fidelity": "full",
-        "database": None,
+        "database": "made-up sessions",
         "notes": [],
         "speed": 1,
     },

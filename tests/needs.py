@@ -11,7 +11,7 @@ from emulator.database.program import find_program
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["need_browser", "need_compose", "need_database", "need_engine"]
+__all__ = ["find_browser", "need_browser", "need_compose", "need_database", "need_engine"]
 
 
 @functools.cache
@@ -51,12 +51,17 @@ def need_compose() -> tuple[str, ...]:
     return command
 
 
+def find_browser() -> str | None:
+    """Where Chromium's program is."""
+    return next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+
+
 def need_browser() -> str:
     """Chromium and what drives it; answers where its program is."""
     driver = importlib.util.find_spec("playwright")
     require(driver is not None, "There is no Playwright.", "Run ./dev setup, or install playwright with pip.")
-    program = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-    )
+    program = find_browser()
     require(program, "There is no Chromium.", "Run ./dev setup, or install chromium.")
-    return program
+    return program or ""

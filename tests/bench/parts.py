@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.bench.cold import cold_container, cold_process
 from tests.bench.density import density_containers, density_forked, density_process
+from tests.bench.frames import frames
 from tests.bench.lag import freeze_lag
 from tests.bench.long_run import long_run
 from tests.bench.network import cuts, queries, reclaims
@@ -32,6 +33,7 @@ PARTS = (
     Part(name="density-containers", about="many containers", run=density_containers),
     Part(name="startup", about="the start of the emulator", run=startup),
     Part(name="plugin", about="tests with the pytest plugin", run=plugin),
+    Part(name="frames", about="the dashboard with a thousand environments", run=frames),
     Part(name="long-run", about="a million invocations", run=long_run, run_in="long"),
     Part(name="network-cuts", about="cuts of networks in themselves", run=cuts, run_in="full"),
     Part(name="queries", about="queries through the relay", run=queries, run_in="full"),

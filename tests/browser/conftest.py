@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emulator import Emulator, Function
+from tests.browser.frames import FLAGS
 from tests.needs import need_browser, need_database
 
 if TYPE_CHECKING:
@@ -31,13 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window; its frames come as fast as they are made, so that they can be timed."""
+    """Chromium without a window."""
     program = need_browser()
     from playwright.sync_api import sync_playwright
 
-    flags = ["--no-sandbox", "--disable-gpu-vsync", "--disable-frame-rate-limit"]
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=flags)
+        running = playwright.chromium.launch(executable_path=program, args=[*FLAGS])
         yield running
         running.close()
 

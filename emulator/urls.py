@@ -25,7 +25,7 @@ class Cors:
     """Which pages may call a URL; AWS's ``Cors`` [D].
 
     Arguments:
-        allow_origins: as ``https://example.com``, or ``*`` for every one; ``https://*`` for all of a scheme.
+        allow_origins: such as ``https://example.com``; ``https://*`` is all of a scheme, ``*`` every one.
         allow_methods: such as ``GET``, or ``*``.
         allow_headers: that a page may send, or ``*``.
         expose_headers: that a page may read of the response.
@@ -110,6 +110,11 @@ class UrlConfig:
     created_at: float = 0.0
     modified_at: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """The function, and the alias where it is one's."""
+        return self.function if self.qualifier is None else f"{self.function}:{self.qualifier}"
+
     def with_settings(self, settings: UrlSettings, now: float) -> UrlConfig:
         """The same URL, set otherwise."""
         return replace(self, auth=settings.auth, cors=settings.cors, invoke_mode=settings.invoke_mode, modified_at=now)
@@ -148,6 +153,10 @@ class Urls:
     def address(self, config: UrlConfig) -> str:
         """Where a client finds it: ``http://<url-id>.lambda-url.localhost:3001/``."""
         return f"http://{config.url_id}.lambda-url.localhost:{self.port}/"
+
+    def path_address(self, config: UrlConfig) -> str:
+        """The same for clients that cannot find names below ``.localhost``, such as Python: by the function's name."""
+        return f"http://127.0.0.1:{self.port}/_url/{config.name}/"
 
     def __iter__(self) -> Iterator[UrlConfig]:
         return iter(self._configs.values())

@@ -9,6 +9,8 @@ from emulator.http_events.response import HttpResponse, parsed, shaped
 
 __all__ = ["event_1", "response_1"]
 
+_MEMBERS = frozenset({"body", "headers", "isBase64Encoded", "multiValueHeaders", "statusCode"})
+
 
 def event_1(request: HttpRequest, context: EventContext) -> dict[str, Any]:
     """The event; members that have nothing to say are ``null``."""
@@ -34,12 +36,15 @@ def event_1(request: HttpRequest, context: EventContext) -> dict[str, Any]:
 
 
 def response_1(payload: bytes) -> HttpResponse | None:
-    """What a function has answered, as a response; nothing where it cannot be one. Nothing is inferred [D]."""
+    """What a function has answered, as a response; nothing where it cannot be one.
+
+    [X] ``statusCode`` may be missing, but nothing may be there that is no member of a response.
+    """
     try:
         value = parsed(payload)
     except ValueError:
         return None
-    if not isinstance(value, dict) or not isinstance(value.get("body") or "", str):
+    if not isinstance(value, dict) or not value.keys() <= _MEMBERS or not isinstance(value.get("body") or "", str):
         return None
     return shaped(value)
 

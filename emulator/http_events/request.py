@@ -15,7 +15,7 @@ __all__ = ["EventContext", "HttpRequest", "gateway_time"]
 _HOP_BY_HOP = frozenset(
     {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-# [X] What comes as text. Everything else is base64: a form (application/x-www-form-urlencoded), and what has no type.
+# [X] What comes as text. Everything else is base64: a form as well, and what names no type.
 _TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml)|application/(javascript|x-javascript|ecmascript)")
 
 

@@ -14,11 +14,13 @@ from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Sen
 from emulator.asynchronous import Events
 from emulator.concurrency import Concurrency
 from emulator.errors import FunctionNotFoundError
+from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.policies import Policy
 from emulator.pool import Pool
 from emulator.service import Service
+from emulator.urls import Urls
 from tests.unit.stage import PlayedRuntime, Stage
 
 __all__ = ["REGION", "Answered", "Play"]
@@ -56,7 +58,9 @@ class Play:
             at_rest=self._at_rest,
         )
         self.events.add(self.pool)
-        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION))
+        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION, account="123456789012"))
+        self.urls, self.routes = Urls(), Routes()
+        self.clock = self.stage.clock
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
         self.invocations: list[Invocation] = []

@@ -34,6 +34,7 @@ __all__ = [
     "state_text",
     "status_lines",
     "visible",
+    "with_addresses",
 ]
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\r"} | {127: 0x2421}

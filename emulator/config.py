@@ -294,11 +294,14 @@ class Settings(_Table):
             request_rate=self.emulator.request_rate == "aws",
         )
 
-    def with_values(self, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
-        """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``."""
+    def with_values(self, changes: Mapping[str, Any]) -> Settings:
+        """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``.
+
+        Of a table the keys that are named are replaced, of a list, which only ``routes`` is, the whole.
+        """
         values = self.model_dump(exclude_unset=True)
-        for table, pairs in changes.items():
-            values[table] = {**values.get(table, {}), **pairs}
+        for table, change in changes.items():
+            values[table] = {**values.get(table, {}), **change} if isinstance(change, Mapping) else change
         return _checked(values, "the command line")
 
 

@@ -124,7 +124,7 @@ class Emulator:
 
     def __init__(
         self,
-        settings: Settings | Mapping[str, Mapping[str, Any]] | None = None,
+        settings: Settings | Mapping[str, Any] | None = None,
         *,
         base: Path | None = None,
         log_sink: LogSink | None = None,

@@ -19,8 +19,8 @@ __all__ = ["HttpResponse", "inferred", "parsed", "shaped"]
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# What says how the message is framed is the server's.
-_FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
+# What says how the message is framed, and when it was sent, is the server's.
+_FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"})
 _BODILESS = frozenset({204, 304})
 _JSON = "application/json"
 

@@ -100,7 +100,7 @@ class Web:
 def web() -> Iterator[Web]:
     """As processes and without a database."""
     settings = {
-        "emulator": {"sandbox": "process", "port": 0},
+        "emulator": {"sandbox": "process"},
         "database": {"server": "none"},
         "functions": {"api": {"code": str(FUNCTIONS / "web"), "memory": 512}},
         "routes": [
@@ -109,19 +109,13 @@ def web() -> Iterator[Web]:
         ],
     }
     wrapper = {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrapper"}
-    with Emulator(_settings(settings)) as emulator:
+    with Emulator(settings) as emulator:
         web = Web(emulator)
         web.add("web", "web", UrlSettings(), timeout=1)
         web.add("signed", "web", UrlSettings(auth="AWS_IAM"))
         web.add("pieces", "streaming", UrlSettings(invoke_mode="RESPONSE_STREAM"), environment=wrapper)
         web.add("whole", "streaming", UrlSettings(), environment=wrapper)
         yield web
-
-
-def _settings(values: Any) -> Any:
-    from emulator.config import Settings
-
-    return Settings.model_validate(values)
 
 
 # -- buffered --------------------------------------------------------------------------------------------------

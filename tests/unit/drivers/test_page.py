@@ -24,7 +24,7 @@ def _cells(written: str) -> list[str]:
 
 
 def test_a_cell_tells_what_was_met_and_what_it_took() -> None:
-    """Nothing met is a tick; an error has its code, its number in the list, how often, and the time until it was over."""
+    """Nothing met is a tick; an error has its code, its number in the list, how often, and the time it took."""
     well = Finding(None, 0, 2.4, 1, 1)
     once = Finding(SeenError(2013, "Lost connection"), 2, 1840.0, 3, 1)
     written = _written(well, once)

@@ -151,7 +151,9 @@ def ps(
         return dict(client.get(f"/_emulator/api/environments{query}"))
 
     def table(answer: dict[str, Any]) -> Any:
-        return screen.environments_table(answer["environments"])
+        return screen.with_addresses(
+            screen.environments_table(answer["environments"]), client.get("/_emulator/api/status")
+        )
 
     _show_or_watch("lambda-freezer ps", client, found, table, watched=watched, as_json=as_json)
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from emulator.concurrency import Concurrency
 from emulator.errors import ConfigurationError
 from emulator.event_settings import MAX_AGE, MAX_RETRIES, MIN_AGE
+from emulator.http_events.routes import HttpRoute
 from emulator.model import KEEPALIVE, PROVISIONED_LIFETIME, Function, Logging, Reclaim
 from emulator.policies import (
     PRESETS,
@@ -31,16 +32,20 @@ from emulator.policies import (
 from emulator.policies.memory import pressure_of
 from emulator.policies.own import as_policy, is_own_name, load_own
 from emulator.spans import Span, seconds_of
+from emulator.urls import Cors
 
 __all__ = [
     "CONFIG_FILE",
     "AsynchronousSettings",
+    "CorsSettings",
     "DatabaseSettings",
     "EmulatorSettings",
     "FunctionSettings",
     "LoggingSettings",
     "PolicySettings",
+    "RouteSettings",
     "Settings",
+    "UrlTable",
     "load_settings",
     "make_policy",
     "make_pressure",
@@ -77,6 +82,10 @@ def _period(value: Any) -> float | str:
     if not span.is_fixed:
         raise ValueError('one duration is wanted here, such as "5m"')
     return span.low
+
+
+def _switched(value: Any) -> Any:
+    return {} if value is True else None if value is False else value
 
 
 def _policy_name(value: str) -> str:
@@ -177,6 +186,37 @@ class AsynchronousSettings(_Table):
     dead_letter: str | None = None
 
 
+class CorsSettings(_Table):
+    """The ``cors`` table of a URL or of a route."""
+
+    allow_origins: list[str] = Field(default_factory=list)
+    allow_methods: list[str] = Field(default_factory=list)
+    allow_headers: list[str] = Field(default_factory=list)
+    expose_headers: list[str] = Field(default_factory=list)
+    max_age: Annotated[int, BeforeValidator(_duration), Field(ge=0, le=86_400)] | None = None
+    allow_credentials: bool = Field(default=False, strict=True)
+
+
+class UrlTable(_Table):
+    """The ``url`` table of a function; ``url = true`` is one with nothing in it."""
+
+    auth: Literal["NONE", "AWS_IAM"] = "NONE"
+    invoke_mode: Literal["BUFFERED", "RESPONSE_STREAM"] = "BUFFERED"
+    cors: CorsSettings | None = None
+
+
+class RouteSettings(_Table):
+    """One ``[[routes]]`` table."""
+
+    path: str
+    function: str
+    method: str = "ANY"
+    qualifier: str | None = None
+    version: Literal["2.0", "1.0"] = "2.0"
+    stage: str = "$default"
+    cors: CorsSettings | None = None
+
+
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
 
@@ -194,6 +234,7 @@ class FunctionSettings(_Table):
     reserved_concurrency: int | None = Field(default=None, ge=0, strict=True)
     provisioned_concurrency: int = Field(default=0, ge=0, strict=True)
     asynchronous: AsynchronousSettings = Field(default_factory=AsynchronousSettings)
+    url: Annotated[UrlTable | None, BeforeValidator(_switched)] = None
 
 
 class Settings(_Table):
@@ -203,6 +244,7 @@ class Settings(_Table):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     functions: dict[str, FunctionSettings] = Field(default_factory=dict)
+    routes: list[RouteSettings] = Field(default_factory=list)
 
     def make_functions(self, base: Path) -> list[Function]:
         """The functions of the file; relative code folders are below ``base``.
@@ -225,6 +267,25 @@ class Settings(_Table):
             )
         return made
 
+    def make_routes(self) -> list[HttpRoute]:
+        """The routes of the file.
+
+        Raises:
+            ConfigurationError: a path that cannot be served, or a function that is not there.
+        """
+        made = []
+        for table in self.routes:
+            given = table.model_dump(exclude_unset=True, exclude={"cors"})
+            cors = Cors(**table.cors.model_dump()) if table.cors is not None else None
+            route = HttpRoute(**{"method": table.method, **given}, cors=cors)
+            if route.function not in self.functions:
+                raise ConfigurationError(
+                    f"route {route.key}: there is no function {route.function!r}",
+                    cure=f"There are {', '.join(self.functions)}." if self.functions else "Describe it in [functions].",
+                )
+            made.append(route)
+        return made
+
     def make_concurrency(self) -> Concurrency:
         """The places of the account, none of them taken."""
         return Concurrency(
@@ -233,11 +294,14 @@ class Settings(_Table):
             request_rate=self.emulator.request_rate == "aws",
         )
 
-    def with_values(self, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
-        """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``."""
+    def with_values(self, changes: Mapping[str, Any]) -> Settings:
+        """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``.
+
+        Of a table the keys that are named are replaced, of a list, which only ``routes`` is, the whole.
+        """
         values = self.model_dump(exclude_unset=True)
-        for table, pairs in changes.items():
-            values[table] = {**values.get(table, {}), **pairs}
+        for table, change in changes.items():
+            values[table] = {**values.get(table, {}), **change} if isinstance(change, Mapping) else change
         return _checked(values, "the command line")
 
 
@@ -264,6 +328,7 @@ def load_settings(path: Path | None) -> tuple[Settings, Path]:
     settings, base = _checked(values, str(path)), path.resolve().parent
     try:
         settings.make_functions(base)
+        settings.make_routes()
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error.message}", cure=error.cure) from error
     return settings, base
@@ -415,6 +480,12 @@ def _known_keys(tables: list[str]) -> list[str]:
             return sorted(EmulatorSettings.model_fields)
         case ["database"]:
             return sorted(DatabaseSettings.model_fields)
+        case ["functions", _, "url"]:
+            return sorted(UrlTable.model_fields)
+        case ["functions", _, "url", "cors"] | ["routes", _, "cors"]:
+            return sorted(CorsSettings.model_fields)
+        case ["routes", _]:
+            return sorted(RouteSettings.model_fields)
         case ["functions", _, "logging"]:
             return sorted(LoggingSettings.model_fields)
         case ["functions", _, "asynchronous"]:

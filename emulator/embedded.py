@@ -124,7 +124,7 @@ class Emulator:
 
     def __init__(
         self,
-        settings: Settings | Mapping[str, Mapping[str, Any]] | None = None,
+        settings: Settings | Mapping[str, Any] | None = None,
         *,
         base: Path | None = None,
         log_sink: LogSink | None = None,
@@ -275,6 +275,16 @@ class Emulator:
         if response.error is not None:
             details = response.error.details.decode("utf-8", "replace")
             raise EmulatorError(f"the function failed with {response.error.code}: {details}")
+
+    def function_url(self, name: str) -> str | None:
+        """Where a function answers HTTP requests, if it has a URL; see :attr:`DeployedFunction.url`."""
+
+        def address() -> str | None:
+            urls = self._service.urls
+            config = urls.find(name)
+            return urls.path_address(config) if config is not None else None
+
+        return self._do(address)
 
     def environments(self, function: str | None = None) -> list[EnvironmentView]:
         """All environments, or those of one function; oldest first."""
@@ -618,6 +628,14 @@ class DeployedFunction:
     def invoke_parallel(self, payloads: list[Any]) -> list[InvocationResult]:
         """As :meth:`Emulator.invoke_parallel`."""
         return self.emulator.invoke_parallel(self.name, payloads)
+
+    @property
+    def url(self) -> str | None:
+        """Where it answers HTTP requests, if it has a URL: ``http://127.0.0.1:3001/_url/<name>/``.
+
+        The path form, for Python finds no names below ``.localhost`` on many machines.
+        """
+        return self.emulator.function_url(self.name)
 
     def environments(self) -> list[EnvironmentView]:
         return self.emulator.environments(self.name)

@@ -34,6 +34,7 @@ __all__ = [
     "state_text",
     "status_lines",
     "visible",
+    "with_addresses",
 ]
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\r"} | {127: 0x2421}
@@ -221,9 +222,21 @@ def status_lines(status: Mapping[str, Any], functions: Sequence[str] = ()) -> Re
         grid.add_row("clock", f"{status['speed']:g} times as fast; processes live in real time")
     if functions:
         grid.add_row("function", ", ".join(functions))
+    for label, told in _addresses(status):
+        grid.add_row(label, told)
     for note in status["notes"]:
         grid.add_row("note", note)
     return grid
+
+
+def with_addresses(table: RenderableType, status: Mapping[str, Any]) -> RenderableType:
+    """A table, and below it where functions answer HTTP requests; alone where none does."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for label, told in _addresses(status):
+        grid.add_row(label, told)
+    return Group(table, Text(), grid) if grid.row_count else table
 
 
 def doctor_table(checks: Sequence[tuple[str, bool, str, str]]) -> RenderableType:
@@ -270,6 +283,11 @@ def plain_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column)
     return table
+
+
+def _addresses(status: Mapping[str, Any]) -> list[tuple[str, Text]]:
+    urls = [("url", Text.assemble(name, "  ", (address, "cyan"))) for name, address in status["urls"].items()]
+    return urls + [("route", Text.assemble(key, "  ", (name, "cyan"))) for key, name in status["routes"].items()]
 
 
 def _microseconds(value: float | None) -> str:

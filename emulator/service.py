@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -35,6 +35,7 @@ from emulator.errors import (
     one_error,
 )
 from emulator.event_queue import EventView
+from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
 from emulator.lifecycle import State
@@ -57,6 +58,7 @@ from emulator.rulebook import PolicyView, Rulebook
 from emulator.skipping import skip
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
+from emulator.urls import UrlConfig, Urls, make_url_id
 from emulator.version import VERSION
 
 __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
@@ -72,7 +74,8 @@ class Status:
 
     ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them; ``profile`` is the
     class of instances whose limits the database has; ``events`` counts those of the timeline, and ``events_dropped``
-    those of them that it does not have any more.
+    those of them that it does not have any more. ``urls`` are the addresses of functions that have one, ``routes`` the
+    functions by what each serves, such as ``GET /orders/{id}``.
     """
 
     version: str
@@ -94,6 +97,8 @@ class Status:
     timeline_file: str | None = None
     events: int = 0
     events_dropped: int = 0
+    urls: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ class Service:
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
         self._concurrency = settings.make_concurrency()
+        self.urls = Urls()
+        self.routes = Routes()
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
@@ -216,6 +223,8 @@ class Service:
         self._spawn(watcher.run())
         for function in self.settings.make_functions(self._base):
             await self.add(function)
+        for route in self.settings.make_routes():
+            self.routes.add(route)
         self.timeline.record(
             "emulator.started",
             f"removed {parts.swept} leftovers" if parts.swept else "",
@@ -265,15 +274,28 @@ class Service:
         policy, memory = self._rulebook.policy_of(function), self._rulebook.memory
         known = self._pools.get(function.name)
         if known is not None:
+            before = known.function
             known.update(function, "the function was deployed again")
             known.follow(policy)
+            if function.url != before.url:
+                self._set_url(function)
         else:
+            self._set_url(function)
             lifetime = self.settings.emulator.provisioned_lifetime
             self._pools[function.name] = Pool(
                 function, self._surroundings, policy, self._concurrency, memory, provisioned_lifetime=lifetime
             )
         self._events.add(self._pools[function.name])
         self._watcher.watch(function.name, function.code, *function.layers)
+
+    def _set_url(self, function: Function) -> None:
+        url_id = make_url_id(self.settings.emulator.account, function.name)
+        if function.url is None:
+            self.urls.remove(url_id)
+        else:
+            now = self.clock.now()
+            known = self.urls.by_id(url_id) or UrlConfig(url_id, function.name, created_at=now)
+            self.urls.add(known.with_settings(function.url, now))
 
     def function(self, name: str) -> Function:
         return self._pool(name).function
@@ -653,6 +675,8 @@ class Service:
             timeline_file=str(self._timeline_file.path) if self._timeline_file is not None else None,
             events=self.timeline.last_seq,
             events_dropped=self.timeline.dropped,
+            urls={config.name: self.urls.address(config) for config in self.urls},
+            routes={route.key: route.function for route in self.routes},
         )
 
     def metrics(self) -> Metrics:

@@ -16,8 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.api.front import Front
 from emulator.api.guard import Guard
+from emulator.api.http_call import BREAK_OFF
 from emulator.api.invoke import InvokeRoute, Receive, Scope, Send
 from emulator.api.stream import StreamRoute
+from emulator.api.urls import UrlDoor
 from emulator.errors import AddressInUseError
 from emulator.service import Service
 
@@ -52,6 +54,14 @@ class _Late:
         return create_general_app(self._service)
 
 
+class _Protocol(HttpToolsProtocol):
+    """Lets an application close the connection in the middle of a response."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {BREAK_OFF: {"close": self.transport.close}}
+
+
 class _Server(uvicorn.Server):
     """Leaves signals alone: whoever runs the loop decides what Ctrl-C does."""
 
@@ -64,16 +74,16 @@ class ApiServer:
     """Serves an application. The socket is bound first, so that a port in use is a plain error at once."""
 
     def __init__(self, service: Service, *, host: str, port: int) -> None:
-        self._host, self._port = host, port
+        self._service, self._host, self._port = service, host, port
         self._listener: socket.socket | None = None
         self._general = _Late(service)
         route = InvokeRoute(service, StreamRoute(service, self._general))  # the one that has to be fast is asked first
 
         def front(**made: Any) -> Front:
-            return Front(route, made["server_state"], functools.partial(HttpToolsProtocol, **made))
+            return Front(route, made["server_state"], functools.partial(_Protocol, **made))
 
         config = uvicorn.Config(
-            Guard(route),
+            UrlDoor(service, Guard(route)),
             log_level="warning",
             access_log=False,
             http=front,  # type: ignore[arg-type]
@@ -116,6 +126,7 @@ class ApiServer:
                 else "host is an IPv4 address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them.",
             ) from error
         self._listener = listener
+        self._service.urls.port = listener.getsockname()[1]
 
     async def __aenter__(self) -> Self:
         if self._listener is None:

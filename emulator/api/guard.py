@@ -9,7 +9,8 @@ may even read the answers. So a request is looked at before any route sees it:
   here may ask, and what changes something below ``/_emulator/`` it sends as JSON, which no form can.
 - A link to the dashboard may be followed from anywhere: whoever shows it cannot look into it.
 
-SDKs, curl and runtimes in containers send neither of the two headers, and nothing changes for them.
+SDKs, curl and runtimes in containers send neither of the two headers, and nothing changes for them. Function URLs and
+routes are for pages, too; their door (:mod:`emulator.api.urls`) stands before this one.
 
 DIFFERS: [D] AWS answers pages, too, where they sign what they send. Here nobody signs, so where a request comes from is
 all there is to go by.

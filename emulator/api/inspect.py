@@ -15,7 +15,7 @@ from emulator import text
 from emulator.config import PolicySettings
 from emulator.errors import ConfigurationError, InvalidParameterValueError
 from emulator.log_files import LogPiece
-from emulator.model import EnvironmentId, Reclaim
+from emulator.model import EnvironmentId, Function, Reclaim
 from emulator.service import RecycleAnswer, Service
 
 __all__ = ["FastForwardWish", "RecycleWish", "inspection_routes"]
@@ -43,6 +43,11 @@ def inspection_routes(service: Service) -> APIRouter:
     async def status() -> dict[str, Any]:
         """How this emulator runs, and how faithful it can be here."""
         return asdict(service.status())
+
+    @routes.get("/functions")
+    async def functions() -> dict[str, Any]:
+        """The functions, with the URLs and the routes under which each answers HTTP requests."""
+        return {"functions": [_function(service, function) for function in service.functions]}
 
     @routes.get("/environments")
     async def environments(function: str | None = None) -> dict[str, Any]:
@@ -135,6 +140,28 @@ def inspection_routes(service: Service) -> APIRouter:
         return {"seconds": answer.seconds, "now": answer.now, "timers": answer.timers, "caused": caused}
 
     return routes
+
+
+def _function(service: Service, function: Function) -> dict[str, Any]:
+    urls = [
+        {
+            "qualifier": config.qualifier,
+            "address": service.urls.address(config),
+            "path_address": service.urls.path_address(config),
+            "auth": config.auth,
+            "invoke_mode": config.invoke_mode,
+        }
+        for config in service.urls.of(function.name)
+    ]
+    return {
+        "name": function.name,
+        "runtime": function.runtime,
+        "handler": function.handler,
+        "memory": function.memory,
+        "timeout": function.timeout,
+        "urls": urls,
+        "routes": [route.key for route in service.routes if route.function == function.name],
+    }
 
 
 def _plain(pieces: Sequence[LogPiece]) -> bytes:

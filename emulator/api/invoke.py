@@ -48,6 +48,7 @@ __all__ = [
     "invocation_headers",
     "log_tail",
     "parse_function_name",
+    "read_body",
     "send_answer",
 ]
 
@@ -146,7 +147,7 @@ class Route:
             await self._inner(scope, receive, send)
             return
         try:
-            payload, size = await _read_body(receive)
+            payload, size = await read_body(receive)
             query = scope["query_string"].decode("latin-1")
             await self.answer(self.read(match[1], query, dict(scope["headers"]), payload, size), send)
         except EmulatorError as error:
@@ -270,7 +271,7 @@ def invocation_headers(invocation: Invocation) -> Headers:
     ]
 
 
-async def _read_body(receive: Receive) -> tuple[bytes, int]:
+async def read_body(receive: Receive) -> tuple[bytes, int]:
     """The body and its size. One that is too large is read to its end as well: the client would not see the answer."""
     pieces: list[bytes] = []
     size = 0

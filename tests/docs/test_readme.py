@@ -47,6 +47,9 @@ def test_every_key_is_documented() -> None:
         "`[policy]`": config.PolicySettings,
         "`[functions.NAME]`": config.FunctionSettings,
         "`asynchronous` of a function": config.AsynchronousSettings,
+        "`url` of a function": config.UrlTable,
+        "`cors` of a URL or a route": config.CorsSettings,
+        "`[[routes]]`": config.RouteSettings,
     }
     for heading, table in tables.items():
         section = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]

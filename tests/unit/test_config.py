@@ -20,6 +20,7 @@ from emulator.config import (
 )
 from emulator.errors import ConfigurationError
 from emulator.event_settings import Asynchronous
+from emulator.http_events.routes import HttpRoute
 from emulator.model import Reclaim
 from emulator.policies import (
     AfterError,
@@ -34,6 +35,7 @@ from emulator.policies import (
     Policy,
     Selection,
 )
+from emulator.urls import Cors, UrlSettings
 
 Write = Callable[[str], Path]
 
@@ -131,6 +133,45 @@ def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
     )
 
 
+def test_urls_and_routes(write: Write) -> None:
+    """A URL is a switch, or a table; a route names a function of the file."""
+    path = write("""
+        [functions.plain]
+        code = "."
+        url = true
+        [functions.off]
+        code = "."
+        url = false
+        [functions.pages]
+        code = "."
+        [functions.pages.url]
+        auth = "AWS_IAM"
+        invoke_mode = "RESPONSE_STREAM"
+        cors = { allow_origins = ["https://a.example"], max_age = "1h" }
+        [[routes]]
+        method = "get"
+        path = "/orders/{id}"
+        function = "plain"
+        cors = { allow_origins = ["*"] }
+        [[routes]]
+        path = "/{proxy+}"
+        function = "pages"
+        version = "1.0"
+        stage = "Prod"
+    """)
+    settings, base = load_settings(path)
+    cors = Cors(allow_origins=("https://a.example",), max_age=3600)
+    assert {function.name: function.url for function in settings.make_functions(base)} == {
+        "plain": UrlSettings(),
+        "off": None,
+        "pages": UrlSettings(auth="AWS_IAM", invoke_mode="RESPONSE_STREAM", cors=cors),
+    }
+    assert settings.make_routes() == [
+        HttpRoute(method="GET", path="/orders/{id}", function="plain", cors=Cors(allow_origins=("*",))),
+        HttpRoute(method="ANY", path="/{proxy+}", function="pages", version="1.0", stage="Prod"),
+    ]
+
+
 def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
     """Everything else has Lambda's defaults."""
     settings, base = load_settings(write('[functions.counter]\ncode = "."\n'))
@@ -143,7 +184,7 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
     ("content", "complaint"),
     [
         ("[emulator]\nprot = 1\n", "[emulator] prot is not a setting; there are: account, concurrency, "),
-        ("[emulater]\n", "[emulater] is not a setting; there are: database, emulator, functions, policy"),
+        ("[emulater]\n", "[emulater] is not a setting; there are: database, emulator, functions, policy, routes"),
         ('[database]\nurl = "x"\n', "[database] url is not a setting; there are: keepalive, max_connections, "),
         ("[policy]\nidle = 1\n", "[policy] idle is not a setting; there are: after_error, chance, eviction, "),
         (
@@ -213,6 +254,28 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
             '[functions.a]\ncode="."\nlogging = "JSON"\n',
             "[functions.a] logging is 'JSON': input should be a table, such",
         ),
+        (
+            '[functions.a]\ncode="."\nurl = "yes"\n',
+            "[functions.a] url is 'yes': input should be a table, such as { key = value }",
+        ),
+        (
+            '[functions.a]\ncode="."\nurl = { mode = 1 }\n',
+            "[functions.a.url] mode is not a setting; there are: auth, cors, invoke_mode",
+        ),
+        (
+            '[functions.a]\ncode="."\nurl = { auth = "BASIC" }\n',
+            "[functions.a.url] auth is 'BASIC': input should be 'NONE' or 'AWS_IAM'",
+        ),
+        (
+            '[functions.a]\ncode="."\nurl = { cors = { origins = [] } }\n',
+            "[functions.a.url.cors] origins is not a setting; there are: allow_credentials, allow_headers, ",
+        ),
+        (
+            '[[routes]]\npath = "/"\nfunction = "a"\nverb = "GET"\n',
+            "[routes.0] verb is not a setting; there are: cors, function, method, path, qualifier, stage, version",
+        ),
+        ('[[routes]]\npath = "/"\nfunction = "a"\n', "route ANY /: there is no function 'a'"),
+        ('[[routes]]\npath = "x"\nfunction = "a"\n', "route ANY x: the path cannot be served"),
         (
             '[functions.a]\ncode="."\nlogging = { level = 1 }\n',
             "[functions.a.logging] level is not a setting; there are: application_level, format, group, system_level",

@@ -117,3 +117,14 @@ def test_lines_of_lambda_are_dim_and_errors_red(line: str, style: str) -> None:
     """In both formats, and nothing that only looks a little like one."""
     shown = screen.log_line("e", line)
     assert str(shown.spans[-1].style if len(shown.spans) > 1 else "") == style
+
+
+def test_addresses_stand_below_the_environments() -> None:
+    """Where there are any; else the table is alone."""
+    table = screen.environments_table([ENVIRONMENT])
+    assert screen.with_addresses(table, {"urls": {}, "routes": {}}) is table
+    urls = {"orders": "http://abc.lambda-url.localhost:3001/"}
+    shown = printed(screen.with_addresses(table, {"urls": urls, "routes": {"GET /a": "orders"}}), width=80)
+    *_, url, route = [line.split() for line in shown.splitlines()]
+    assert url == ["url", "orders", "http://abc.lambda-url.localhost:3001/"]
+    assert route == ["route", "GET", "/a", "orders"]

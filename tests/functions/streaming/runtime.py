@@ -1,5 +1,7 @@
 """A small runtime that streams its responses: each event is a list of steps, and the client says what they are.
 
+Of an HTTP request its body is that list.
+
 write TEXT            the text is a chunk
 fill BYTES            so many bytes, in chunks of 64 KiB
 gate                  wait until somebody connects to the gate, a port of this environment
@@ -105,6 +107,8 @@ while True:
     answer = connection.getresponse()
     event = json.loads(answer.read())
     served += 1
+    if isinstance(event, dict) and "requestContext" in event:
+        event = json.loads(event["body"])  # of an HTTP request
     if event == "count":
         event = [["answer", str(served)]]
     serve(answer.getheader("Lambda-Runtime-Aws-Request-Id"), event)

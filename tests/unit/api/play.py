@@ -7,18 +7,21 @@ import types
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from emulator import text
 from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Send
+from emulator.api.urls import UrlDoor
 from emulator.asynchronous import Events
 from emulator.concurrency import Concurrency
 from emulator.errors import FunctionNotFoundError
+from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.policies import Policy
 from emulator.pool import Pool
 from emulator.service import Service
+from emulator.urls import Urls
 from tests.unit.stage import PlayedRuntime, Stage
 
 __all__ = ["REGION", "Answered", "Play"]
@@ -42,7 +45,7 @@ class Answered:
 class Play:
     """A route over one pool on a stage; behind it an application that only says that it was reached."""
 
-    def __init__(self, *, limit: int = 10, route: type[Route] = InvokeRoute) -> None:
+    def __init__(self, *, limit: int = 10, route: type[Route] | type[UrlDoor] = InvokeRoute) -> None:
         self.stage = Stage()
         self.concurrency = Concurrency(limit)
         self.pool = Pool(self.stage.function, self.stage.surroundings, Policy("keep-warm"), self.concurrency)
@@ -56,7 +59,9 @@ class Play:
             at_rest=self._at_rest,
         )
         self.events.add(self.pool)
-        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION))
+        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION, account="123456789012"))
+        self.urls, self.routes = Urls(), Routes()
+        self.clock = self.stage.clock
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
         self.invocations: list[Invocation] = []
@@ -109,6 +114,29 @@ class Play:
             "headers": [(key.lower().encode(), value.encode()) for key, value in (headers or {}).items()],
         }
         return asyncio.get_running_loop().create_task(self._asked(scope, list(pieces) or [b"{}"]))
+
+    def http(
+        self,
+        method: str = "GET",
+        target: str = "/",
+        *pieces: bytes,
+        host: str = "127.0.0.1:3001",
+        headers: dict[str, str] | None = None,
+    ) -> asyncio.Task[Answered]:
+        """Begin a request of any kind; as :meth:`ask`."""
+        path, _, query = target.partition("?")
+        named = {"host": host} | (headers or {})
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(key.lower().encode(), value.encode()) for key, value in named.items()],
+            "client": ("127.0.0.1", 50_000),
+            "server": ("127.0.0.1", 3001),
+        }
+        return asyncio.get_running_loop().create_task(self._asked(scope, list(pieces) or [b""]))
 
     async def _asked(self, scope: Scope, pieces: list[bytes]) -> Answered:
         answered = self.answered = Answered()

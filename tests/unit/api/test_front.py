@@ -103,6 +103,14 @@ def test_what_is_usual_is_served_here_and_what_is_not_is_handed_on_untouched(nam
     assert (scene.front in scene.connections) == usual
 
 
+def test_a_function_url_is_not_served_here() -> None:
+    """Its function may be asked for any path, that of an invocation among them."""
+    scene = Scene()
+    asked = ECHO.replace(b"Host: a", b"Host: abc.lambda-url.localhost:3001")
+    scene.front.data_received(asked)
+    assert (scene.route.asked, scene.general.received) == ([], asked)
+
+
 @given(cut=st.integers(0, len(ECHO) - 1), change=st.binary(max_size=3), at=st.integers(0, len(ECHO)))
 def test_no_byte_is_lost_whatever_comes(cut: int, change: bytes, at: int) -> None:
     """It is served whole, it is waited for, or the general server gets all of it from the first byte on."""

@@ -12,7 +12,7 @@ __all__ = ["Calls", "rest_routes", "rule_schedules", "sam_events", "v2_routes"]
 Calls = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """Tables of ``[[routes]]`` and of ``[[schedules]]``."""
 
-_CATCH_ALL = "/{proxy+}"
+_DEFAULT = "$default"
 
 
 def sam_events(logical_id: str, name: str, events: Mapping[str, Any], place: Place) -> Calls:
@@ -23,7 +23,7 @@ def sam_events(logical_id: str, name: str, events: Mapping[str, Any], place: Pla
         properties = event.get("Properties") or {}
         match event.get("Type"):
             case "HttpApi":
-                routes += _http_api(name, properties)
+                routes.append(_http_api(name, properties))
             case "Api":
                 routes.append(_route(name, properties.get("Method", "ANY"), properties.get("Path", "/"), "1.0"))
             case "Schedule" | "ScheduleV2" as kind:
@@ -33,11 +33,11 @@ def sam_events(logical_id: str, name: str, events: Mapping[str, Any], place: Pla
     return routes, schedules
 
 
-def _http_api(name: str, properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _http_api(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     version = properties.get("PayloadFormatVersion", "2.0")
     if "Path" not in properties:  # [D] without a path it is the API's default route
-        return [_route(name, "ANY", path, version) for path in ("/", _CATCH_ALL)]
-    return [_route(name, properties.get("Method", "ANY"), properties["Path"], version)]
+        return _route(name, "ANY", _DEFAULT, version)
+    return _route(name, properties.get("Method", "ANY"), properties["Path"], version)
 
 
 def _schedule(name: str, function: str, properties: Mapping[str, Any], *, scheduler: bool) -> list[dict[str, Any]]:
@@ -72,13 +72,8 @@ def v2_routes(resources: Mapping[str, Any], place: Place) -> Iterator[dict[str, 
             place.passed_over(f"{key} (AWS::ApiGatewayV2::Route)")
             continue
         version = integration.get("PayloadFormatVersion", "1.0")
-        route_key = str(properties.get("RouteKey", "$default"))
-        if route_key == "$default":
-            yield _route(name, "ANY", "/", version)
-            yield _route(name, "ANY", _CATCH_ALL, version)
-        else:
-            method, _, path = route_key.partition(" ")
-            yield _route(name, method, path, version)
+        method, _, path = str(properties.get("RouteKey", _DEFAULT)).rpartition(" ")
+        yield _route(name, method or "ANY", path, version)
 
 
 def rest_routes(resources: Mapping[str, Any], place: Place) -> Iterator[dict[str, Any]]:

@@ -14,10 +14,11 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
 
 import typer
@@ -35,6 +36,9 @@ from emulator.terminal import show as _show
 from emulator.timeline import TimelineEvent
 from emulator.version import VERSION
 from emulator.watching import watch
+
+if TYPE_CHECKING:
+    from emulator.config import Settings
 
 __all__ = ["main"]
 
@@ -54,6 +58,13 @@ Watch = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and draw it ag
 
 @app.command()
 def up(
+    template: Annotated[
+        Path | None, typer.Argument(help="An AWS SAM or CloudFormation template, besides the configuration.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the template; may be repeated."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(envvar="LAMBDA_FREEZER_CONFIG", help="The file to read [lambda-freezer.toml]."),
@@ -102,8 +113,36 @@ def up(
     settings, base = load_settings(config)
     settings = settings.with_values(changes)
     _raise_file_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_up(settings, base))
+    with contextlib.ExitStack() as stack:
+        rows: Sequence[tuple[str, str]] = ()
+        if template is not None:
+            settings, rows = _with_template(settings, template, parameter or [], stack)
+        elif parameter:
+            raise ConfigurationError("--parameter without a template", cure="lambda-freezer up template.yaml")
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        runner.run(_up(settings, base, rows))
+
+
+def _with_template(
+    settings: Settings, path: Path, parameters: Sequence[str], stack: contextlib.ExitStack
+) -> tuple[Settings, Sequence[tuple[str, str]]]:
+    """The settings with what a template describes, and what is told of it; inline code goes with the stack."""
+    from emulator.template import is_template, read_template
+
+    if not is_template(path):
+        raise ConfigurationError(f"{path} is no template", cure=f"A configuration is named with --config {path}.")
+    if wrong := next((given for given in parameters if "=" not in given), None):
+        raise ConfigurationError(f"the parameter {wrong!r} has no value", cure="Write --parameter NAME=VALUE.")
+    values = dict(given.split("=", 1) for given in parameters)
+    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lambda-freezer-template-")))
+    scratch.chmod(0o755)  # functions in containers run as another user
+    emulator = settings.emulator
+    found = read_template(path, values, scratch, region=emulator.region, account=emulator.account)
+    settings = settings.with_template(found.tables, str(path))
+    rows = [("template", str(path))]
+    if found.passed_over:
+        rows.append(("passed over", ", ".join(found.passed_over)))
+    return settings, rows
 
 
 @app.command()
@@ -567,7 +606,7 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _up(settings: Any, base: Path) -> None:
+async def _up(settings: Settings, base: Path, rows: Sequence[tuple[str, str]]) -> None:
     """Until Ctrl-C or SIGTERM, also in the middle of starting. A second Ctrl-C does not wait for anything."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -586,13 +625,13 @@ async def _up(settings: Any, base: Path) -> None:
         loop.add_signal_handler(number, stop)
     try:
         with LogPrinter(out) as printer:
-            await _serve(settings, base, printer)
+            await _serve(settings, base, printer, rows)
     except asyncio.CancelledError:
         if not stopping:
             raise
 
 
-async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
+async def _serve(settings: Settings, base: Path, printer: LogPrinter, rows: Sequence[tuple[str, str]]) -> None:
     from emulator.api.app import ApiServer
     from emulator.service import Service
 
@@ -604,7 +643,8 @@ async def _serve(settings: Any, base: Path, printer: LogPrinter) -> None:
         async with service, server:
             service.timeline.listen(lambda event: _note_trouble(event, printer), lambda kind: kind.endswith(".trouble"))
             out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
-            out.print(screen.status_lines(asdict(service.status()), [function.name for function in service.functions]))
+            names = [function.name for function in service.functions]
+            out.print(screen.status_lines(asdict(service.status()), names, rows))
             if not service.functions:
                 out.print(
                     Text("no functions: describe them in lambda-freezer.toml, see docs/configuration.md", "yellow")

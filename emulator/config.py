@@ -31,6 +31,7 @@ from emulator.policies import (
 )
 from emulator.policies.memory import pressure_of
 from emulator.policies.own import as_policy, is_own_name, load_own
+from emulator.schedules import Schedule
 from emulator.spans import Span, seconds_of
 from emulator.urls import Cors
 
@@ -44,6 +45,7 @@ __all__ = [
     "LoggingSettings",
     "PolicySettings",
     "RouteSettings",
+    "ScheduleSettings",
     "Settings",
     "UrlTable",
     "load_settings",
@@ -217,6 +219,17 @@ class RouteSettings(_Table):
     cors: CorsSettings | None = None
 
 
+class ScheduleSettings(_Table):
+    """One ``[[schedules]]`` table."""
+
+    function: str
+    expression: str
+    name: str | None = None
+    input: str | None = None
+    timezone: str = "UTC"
+    source: Literal["aws.events", "aws.scheduler"] = "aws.events"
+
+
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
 
@@ -245,6 +258,7 @@ class Settings(_Table):
     policy: PolicySettings = Field(default_factory=PolicySettings)
     functions: dict[str, FunctionSettings] = Field(default_factory=dict)
     routes: list[RouteSettings] = Field(default_factory=list)
+    schedules: list[ScheduleSettings] = Field(default_factory=list)
 
     def make_functions(self, base: Path) -> list[Function]:
         """The functions of the file; relative code folders are below ``base``.
@@ -278,13 +292,32 @@ class Settings(_Table):
             given = table.model_dump(exclude_unset=True, exclude={"cors"})
             cors = Cors(**table.cors.model_dump()) if table.cors is not None else None
             route = HttpRoute(**{"method": table.method, **given}, cors=cors)
-            if route.function not in self.functions:
-                raise ConfigurationError(
-                    f"route {route.key}: there is no function {route.function!r}",
-                    cure=f"There are {', '.join(self.functions)}." if self.functions else "Describe it in [functions].",
-                )
+            self._check_function(f"route {route.key}", route.function)
             made.append(route)
         return made
+
+    def make_schedules(self) -> list[Schedule]:
+        """The schedules of the file; one without a name has that of its function and its place.
+
+        Raises:
+            ConfigurationError: an expression that AWS would refuse, a name twice, or a function that is not there.
+        """
+        made: dict[str, Schedule] = {}
+        for number, table in enumerate(self.schedules, 1):
+            given = table.model_dump(exclude_unset=True)
+            schedule = Schedule(**{**given, "name": table.name or f"{table.function}-{number}"})
+            self._check_function(f"schedule {schedule.name}", schedule.function)
+            if schedule.name in made:
+                raise ConfigurationError(f"there are two schedules {schedule.name!r}", cure="Give each its own name.")
+            made[schedule.name] = schedule
+        return list(made.values())
+
+    def _check_function(self, of: str, name: str) -> None:
+        if name not in self.functions:
+            raise ConfigurationError(
+                f"{of}: there is no function {name!r}",
+                cure=f"There are {', '.join(self.functions)}." if self.functions else "Describe it in [functions].",
+            )
 
     def make_concurrency(self) -> Concurrency:
         """The places of the account, none of them taken."""
@@ -293,6 +326,26 @@ class Settings(_Table):
             scaling=self.emulator.scaling,
             request_rate=self.emulator.request_rate == "aws",
         )
+
+    def with_template(self, tables: Mapping[str, Any], source: str) -> Settings:
+        """These settings and those of a template; what the file says of one of its functions goes before.
+
+        Arguments:
+            tables: ``functions``, ``routes`` and ``schedules``, with absolute paths.
+            source: the template's name, for errors.
+
+        Raises:
+            ConfigurationError: with the template, the key, what was found and what is allowed.
+        """
+        values = self.model_dump(exclude_unset=True)
+        functions = values.get("functions", {})
+        both = {name: {**table, **functions.get(name, {})} for name, table in tables["functions"].items()}
+        merged = {
+            **values,
+            "functions": {**functions, **both},
+            **{key: [*values.get(key, []), *tables[key]] for key in ("routes", "schedules")},
+        }
+        return _checked(merged, source)
 
     def with_values(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``.
@@ -329,6 +382,7 @@ def load_settings(path: Path | None) -> tuple[Settings, Path]:
     try:
         settings.make_functions(base)
         settings.make_routes()
+        settings.make_schedules()
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error.message}", cure=error.cure) from error
     return settings, base
@@ -484,6 +538,8 @@ def _known_keys(tables: list[str]) -> list[str]:
             return sorted(UrlTable.model_fields)
         case ["functions", _, "url", "cors"] | ["routes", _, "cors"]:
             return sorted(CorsSettings.model_fields)
+        case ["schedules", _]:
+            return sorted(ScheduleSettings.model_fields)
         case ["routes", _]:
             return sorted(RouteSettings.model_fields)
         case ["functions", _, "logging"]:

@@ -202,8 +202,10 @@ def network_line(network: Mapping[str, Any]) -> Text:
     return Text.assemble("fidelity ", (network["fidelity"], style), f", by {network['mechanism']}{note}")
 
 
-def status_lines(status: Mapping[str, Any], functions: Sequence[str] = ()) -> RenderableType:
-    """The few lines that ``up`` begins with."""
+def status_lines(
+    status: Mapping[str, Any], functions: Sequence[str] = (), more: Sequence[tuple[str, str]] = ()
+) -> RenderableType:
+    """The few lines that ``up`` begins with; ``more`` are those of the command itself."""
     freezer = status["freezer"]
     cost = next((r["freeze_us"] for r in freezer["rungs"] if r["name"] == freezer["name"]), None)
     how = f"{freezer['name']}, {_microseconds(cost)} a freeze" if cost else freezer["name"]
@@ -224,6 +226,8 @@ def status_lines(status: Mapping[str, Any], functions: Sequence[str] = ()) -> Re
         grid.add_row("function", ", ".join(functions))
     for label, told in _addresses(status):
         grid.add_row(label, told)
+    for label, line in more:
+        grid.add_row(label, line)
     for note in status["notes"]:
         grid.add_row("note", note)
     return grid

@@ -30,6 +30,7 @@ from emulator.errors import (
     EmulatorError,
     FunctionNotFoundError,
     InvalidParameterValueError,
+    RequestError,
     ServiceError,
     ThrottledError,
     one_error,
@@ -55,6 +56,7 @@ from emulator.model import (
 )
 from emulator.pool import ConcurrencyView, Pool
 from emulator.rulebook import PolicyView, Rulebook
+from emulator.schedules import Schedule, Schedules
 from emulator.skipping import skip
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
@@ -225,6 +227,14 @@ class Service:
             await self.add(function)
         for route in self.settings.make_routes():
             self.routes.add(route)
+        self._schedules = Schedules(
+            self.clock,
+            self.settings.make_schedules(),
+            self._send_scheduled,
+            region=self.settings.emulator.region,
+            account=self.settings.emulator.account,
+        )
+        stack.callback(self._schedules.close)
         self.timeline.record(
             "emulator.started",
             f"removed {parts.swept} leftovers" if parts.swept else "",
@@ -239,6 +249,7 @@ class Service:
         or the timeline gets its end.
         """
         self._stopping = True
+        self._schedules.close()
         await self._events.drain(_DRAIN)
         await self._stop_pools()
         self._log_files.end_followers()
@@ -377,6 +388,21 @@ class Service:
             self.arn(name, qualifier),
             text.new_trace_id(self.clock.now()),
         )
+
+    def _send_scheduled(self, schedule: Schedule, payload: bytes) -> None:
+        try:
+            invocation = self.new_invocation(schedule.function, payload)
+            invocation.asynchronous = True
+            self.submit(schedule.function, invocation)
+        except RequestError as error:  # the function was deleted meanwhile
+            self.timeline.record("schedule.trouble", f"{schedule.name}: {error.message}", function=schedule.function)
+        else:
+            self.timeline.record(
+                "schedule.due",
+                f"{schedule.name}: {schedule.expression}",
+                function=schedule.function,
+                request_id=invocation.request_id,
+            )
 
     def submit(self, name: str, invocation: Invocation) -> None:
         """Send it on its way; who wants to hear of it has set the invocation's callbacks.
@@ -597,7 +623,7 @@ class Service:
         timers = await skip(
             self.clock,
             seconds,
-            lambda: [self._events, *(pool.provisioned for pool in self._pools.values())],
+            lambda: [self._schedules, self._events, *(pool.provisioned for pool in self._pools.values())],
             self._age_sessions,
         )
         caused = [event for event in self.timeline.since(before) if event.reason]

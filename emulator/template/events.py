@@ -7,7 +7,7 @@ from typing import Any
 
 from emulator.template.functions import Place, cors_table
 
-__all__ = ["Calls", "rest_routes", "rule_schedules", "sam_events", "v2_routes"]
+__all__ = ["Calls", "api_cors", "rest_routes", "rule_schedules", "sam_events", "v2_routes"]
 
 Calls = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """Tables of ``[[routes]]`` and of ``[[schedules]]``."""

@@ -9,7 +9,16 @@ from typing import Any
 
 from emulator.errors import ConfigurationError
 
-__all__ = ["FUNCTIONS", "LAYERS", "Place", "code_of", "function_table", "layer_folder"]
+__all__ = [
+    "FUNCTIONS",
+    "LAYERS",
+    "Place",
+    "asynchronous_table",
+    "cors_table",
+    "function_table",
+    "layer_folder",
+    "url_table",
+]
 
 FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 LAYERS = ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
@@ -84,7 +93,7 @@ def function_table(logical_id: str, name: str, resource: Mapping[str, Any], plac
         if theirs in properties:
             value = properties.pop(theirs)
             table[ours] = _number(logical_id, theirs, value) if ours in _NUMBERS else value
-    table |= code_of(logical_id, name, properties, resource.get("Metadata") or {}, table, place)
+    table |= _code(logical_id, name, properties, resource.get("Metadata") or {}, table, place)
     variables = (properties.pop("Environment", None) or {}).get("Variables") or {}
     if variables:
         table["environment"] = {key: _plain(value) for key, value in variables.items()}
@@ -104,7 +113,7 @@ def function_table(logical_id: str, name: str, resource: Mapping[str, Any], plac
     return table
 
 
-def code_of(
+def _code(
     logical_id: str,
     name: str,
     properties: dict[str, Any],

@@ -159,6 +159,7 @@ class Function:
         asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
         url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
             is none.
+        debug_port: where a debugger can attach to its runtime, which then serves one event at a time.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -180,6 +181,7 @@ class Function:
     provisioned_concurrency: int = 0
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
     url: UrlSettings | None = None
+    debug_port: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
@@ -200,6 +202,8 @@ class Function:
         self._check_concurrency()
         self._check_asynchronous()
         self._check_url()
+        if self.debug_port is not None and not 1 <= self.debug_port <= 65_535:
+            self._refuse(f"debug_port is {self.debug_port!r}", "A port is a whole number from 1 to 65,535.")
 
     def _check_concurrency(self) -> None:
         if self.reserved_concurrency is not None:

@@ -85,7 +85,7 @@ class Pool:
         self.backlog: Backlog | None = None
         self._around = surroundings
         self._clock: Clock = surroundings.clock
-        self.share = concurrency.share(self._clock, function.reserved_concurrency)
+        self.share = concurrency.share(self._clock, self._reserved(function))
         self._make = make
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
@@ -206,7 +206,7 @@ class Pool:
         Raises:
             ConfigurationError: what it reserves is more than the account has left; nothing has changed.
         """
-        self.share.reserve(function.reserved_concurrency)
+        self.share.reserve(self._reserved(function))
         self.function = function
         self.provisioned.update(function)
         self.recycle(reason)
@@ -264,6 +264,10 @@ class Pool:
             timer.cancel()
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _reserved(function: Function) -> int | None:
+        return function.reserved_concurrency
 
     def _serve(self, invocation: Invocation) -> None:
         """With a slot in hand: the policy's choice of the idle ones, else a new environment."""

@@ -23,9 +23,12 @@ from emulator.concurrency import Concurrency
 from emulator.config import Settings
 from emulator.database.relay_records import PATHS
 from emulator.database.server import DatabaseServer
-from emulator.deployment import CodeWatcher, check_code
+from emulator.debugged import Attachment, DebuggedPool
+from emulator.debugger import DebugPort
+from emulator.deployment import Change, CodeWatcher, check_code
 from emulator.environment import Environment
 from emulator.errors import (
+    ConfigurationError,
     DatabaseError,
     EmulatorError,
     FunctionNotFoundError,
@@ -54,6 +57,7 @@ from emulator.model import (
     RequestId,
     Session,
 )
+from emulator.policies.policy import Policy
 from emulator.pool import ConcurrencyView, Pool
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
@@ -77,7 +81,7 @@ class Status:
     ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them; ``profile`` is the
     class of instances whose limits the database has; ``events`` counts those of the timeline, and ``events_dropped``
     those of them that it does not have any more. ``urls`` are the addresses of functions that have one, ``routes`` the
-    functions by what each serves, such as ``GET /orders/{id}``.
+    functions by what each serves, such as ``GET /orders/{id}``. ``debug_ports`` are those of functions that have one.
     """
 
     version: str
@@ -101,6 +105,7 @@ class Status:
     events_dropped: int = 0
     urls: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
+    debug_ports: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class Service:
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
         self.routes = Routes()
+        self._debug_ports: dict[str, DebugPort] = {}
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
@@ -219,10 +225,12 @@ class Service:
             arn=lambda name: self.arn(name, text.VERSION),
             at_rest=self.at_rest,
         )
+        self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
         stack.callback(watcher.close)
-        self._spawn(watcher.run())
+        if self.settings.emulator.hot_reload:
+            self._spawn(watcher.run())
         for function in self.settings.make_functions(self._base):
             await self.add(function)
         for route in self.settings.make_routes():
@@ -279,6 +287,7 @@ class Service:
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
+        self._check_debug_port(function)
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
             await self._parts.server.ensure_database(name)
@@ -292,12 +301,45 @@ class Service:
                 self._set_url(function)
         else:
             self._set_url(function)
-            lifetime = self.settings.emulator.provisioned_lifetime
-            self._pools[function.name] = Pool(
-                function, self._surroundings, policy, self._concurrency, memory, provisioned_lifetime=lifetime
+            self._pools[function.name] = (
+                await self._open_debug_port(function, policy)
+                if function.debug_port is not None
+                else Pool(
+                    function,
+                    self._surroundings,
+                    policy,
+                    self._concurrency,
+                    memory,
+                    provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
+                )
             )
         self._events.add(self._pools[function.name])
         self._watcher.watch(function.name, function.code, *function.layers)
+
+    def _check_debug_port(self, function: Function) -> None:
+        known, port = self._pools.get(function.name), function.debug_port
+        if known is not None and known.function.debug_port != port:
+            raise ConfigurationError(
+                f"function {function.name}: its debug port cannot change while the emulator runs",
+                cure="Start the emulator anew.",
+            )
+        others = [name for name, pool in self._pools.items() if port and pool.function.debug_port == port]
+        if known is None and others:
+            raise ConfigurationError(
+                f"function {function.name}: {port} is the debug port of {others[0]} already",
+                cure="Give each function that is to be debugged a port of its own.",
+            )
+
+    async def _open_debug_port(self, function: Function, policy: Policy) -> Pool:
+        pool = DebuggedPool(function, self._surroundings, policy, self._concurrency, attachment=Attachment())
+        port = DebugPort(pool, self.settings.emulator.host, self.timeline)
+        try:
+            self._debug_ports[function.name] = await self._ports.enter_async_context(port)
+        except EmulatorError:
+            await pool.close("it has no debug port")
+            pool.share.reserve(None)
+            raise
+        return pool
 
     def _set_url(self, function: Function) -> None:
         url_id = make_url_id(self.settings.emulator.account, function.name)
@@ -323,8 +365,11 @@ class Service:
         emulator = self.settings.emulator
         return text.function_arn(emulator.region, emulator.account, name, qualifier)
 
-    def _code_changed(self, name: str) -> None:
-        pool = self._pools[name]
+    def _code_changed(self, change: Change) -> None:
+        pool = self._pools[change.function]
+        self.timeline.record(
+            "function.changed", str(change), function=change.function, detail={"files": list(change.files)}
+        )
         if pool.function.layers:
             self._spawn(self._prepare_again(pool))
         else:
@@ -703,6 +748,7 @@ class Service:
             events_dropped=self.timeline.dropped,
             urls={config.name: self.urls.address(config) for config in self.urls},
             routes={route.key: route.function for route in self.routes},
+            debug_ports={name: f"{port.host}:{port.port}" for name, port in self._debug_ports.items()},
         )
 
     def metrics(self) -> Metrics:

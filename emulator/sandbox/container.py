@@ -293,6 +293,7 @@ class ContainerSandbox:
         self._vessel = self._prewarmed or provider.new_vessel(f"env-{spec.environment_id}")
         self.view = SandboxView("container", "", 0, self._vessel.addresses.vpc)
         self.started_at = 0.0
+        self.debugger_end: tuple[str, int] | None = None
 
     @property
     def freezer(self) -> Freezer:

@@ -1,0 +1,60 @@
+"""What a runtime needs so that a debugger can attach to it, and whether that is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from pathlib import Path
+
+from emulator.errors import ConfigurationError
+from emulator.model import Function
+from emulator.sandbox.runtime_main import AWAITS_DEBUGGER, DEBUGGER, search_path
+
+__all__ = ["MEMORY", "debugger_variables", "find_debugpy", "free_port", "require_debugger"]
+
+MEMORY = 256
+"""MiB that a function may use for its debugger, on top of its own. DIFFERS: AWS has none."""
+
+_DEBUGPY = "debugpy"
+
+
+def require_debugger(function: Function, opt: Path | None) -> None:
+    """See that a function with a debug port can be debugged as a process; nothing for one without.
+
+    Raises:
+        ConfigurationError: its runtime cannot, or debugpy is missing, with the cure.
+    """
+    if function.debug_port is None:
+        return
+    if not function.runtime.startswith("python"):
+        raise ConfigurationError(
+            f"function {function.name}: no debugger is known for {function.runtime}",
+            cure="Take debug_port out, or have the runtime's own debugger listen (and its limits stay in force).",
+        )
+    if find_debugpy(function, opt) is None:
+        raise ConfigurationError(
+            f"function {function.name} has a debug port, and there is no debugpy to listen at it",
+            cure="pip install debugpy, beside the emulator, or into the function's folder.",
+        )
+
+
+def find_debugpy(function: Function, opt: Path | None) -> Path | None:
+    """The folder of the debugpy that a function would import: of its own, of a layer, of the emulator's Python."""
+    for folder in search_path(str(function.code), str(opt) if opt is not None else "", []):
+        if (Path(folder) / _DEBUGPY / "__init__.py").is_file():
+            return Path(folder) / _DEBUGPY
+    spec = importlib.util.find_spec(_DEBUGPY)
+    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+
+
+def debugger_variables(end: tuple[str, int], *, wait: bool) -> dict[str, str]:
+    """What tells a runtime to listen there, and whether to wait for somebody before anything else."""
+    host, port = end
+    return {DEBUGGER: f"{host}:{port}", **({AWAITS_DEBUGGER: "1"} if wait else {})}
+
+
+def free_port(address: str) -> int:
+    """A port of a loopback address that is nobody else's: nobody will take it before the runtime does."""
+    with socket.socket() as candidate:
+        candidate.bind((address, 0))
+        return int(candidate.getsockname()[1])

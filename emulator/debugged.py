@@ -61,6 +61,8 @@ class DebuggedEnvironment(Environment):
         attachment: Attachment,
     ) -> None:
         self._attachment = attachment
+        self.is_outdated = False
+        """There is newer code: whoever debugs it wants to see that one."""
         super().__init__(
             environment_id,
             function,
@@ -177,6 +179,8 @@ class DebuggedPool(Pool):
         super().follow(replace(policy, rules=()))
 
     def update(self, function: Function, reason: str) -> None:
+        for environment in self._debugged:
+            environment.is_outdated = True
         super().update(_alone(function), reason)
 
     async def close(self, reason: str) -> None:
@@ -208,15 +212,17 @@ class DebuggedPool(Pool):
 
     def debugger_came(self) -> None:
         """The first connection of a debugger is there."""
-        for environment in self.environments:
-            if isinstance(environment, DebuggedEnvironment):
-                environment.debugger_came()
+        for environment in self._debugged:
+            environment.debugger_came()
 
     def debugger_went(self) -> None:
         """The last one is not any more."""
-        for environment in self.environments:
-            if isinstance(environment, DebuggedEnvironment):
-                environment.debugger_went()
+        for environment in self._debugged:
+            environment.debugger_went()
+
+    @property
+    def _debugged(self) -> list[DebuggedEnvironment]:
+        return [environment for environment in self.environments if isinstance(environment, DebuggedEnvironment)]
 
     def environment_parked(self, environment: Environment) -> None:
         super().environment_parked(environment)

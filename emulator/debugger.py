@@ -23,6 +23,9 @@ __all__ = ["DebugPort"]
 _LOOK_AGAIN = 0.03  # seconds: nobody tells when a process begins to listen
 _PATIENCE = 15.0  # seconds until an environment can be had, or a runtime has ended its side
 _PIECE = 1 << 16
+_TERMINATED = b'{"seq": 0, "type": "event", "event": "terminated", "body": {"restart": true}}'
+_ATTACH_AGAIN = b"Content-Length: %d\r\n\r\n%s" % (len(_TERMINATED), _TERMINATED)
+"""What an editor hears when its code has changed, in the words of the Debug Adapter Protocol."""
 
 
 class DebugPort:
@@ -93,6 +96,8 @@ class DebugPort:
             self._tell("debugger.attached", "nothing is frozen and nothing times out while it is", environment)
             try:
                 await _relay(environment, (reader, writer), inner)
+                if environment.is_outdated and environment.function.runtime.startswith("python"):
+                    writer.write(_ATTACH_AGAIN)
             finally:
                 _end(inner[1])
                 self._tell("debugger.detached", "limits are in force again", environment)
@@ -127,8 +132,8 @@ async def _relay(
     inner: tuple[asyncio.StreamReader, asyncio.StreamWriter],
 ) -> None:
     """Until the debugger goes, and the runtime's side has seen to that; or until the environment is gone."""
-    there = asyncio.create_task(_copy(outer[0], inner[1]))
-    back = asyncio.create_task(_copy(inner[0], outer[1]))
+    there = asyncio.create_task(_copy(outer[0], inner[1], end=True))
+    back = asyncio.create_task(_copy(inner[0], outer[1], end=False))
     gone = asyncio.create_task(environment.gone.wait())
     tasks = (there, back, gone)
     try:
@@ -142,12 +147,12 @@ async def _relay(
         await asyncio.wait(tasks)
 
 
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, end: bool) -> None:
     with contextlib.suppress(OSError):
         while piece := await source.read(_PIECE):
             target.write(piece)
             await target.drain()
-        if target.can_write_eof():
+        if end:
             target.write_eof()
 
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,7 @@ class CodeWatcher:
         self._on_change = on_change
         self._paths: dict[str, tuple[Path, ...]] = {}
         self._changed = asyncio.Event()  # the set of paths, or which folders they are
+        self._gone: set[Path] = set()  # folders that were removed, and may be there again
         self._closed = False
 
     def watch(self, name: str, *paths: Path) -> None:
@@ -137,34 +138,33 @@ class CodeWatcher:
         Bytecode, editors' temporary files and version control do not count. A folder may be removed and made anew, as
         build tools do: then it is watched again, and told of when it is.
         """
-        known: set[Path] = set()
-        before: Mapping[Path, int] = {}
         while not self._closed:
             self._changed.clear()
             paths = {path for paths in self._paths.values() for path in paths}
-            folders = _folders(paths)
+            folders = {path for path in paths if path.is_dir()}
             # An archive is often replaced as a whole, and a watch goes with what was there: so its folder is watched;
             # and that of a folder which is gone, to see it come back.
-            others = paths - folders.keys()
+            others = paths - folders
+            self._gone |= others
+            fresh = self._gone & folders
+            self._gone -= fresh
             parents = {path.parent for path in others if path.parent.is_dir()}
             async with asyncio.TaskGroup() as tasks:
                 if folders:
                     wanted = _BelowThese(folders)
-                    tasks.create_task(self._follow(set(folders), wanted, folders, recursive=True))
+                    tasks.create_task(self._follow(folders, wanted, folders, recursive=True))
                 if parents:
                     tasks.create_task(self._follow(parents, _OnlyThese(others), folders, recursive=False))
-                if others and any(path.parent not in parents for path in others):
-                    tasks.create_task(self._look_again())
-                fresh = {path for path in folders if path in known and folders[path] != before.get(path)}
+                if orphans := {path.parent for path in others} - parents:
+                    tasks.create_task(self._wait_for(orphans))
                 tasks.create_task(self._tell_of(fresh))
                 await self._changed.wait()
-            known, before = paths, folders
 
     async def _follow(
         self,
         watched: set[Path],
         wanted: Callable[[watchfiles.Change, str], bool],
-        folders: Mapping[Path, int],
+        folders: set[Path],
         *,
         recursive: bool,
     ) -> None:
@@ -182,17 +182,26 @@ class CodeWatcher:
             except StopAsyncIteration:
                 return
             except (OSError, RuntimeError):  # a folder has just gone, or there was no free descriptor
-                await self._look_again()
+                await self._pause()
+                self._changed.set()
                 return
             self._tell({Path(path) for _, path in changes}, folders)
-            if _folders({path for paths in self._paths.values() for path in paths}) != folders:
-                self._changed.set()  # one is gone, or is another one
+            gone = {Path(path) for change, path in changes if change is watchfiles.Change.deleted} & folders
+            back = {Path(path) for _, path in changes} & self._gone
+            if gone or any(path.is_dir() for path in back):
+                self._gone |= gone
+                self._changed.set()
 
-    async def _look_again(self) -> None:
+    async def _wait_for(self, missing: set[Path]) -> None:
+        """Look for folders of which nobody tells when they come."""
+        while not self._changed.is_set() and not any(path.is_dir() for path in missing):
+            await self._pause()
+        self._changed.set()
+
+    async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_AGAIN):
                 await self._changed.wait()
-        self._changed.set()
 
     async def _tell_of(self, fresh: set[Path]) -> None:
         """Folders that are there anew; a moment later, because what came before they were watched is not told else."""
@@ -202,7 +211,7 @@ class CodeWatcher:
                 if not fresh.isdisjoint(paths):
                     self._on_change(Change(name, ()))
 
-    def _tell(self, changed: set[Path], folders: Mapping[Path, int]) -> None:
+    def _tell(self, changed: set[Path], folders: set[Path]) -> None:
         for name, paths in self._paths.items():
             files = set()
             for path in changed:
@@ -212,17 +221,6 @@ class CodeWatcher:
                         files.add(path.name if path == watched else str(path.relative_to(watched)))
             if files:
                 self._on_change(Change(name, tuple(sorted(files))))
-
-
-def _folders(paths: Iterable[Path]) -> dict[Path, int]:
-    """Those that are folders now, and by what the file system knows each."""
-    found = {}
-    for path in paths:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                found[path] = status.st_ino
-    return found
 
 
 class _BelowThese(watchfiles.BaseFilter):

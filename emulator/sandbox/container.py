@@ -36,6 +36,7 @@ from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn,
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
 from emulator.sandbox.container_settings import EXTENSIONS, SMALLEST_TMP, USER, Destiny, destiny_of
+from emulator.sandbox.debugger import CONTAINER_FOLDER, CONTAINER_PORT, SCRIPT, find_debugpy, require_debugger
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
@@ -160,6 +161,7 @@ class ContainerProvider:
         """
         chosen = await self.image(function)
         await self.opt.prepare(function)
+        require_debugger(function, self.opt.folder_of(function))
         if function.image is not None and chosen.name not in self._extensions:
             self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, EXTENSIONS)
         self.prewarmed.want(chosen.name)
@@ -191,6 +193,8 @@ class ContainerProvider:
 
     def take_prewarmed(self, spec: SandboxSpec) -> Vessel | None:
         """One that can become what is wanted, if one is ready."""
+        if spec.awaits_debugger is not None:
+            return None  # it could not be shown where the debugger is
         image = self._images.get((spec.function.runtime, spec.function.image))
         return self.prewarmed.take(image.name) if image is not None and can_be_told(spec.variables) else None
 
@@ -362,8 +366,16 @@ class ContainerSandbox:
 
     def start_runtime(self) -> None:
         self._check_it_lives()
+        self._let_debug()
         self.started_at = time.time()
         self._shell.start(RUNTIME)
+
+    def _let_debug(self) -> None:
+        """Show the next runtime the way to its debugger, and whether to wait for it."""
+        if (awaits := self._spec.awaits_debugger) is not None:
+            wait = {"wait": b""} if awaits() else {}
+            self._vessel.lend(CONTAINER_FOLDER, {"sitecustomize.py": SCRIPT.read_bytes(), **wait})
+            self.debugger_end = (self._vessel.addresses.control, CONTAINER_PORT)
 
     def signal_runtime(self, number: signal.Signals) -> None:
         # DIFFERS: on AWS its whole process group gets it [C]; a plain shell makes no groups, so here it does alone.
@@ -414,6 +426,8 @@ class ContainerSandbox:
     def initialized(self) -> None:
         self._settle()
         self.peak_memory()  # a container that crashes takes its figures along
+        if self._spec.awaits_debugger is not None:
+            return  # DIFFERS: a debugger has too much to do for a share
         # [X] Init has more CPU than the memory setting gives; the share applies to invocations.
         share = self._spec.function.memory / _MEMORY_OF_ONE_CPU
         if not self._vessel.group.limit_cpu(share):
@@ -467,6 +481,7 @@ class ContainerSandbox:
             runtime_api,
             opt=opt,
             origins=self._spec.tells_origins,
+            debugpy=find_debugpy(self._spec.function, opt) if self._spec.awaits_debugger is not None else None,
         )
 
     def _inmate(self) -> Inmate:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.model import Function
+from emulator.sandbox.debugger import CONTAINER_PLACE, MEMORY, container_debugger
 from emulator.sandbox.engine_records import ImageDetails
 from emulator.sandbox.origins import container_search_path
 from emulator.sandbox.shell import script
@@ -119,6 +120,7 @@ def destiny_of(
     *,
     opt: Path | None,
     origins: bool = False,
+    debugpy: Path | None = None,
 ) -> Destiny:
     """Everything that a container has for this function's sake.
 
@@ -127,12 +129,17 @@ def destiny_of(
         runtime_api: ``host:port``.
         opt: its merged layers.
         origins: whether its runtime tells which lines of code open connections.
+        debugpy: what listens for a debugger in its runtime, where it is to be debugged.
     """
     environment = variables(given, image, runtime_api)
     if origins:
         environment["PYTHONPATH"] = container_search_path(PIPES, {**image.variables, **environment})
+    if debugpy is not None:
+        environment |= container_debugger(PIPES, {**image.variables, **environment})
     return Destiny(
-        {CODE: function.code} | ({_OPT: opt} if opt is not None else {}),
+        {CODE: function.code}
+        | ({_OPT: opt} if opt is not None else {})
+        | ({f"{CONTAINER_PLACE}/debugpy": debugpy} if debugpy is not None else {}),
         environment,
         script(
             PIPES,
@@ -141,7 +148,7 @@ def destiny_of(
             hidden=hidden_from_extensions([*environment, *image.variables]),
         ),
         (*image.entrypoint, function.handler),
-        function.memory,
+        function.memory + (MEMORY if debugpy is not None else 0),
         function.ephemeral_storage,
     )
 

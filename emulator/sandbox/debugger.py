@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from emulator.errors import ConfigurationError
 from emulator.model import Function
+from emulator.sandbox.origins import RUNTIME_FOLDER
 from emulator.sandbox.runtime_main import AWAITS_DEBUGGER, DEBUGGER, search_path
 
-__all__ = ["MEMORY", "debugger_variables", "find_debugpy", "free_port", "require_debugger"]
+__all__ = [
+    "CONTAINER_FOLDER",
+    "CONTAINER_PLACE",
+    "CONTAINER_PORT",
+    "MEMORY",
+    "SCRIPT",
+    "container_debugger",
+    "debugger_variables",
+    "find_debugpy",
+    "free_port",
+    "require_debugger",
+]
 
 MEMORY = 256
 """MiB that a function may use for its debugger, on top of its own. DIFFERS: AWS has none."""
+
+SCRIPT = Path(__file__).with_name("debugger_main.py")
+"""What a container's Python runs first."""
+
+CONTAINER_FOLDER = "debugger"
+"""Below the folder of the pipes: where it finds that; and a file ``wait`` where it is to wait for somebody."""
+
+CONTAINER_PLACE = "/run/lambda-freezer-debugger"
+"""Where a container has the emulator's debugpy, if its image, its code and its layers have none."""
+
+CONTAINER_PORT = 5678
+"""The port inside; a container has an address of its own."""
 
 _DEBUGPY = "debugpy"
 
@@ -51,6 +76,20 @@ def debugger_variables(end: tuple[str, int], *, wait: bool) -> dict[str, str]:
     """What tells a runtime to listen there, and whether to wait for somebody before anything else."""
     host, port = end
     return {DEBUGGER: f"{host}:{port}", **({AWAITS_DEBUGGER: "1"} if wait else {})}
+
+
+def container_debugger(pipes: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a container's Python comes by the debugger.
+
+    Arguments:
+        pipes: the folder of the named pipes, inside.
+        variables: those that it would have.
+    """
+    rest = variables.get("PYTHONPATH") or RUNTIME_FOLDER
+    return {
+        DEBUGGER: f"0.0.0.0:{CONTAINER_PORT} {CONTAINER_PLACE}",
+        "PYTHONPATH": f"{pipes}/{CONTAINER_FOLDER}:{rest}",
+    }
 
 
 def free_port(address: str) -> int:

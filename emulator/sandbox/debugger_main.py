@@ -1,7 +1,8 @@
 """Inside a Python runtime: debugpy listens, before any code of the function is run.
 
-It stands alone, as :mod:`emulator.sandbox.origins_main` does. What goes wrong is told in the function's log; the
-function then runs without a debugger.
+It stands alone, for it runs without this package: run by the runtime of a process sandbox, and as the
+``sitecustomize`` of a container's Python. What goes wrong is told in the function's log; the function then runs without
+a debugger.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 __all__ = ["listen"]
 
 _QUIET = "PYDEVD_DISABLE_FILE_VALIDATION"  # or there would be a warning in the log, of modules that nobody debugs
+_DEBUGGER = "_LAMBDA_FREEZER_DEBUGGER"
 
 
 def listen(end: str, wait: bool) -> None:
@@ -37,3 +39,30 @@ def listen(end: str, wait: bool) -> None:
             os.environ.pop(_QUIET, None)
         else:
             os.environ[_QUIET] = was
+
+
+def _listen_in_container() -> None:
+    """As ``sitecustomize``: nothing of this is to be seen afterwards, and the next one is still run."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
+    rest = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry != here]
+    os.environ["PYTHONPATH"] = os.pathsep.join(rest)
+    if (told := os.environ.pop(_DEBUGGER, None)) is not None:  # extensions, and what the function starts, have it not
+        end, _, place = told.partition(" ")
+        library = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        own = [os.environ.get("LAMBDA_TASK_ROOT", ""), f"/opt/python/lib/{library}/site-packages", "/opt/python"]
+        path = sys.path[:]
+        sys.path[:] = [*own, *path, place]  # whose own debugpy comes first, as it would later
+        listen(end, os.path.exists(os.path.join(here, "wait")))
+        sys.path[:] = [entry for entry in sys.path if entry in path or entry not in (*own, place)]
+    del sys.modules[__name__]
+    try:
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
+    except ImportError as error:
+        sys.modules[__name__] = type(sys)(__name__)  # whoever has imported us looks for a module of that name
+        if error.name != "sitecustomize":
+            raise
+
+
+if __name__ == "sitecustomize":
+    _listen_in_container()

@@ -12,10 +12,10 @@ __all__ = ["AWAITS_DEBUGGER", "DEBUGGER", "ORIGINS", "search_path"]
 ORIGINS = "LAMBDA_FREEZER_ORIGINS"
 """The variable with the pipe on which connections are told of; it is taken away before any other code is run."""
 
-DEBUGGER = "LAMBDA_FREEZER_DEBUGGER"
+DEBUGGER = "_LAMBDA_FREEZER_DEBUGGER"
 """The variable that says where to listen for a debugger, ``host:port``; taken away likewise."""
 
-AWAITS_DEBUGGER = "LAMBDA_FREEZER_AWAITS_DEBUGGER"
+AWAITS_DEBUGGER = "_LAMBDA_FREEZER_AWAITS_DEBUGGER"
 """The variable that says to wait for one first, where it is set."""
 
 

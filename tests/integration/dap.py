@@ -34,14 +34,13 @@ class Debugger:
     ) -> None:
         self.close()
 
-    def attach(self, file: Path, lines: Sequence[int]) -> None:
-        """Attach as an editor does, with breakpoints in one file."""
+    def attach(self, file: Path, lines: Sequence[int], *, container: bool = False) -> None:
+        """Attach as an editor does, with breakpoints in one file; in a container its folder is another one."""
         self.ask("initialize", adapterID="test", pathFormat="path", linesStartAt1=True)
-        attached = self.send("attach", justMyCode=False)
+        mappings = [{"localRoot": str(file.parent), "remoteRoot": "/var/task"}] if container else []
+        attached = self.send("attach", justMyCode=False, pathMappings=mappings)
         self.event("initialized")
-        found = self.ask(
-            "setBreakpoints", source={"path": str(file)}, breakpoints=[{"line": line} for line in lines]
-        )
+        found = self.ask("setBreakpoints", source={"path": str(file)}, breakpoints=[{"line": line} for line in lines])
         assert len(found["breakpoints"]) == len(lines)
         self.ask("configurationDone")
         self.answer(attached)

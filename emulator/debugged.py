@@ -78,6 +78,11 @@ class DebuggedEnvironment(Environment):
         return self._generation is not None or self.state is State.STARTING
 
     @property
+    def is_kept(self) -> bool:
+        """It would be frozen by now, were it not for a debugger."""
+        return self.state is State.IDLE and self._attachment.is_attached
+
+    @property
     def debugger_end(self) -> tuple[str, int] | None:
         """Where its runtime listens for a debugger; nobody knows yet while the sandbox is made."""
         return self._sandbox.debugger_end

@@ -23,7 +23,7 @@ from emulator.concurrency import Concurrency
 from emulator.config import Settings
 from emulator.database.relay_records import PATHS
 from emulator.database.server import DatabaseServer
-from emulator.debugged import Attachment, DebuggedPool
+from emulator.debugged import Attachment, DebuggedEnvironment, DebuggedPool
 from emulator.debugger import DebugPort
 from emulator.deployment import Change, CodeWatcher, check_code
 from emulator.environment import Environment
@@ -483,13 +483,19 @@ class Service:
         return Killing(environment, self._parts.relays, self.timeline, middle)
 
     async def at_rest(self, environment_id: EnvironmentId) -> None:
-        """Wait until an environment is frozen or gone, or a freeze has failed.
+        """Wait until an environment is frozen or gone, or a freeze has failed, or a debugger keeps it from that.
 
         Raises:
             EmulatorError: it is still at work after half a minute.
         """
         environment = self._find(environment_id)
         if environment is None or environment.state in (State.FROZEN, State.GONE):
+            return
+
+        def is_kept() -> bool:
+            return isinstance(environment, DebuggedEnvironment) and environment.is_kept
+
+        if is_kept():
             return
         states = {f"environment.{state}": state for state in State}
         last: State = environment.state
@@ -500,7 +506,7 @@ class Service:
                 return False
             before, last = last, states[event.kind]
             freeze_failed = before is State.FREEZING and last is State.IDLE
-            return last in (State.FROZEN, State.GONE) or freeze_failed
+            return last in (State.FROZEN, State.GONE) or freeze_failed or is_kept()
 
         await self.wait_for(
             rested, since=self.timeline.last_seq, timeout=30, what=f"environment {environment_id} comes to rest"

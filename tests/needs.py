@@ -11,7 +11,7 @@ from emulator.database.program import find_program
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["find_browser", "need_browser", "need_compose", "need_database", "need_engine"]
+__all__ = ["find_browser", "need_browser", "need_compose", "need_database", "need_debugpy", "need_engine"]
 
 
 @functools.cache
@@ -32,6 +32,11 @@ def need_database() -> None:
         "There is no MySQL or MariaDB server program.",
         "Run ./dev setup, or install mariadb-server-core.",
     )
+
+
+def need_debugpy() -> None:
+    """What listens for a debugger inside a Python runtime."""
+    require(importlib.util.find_spec("debugpy"), "There is no debugpy.", "Run ./dev setup, or install it with pip.")
 
 
 @functools.cache

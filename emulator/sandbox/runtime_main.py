@@ -48,9 +48,8 @@ if __name__ == "__main__":
     if (pipe := os.environ.pop(ORIGINS, None)) is not None:
         _run("origins", "install", pipe, os.environ["LAMBDA_TASK_ROOT"])
 
-    awaits_debugger = os.environ.pop(AWAITS_DEBUGGER, None) is not None
     if (end := os.environ.pop(DEBUGGER, None)) is not None:
-        _run("debugger", "listen", end, awaits_debugger)
+        _run("debugger", "listen", end, os.environ.pop(AWAITS_DEBUGGER, None) is not None)
 
     from awslambdaric.__main__ import main  # type: ignore[import-untyped]
 

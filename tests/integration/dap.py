@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,7 +89,7 @@ class Debugger:
         """The next event of this name."""
         return dict(self._wait(lambda found: found["type"] == "event" and found["event"] == name).get("body") or {})
 
-    def _wait(self, wanted: Any) -> dict[str, Any]:
+    def _wait(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         while (message := next(filter(wanted, self._heard), None)) is None:
             self._heard.append(self._read())
         self._heard.remove(message)

@@ -63,7 +63,7 @@ class Play:
 
     async def until(self, kind: str) -> None:
         async with asyncio.timeout(5):
-            while kind not in self.stage.kinds():  # noqa: ASYNC110 (sockets are heard of in rounds of the loop)
+            while kind not in self.stage.kinds():
                 await asyncio.sleep(0.001)
 
     async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -133,10 +133,10 @@ async def test_who_comes_first_starts_an_environment_and_waits_for_its_runtime()
     async with playing() as play:
         _, writer = await connect(play)
         await play.until("environment.init")
-        assert play.pool.attachment.is_awaited
+        assert play.pool.attachment.waiting == 1
         await play.listen()
         await play.until("debugger.attached")
-        assert not play.pool.attachment.is_awaited
+        assert play.pool.attachment.waiting == 0
         writer.close()
 
 
@@ -174,9 +174,8 @@ async def test_an_environment_that_ends_for_another_reason_ends_the_connection()
 async def test_a_port_that_is_taken_is_refused() -> None:
     """With what to do about it."""
     play = Play()
-    with socket.create_server(("127.0.0.1", play.port)):
-        with pytest.raises(AddressInUseError, match="the debug port 127.0.0.1:") as caught:
-            async with DebugPort(play.pool, "127.0.0.1", play.stage.timeline):
-                pass
+    port = DebugPort(play.pool, "127.0.0.1", play.stage.timeline)
+    with socket.create_server(("127.0.0.1", play.port)), pytest.raises(AddressInUseError, match="debug port") as caught:
+        await port.__aenter__()
     assert "--debug-port" in caught.value.cure
     await play.pool.close("the emulator stops")

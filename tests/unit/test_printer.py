@@ -32,6 +32,14 @@ def test_a_block_is_printed_line_by_line() -> None:
     assert paper.getvalue() == "orders e1e1 one\norders e1e1 \norders e1e1 two \ufffd\norders e2e2 three\n"
 
 
+def test_what_is_said_in_passing_has_a_sign_of_its_own() -> None:
+    """It is no trouble, and does not look like any."""
+    paper = io.StringIO()
+    with LogPrinter(Console(file=paper, width=20)) as printer:
+        printer.say("orders: app.py changed; the next invocation runs the new code")
+    assert paper.getvalue() == "· orders: app.py changed; the next invocation runs the new code\n"
+
+
 def test_a_note_stands_among_the_lines() -> None:
     """What no log has, marked by a sign as well as by its colour."""
     paper = io.StringIO()

@@ -1,0 +1,138 @@
+"""A real debugger, attached to real runtimes at the debug port of a function."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Function
+from emulator.embedded import DeployedFunction, InvocationResult
+from tests.integration.dap import Debugger
+from tests.needs import need_debugpy, need_engine
+from tests.support import eventually
+
+CODE = """LOADED = "once"
+
+
+def handler(event, context):
+    answer = {"got": event["n"]}
+    answer["loaded"] = LOADED
+    return answer
+"""
+IN_MODULE, IN_HANDLER = 1, 6
+
+
+class Debugged:
+    """A function with a debug port, and its file."""
+
+    def __init__(self, emulator: Emulator, folder: Path, number: int) -> None:
+        folder.mkdir(mode=0o755)
+        self.emulator, self.file = emulator, folder / "app.py"
+        self.file.write_text(CODE)
+        self.port = _free_port()
+        self.name = f"debugged-{number}"
+        self.function: DeployedFunction = emulator.add(
+            Function(name=self.name, code=folder, timeout=1, debug_port=self.port)
+        )
+
+    @property
+    def states(self) -> list[str]:
+        return [environment.state for environment in self.emulator.environments(self.name)]
+
+    def attach(self, *lines: int) -> Debugger:
+        debugger = Debugger(self.port)
+        debugger.attach(self.file, lines, container=self.emulator.status().sandbox == "container")
+        return debugger
+
+
+class Call(threading.Thread):
+    """An invocation that goes on while the test looks at it."""
+
+    def __init__(self, debugged: Debugged, number: int) -> None:
+        super().__init__()
+        self._debugged, self._number = debugged, number
+        self._result: InvocationResult | None = None
+        self.start()
+
+    def run(self) -> None:
+        self._result = self._debugged.function.invoke({"n": self._number})
+
+    @property
+    def payload(self) -> Any:
+        self.join(30)
+        assert self._result is not None, "it has not come to its end"
+        return self._result.payload
+
+
+def _free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])
+
+
+@pytest.fixture(scope="module", params=["process", pytest.param("container", marks=pytest.mark.container)])
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """An emulator for each kind of sandbox, without a database."""
+    need_debugpy()
+    if request.param == "container":
+        need_engine()
+    with Emulator({"emulator": {"sandbox": request.param}, "database": {"server": "none"}}) as running:
+        yield running
+
+
+_numbers = iter(range(1, 1000))
+
+
+@pytest.fixture
+def debugged(emulator: Emulator, tmp_path: Path) -> Iterator[Debugged]:
+    tmp_path.chmod(0o755)
+    made = Debugged(emulator, tmp_path / "code", next(_numbers))
+    yield made
+    emulator.recycle(made.name)
+
+
+def test_a_line_can_be_stopped_at_for_longer_than_the_timeout(debugged: Debugged) -> None:
+    """The deadline is real time, which is why this takes a second. Afterwards the environment is frozen as ever."""
+    assert debugged.function.invoke({"n": 0}).payload == {"got": 0, "loaded": "once"}
+    eventually(lambda: debugged.states == ["frozen"], "it is frozen")
+    with debugged.attach(IN_HANDLER) as debugger:
+        call = Call(debugged, 1)
+        thread = debugger.stopped()
+        time.sleep(1.2)
+        assert debugger.variable(thread, "answer") == "{'got': 1}"
+        assert debugged.states == ["invoking"]
+        debugger.go_on(thread)
+        assert call.payload == {"got": 1, "loaded": "once"}
+        assert debugged.states == ["idle"]
+        debugger.disconnect()
+    eventually(lambda: debugged.states == ["frozen"], "it is frozen again")
+    assert debugged.function.invoke({"n": 2}).payload["got"] == 2
+
+
+def test_who_attaches_first_sees_the_module_from_its_first_line_on(debugged: Debugged) -> None:
+    """Events that come meanwhile wait, for there is one environment; whoever goes rudely leaves it running."""
+    with debugged.attach(IN_MODULE) as debugger:
+        thread = debugger.stopped()
+        assert debugged.states == ["init"]
+        calls = [Call(debugged, number) for number in range(2)]
+        debugger.go_on(thread)
+        assert sorted(call.payload["got"] for call in calls) == [0, 1]
+        assert len(debugged.states) == 1
+    eventually(lambda: debugged.states == ["frozen"], "it is frozen")
+
+
+def test_saved_code_asks_the_debugger_to_attach_again(debugged: Debugged) -> None:
+    """And the one that does gets an environment with the new code."""
+    with debugged.attach() as debugger:
+        debugged.file.write_text(CODE.replace("once", "anew"))
+        assert debugger.event("terminated") == {"restart": True}
+    with debugged.attach(IN_HANDLER) as debugger:
+        call = Call(debugged, 3)
+        debugger.go_on(debugger.stopped())
+        assert call.payload == {"got": 3, "loaded": "anew"}

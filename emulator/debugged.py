@@ -115,6 +115,9 @@ class DebuggedEnvironment(Environment):
         if not self._attachment.is_attached:
             super().freeze()
 
+    def _stop_early(self) -> None:
+        """It is not: a debugger may be there, and nobody measures what is debugged."""
+
     def invoke(self, invocation: Invocation) -> None:
         if self.state is State.THAWING:  # for a debugger; it is served when that is done
             self._take(invocation)

@@ -287,7 +287,7 @@ class Service:
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
-        self._check_debug_port(function)
+        function = self._with_debug_port(function)
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
             await self._parts.server.ensure_database(name)
@@ -316,8 +316,11 @@ class Service:
         self._events.add(self._pools[function.name])
         self._watcher.watch(function.name, function.code, *function.layers)
 
-    def _check_debug_port(self, function: Function) -> None:
+    def _with_debug_port(self, function: Function) -> Function:
+        """A function keeps the port that it has: who deploys it again need not know of it."""
         known, port = self._pools.get(function.name), function.debug_port
+        if known is not None and port is None:
+            return replace(function, debug_port=known.function.debug_port)
         if known is not None and known.function.debug_port != port:
             raise ConfigurationError(
                 f"function {function.name}: its debug port cannot change while the emulator runs",
@@ -329,6 +332,7 @@ class Service:
                 f"function {function.name}: {port} is the debug port of {others[0]} already",
                 cure="Give each function that is to be debugged a port of its own.",
             )
+        return function
 
     async def _open_debug_port(self, function: Function, policy: Policy) -> Pool:
         pool = DebuggedPool(function, self._surroundings, policy, self._concurrency, attachment=Attachment())

@@ -13,6 +13,7 @@ import pytest
 
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction, InvocationResult
+from emulator.errors import AddressInUseError, ConfigurationError
 from tests.integration.dap import Debugger
 from tests.needs import need_debugpy, need_engine
 from tests.support import eventually
@@ -136,3 +137,19 @@ def test_saved_code_asks_the_debugger_to_attach_again(debugged: Debugged) -> Non
         call = Call(debugged, 3)
         debugger.go_on(debugger.stopped())
         assert call.payload == {"got": 3, "loaded": "anew"}
+
+
+def test_a_function_keeps_its_port_and_shares_it_with_nobody(emulator: Emulator, debugged: Debugged) -> None:
+    """Who deploys it again need not know of it; another port, and another function at the same one, are refused."""
+    code = debugged.file.parent
+    emulator.add(Function(name=debugged.name, code=code, timeout=2))
+    assert emulator.status().debug_ports[debugged.name] == f"127.0.0.1:{debugged.port}"
+    assert emulator.deployed(debugged.name).debug_port == debugged.port
+    with pytest.raises(ConfigurationError, match="cannot change while the emulator runs"):
+        emulator.add(Function(name=debugged.name, code=code, debug_port=_free_port()))
+    with pytest.raises(ConfigurationError, match=f"is the debug port of {debugged.name} already"):
+        emulator.add(Function(name="another", code=code, debug_port=debugged.port))
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken, pytest.raises(AddressInUseError, match="function another: the debug port"):
+        emulator.add(Function(name="another", code=code, debug_port=taken.getsockname()[1]))
+    assert emulator.add(Function(name="another", code=code)).invoke({"n": 1}).payload["got"] == 1

@@ -20,6 +20,7 @@ from emulator.event_settings import Asynchronous
 
 __all__ = [
     "KEEPALIVE",
+    "LATEST",
     "MAX_EVENT_PAYLOAD_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
@@ -45,6 +46,9 @@ __all__ = [
 
 EnvironmentId = NewType("EnvironmentId", str)
 RequestId = NewType("RequestId", str)
+
+LATEST = "$LATEST"
+"""The version of a function that is not published: what is deployed, and can be changed."""
 
 MAX_PAYLOAD_BYTES = 6_291_456  # [R] "Request must be smaller than 6291456 bytes"
 MAX_EVENT_PAYLOAD_BYTES = 1_048_576  # [D] asynchronous invocations, since 2025-10

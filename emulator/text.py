@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from emulator.model import MAX_RESPONSE_BYTES, Function, Report
+from emulator.model import LATEST, MAX_RESPONSE_BYTES, Function, Report
 
 __all__ = [
     "VERSION",
@@ -43,7 +43,7 @@ __all__ = [
     "to_json",
 ]
 
-VERSION = "$LATEST"
+VERSION = LATEST
 _SIGNALS = {
     6: "aborted",
     7: "bus error",

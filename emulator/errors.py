@@ -19,7 +19,11 @@
         ├── InvalidRequestContentError      400
         ├── InvalidParameterValueError      400
         ├── ValidationError                 400
+        ├── SerializationError              400: a value is of another type than the API's model says
+        ├── UnknownOperationError           404: no operation has such a path
         ├── RequestTooLargeError            413
+        ├── UnsupportedMediaTypeError       415
+        ├── NotImplementedHereError         501: AWS has the operation, and this emulator does not
         ├── ForbiddenError                  403: a page of another site has asked, or may have
         ├── ThrottledError                  429
         └── ServiceError                    500, 502: the emulator itself could not serve
@@ -49,12 +53,16 @@ __all__ = [
     "InvalidParameterValueError",
     "InvalidRequestContentError",
     "LessonError",
+    "NotImplementedHereError",
     "NotRunningError",
     "RequestError",
     "RequestTooLargeError",
     "SandboxError",
+    "SerializationError",
     "ServiceError",
     "ThrottledError",
+    "UnknownOperationError",
+    "UnsupportedMediaTypeError",
     "ValidationError",
     "one_error",
 ]
@@ -169,6 +177,40 @@ class ValidationError(RequestError):
 
     def body(self) -> dict[str, str]:
         return {"message": self.message}
+
+
+class SerializationError(RequestError):
+    """A value in a request is of another type than the API's model says."""
+
+    code = "SerializationException"
+
+    def body(self) -> dict[str, str]:
+        return {"Message": self.message}  # [X] nothing else
+
+
+class UnknownOperationError(RequestError):
+    """No operation has such a method and path."""
+
+    status = 404
+    code = "UnknownOperationException"
+
+    def body(self) -> dict[str, str]:
+        return {"message": self.message}
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body of the request is said to be something else than JSON."""
+
+    status = 415
+    code = "UnsupportedMediaTypeException"
+
+
+class NotImplementedHereError(RequestError):
+    """AWS has this operation, and this emulator does not."""
+
+    status = 501
+    code = "NotImplementedException"
+    message_member = "Message"
 
 
 class RequestTooLargeError(RequestError):

@@ -15,11 +15,15 @@ from emulator.errors import (
     IllegalTransitionError,
     InvalidParameterValueError,
     InvalidRequestContentError,
+    NotImplementedHereError,
     RequestError,
     RequestTooLargeError,
     SandboxError,
+    SerializationError,
     ServiceError,
     ThrottledError,
+    UnknownOperationError,
+    UnsupportedMediaTypeError,
     ValidationError,
     one_error,
 )
@@ -96,6 +100,10 @@ WIRE = [
         "AccessDeniedException",
         '{"Type":"User","Message":"m"}',
     ),  # ours: AWS has no pages to fear
+    (SerializationError("m"), 400, "SerializationException", '{"Message":"m"}'),
+    (UnknownOperationError("m"), 404, "UnknownOperationException", '{"message":"m"}'),
+    (UnsupportedMediaTypeError("m"), 415, "UnsupportedMediaTypeException", '{"Type":"User","message":"m"}'),
+    (NotImplementedHereError("m"), 501, "NotImplementedException", '{"Type":"User","Message":"m"}'),  # ours
     (ServiceError("m", cure="c"), 502, "ServiceException", '{"Type":"Service","Message":"m\\nc"}'),
 ]
 

@@ -21,6 +21,11 @@
         ├── ValidationError                 400
         ├── SerializationError              400: a value is of another type than the API's model says
         ├── UnknownOperationError           404: no operation has such a path
+        ├── ProvisionedConfigNotFoundError  404: nothing is initialised ahead for this version or alias
+        ├── ResourceConflictError           409: it is there already, or busy
+        ├── PreconditionFailedError         412: it has another revision
+        ├── PolicyLengthExceededError       400
+        ├── CodeStorageExceededError        400
         ├── RequestTooLargeError            413
         ├── UnsupportedMediaTypeError       415
         ├── NotImplementedHereError         501: AWS has the operation, and this emulator does not
@@ -39,6 +44,7 @@ from contextlib import contextmanager
 __all__ = [
     "AddressInUseError",
     "CodeError",
+    "CodeStorageExceededError",
     "ConditionError",
     "ConfigurationError",
     "DatabaseError",
@@ -55,8 +61,12 @@ __all__ = [
     "LessonError",
     "NotImplementedHereError",
     "NotRunningError",
+    "PolicyLengthExceededError",
+    "PreconditionFailedError",
+    "ProvisionedConfigNotFoundError",
     "RequestError",
     "RequestTooLargeError",
+    "ResourceConflictError",
     "SandboxError",
     "SerializationError",
     "ServiceError",
@@ -211,6 +221,39 @@ class NotImplementedHereError(RequestError):
     status = 501
     code = "NotImplementedException"
     message_member = "Message"
+
+
+class ProvisionedConfigNotFoundError(RequestError):
+    """Nothing is initialised ahead for this version or alias."""
+
+    status = 404
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+
+
+class ResourceConflictError(RequestError):
+    """It is there already, or something else is done with it at this moment."""
+
+    status = 409
+    code = "ResourceConflictException"
+
+
+class PreconditionFailedError(RequestError):
+    """It has another revision than the request takes it to have."""
+
+    status = 412
+    code = "PreconditionFailedException"
+
+
+class PolicyLengthExceededError(RequestError):
+    """A policy would be larger than 20 KB."""
+
+    code = "PolicyLengthExceededException"
+
+
+class CodeStorageExceededError(RequestError):
+    """The code of all functions and layers would be more than the account may have."""
+
+    code = "CodeStorageExceededException"
 
 
 class RequestTooLargeError(RequestError):

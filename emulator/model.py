@@ -17,6 +17,7 @@ from typing import Any, NewType, NoReturn
 
 from emulator.errors import ConfigurationError
 from emulator.event_settings import Asynchronous
+from emulator.urls import UrlSettings
 
 __all__ = [
     "KEEPALIVE",
@@ -160,6 +161,8 @@ class Function:
             0 switches it off.
         provisioned_concurrency: how many environments are initialised ahead of requests.
         asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
+        url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
+            is none.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -180,6 +183,7 @@ class Function:
     reserved_concurrency: int | None = None
     provisioned_concurrency: int = 0
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
+    url: UrlSettings | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
@@ -199,6 +203,7 @@ class Function:
         self._check_environment()
         self._check_concurrency()
         self._check_asynchronous()
+        self._check_url()
 
     def _check_concurrency(self) -> None:
         if self.reserved_concurrency is not None:
@@ -223,6 +228,12 @@ class Function:
             object.__setattr__(self, "asynchronous", given)
         if any(place.function == self.name for place in given.destinations):
             self._refuse("it is a destination for itself", "Name another function, a file or an address.")  # [R]
+
+    def _check_url(self) -> None:
+        try:
+            object.__setattr__(self, "url", UrlSettings.of(self.url))
+        except ConfigurationError as error:
+            self._refuse(error.message, error.cure)
 
     @property
     def log_group(self) -> str:

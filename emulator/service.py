@@ -57,6 +57,7 @@ from emulator.rulebook import PolicyView, Rulebook
 from emulator.skipping import skip
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
+from emulator.urls import UrlConfig, Urls, make_url_id
 from emulator.version import VERSION
 
 __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
@@ -133,6 +134,7 @@ class Service:
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
         self._concurrency = settings.make_concurrency()
+        self.urls = Urls()
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
@@ -265,15 +267,28 @@ class Service:
         policy, memory = self._rulebook.policy_of(function), self._rulebook.memory
         known = self._pools.get(function.name)
         if known is not None:
+            before = known.function
             known.update(function, "the function was deployed again")
             known.follow(policy)
+            if function.url != before.url:
+                self._set_url(function)
         else:
+            self._set_url(function)
             lifetime = self.settings.emulator.provisioned_lifetime
             self._pools[function.name] = Pool(
                 function, self._surroundings, policy, self._concurrency, memory, provisioned_lifetime=lifetime
             )
         self._events.add(self._pools[function.name])
         self._watcher.watch(function.name, function.code, *function.layers)
+
+    def _set_url(self, function: Function) -> None:
+        url_id = make_url_id(self.settings.emulator.account, function.name)
+        if function.url is None:
+            self.urls.remove(url_id)
+        else:
+            now = self.clock.now()
+            known = self.urls.by_id(url_id) or UrlConfig(url_id, function.name, created_at=now)
+            self.urls.add(known.with_settings(function.url, now))
 
     def function(self, name: str) -> Function:
         return self._pool(name).function

@@ -1,4 +1,4 @@
-"""The control plane: what AWS's API can make, change, show and remove. One function an operation, by parsed requests."""
+"""The control plane: what AWS's API can make, change, show and remove. Each operation is one function."""
 
 from __future__ import annotations
 

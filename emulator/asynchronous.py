@@ -56,11 +56,17 @@ class Events:
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
-        name = pool.function.name
+        name = pool.function.key
         if name in self._queues:
             self._queues[name].settings_changed()
         else:
             self._queues[name] = EventQueue(pool, self._office, self._arn(name))
+
+    def remove(self, key: str, why: str) -> None:
+        """Drop what waits of a function, or of a version of it, that is no more; each event is told of."""
+        if (queue := self._queues.pop(key, None)) is not None:
+            queue.close(why, "event.dropped")
+            self._changed.set()
 
     def accept(self, name: str, invocation: Invocation) -> None:
         """Take an event; from now on it is not lost.
@@ -72,8 +78,8 @@ class Events:
 
     def pending(self, name: str | None = None) -> list[EventView]:
         """What is not done, of one function or of all."""
-        queues = self._queues.values() if name is None else [self._queues[name]]
-        return [view for queue in queues for view in queue.events]
+        views = [view for queue in self._queues.values() for view in queue.events]
+        return [view for view in views if name is None or view.function == name]
 
     @property
     def next_due(self) -> float | None:

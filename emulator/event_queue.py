@@ -27,6 +27,7 @@ from emulator.invocation import Invocation, Outcome
 from emulator.model import Answer, EnvironmentId, RequestId
 from emulator.pool import Pool
 from emulator.spans import in_words
+from emulator.text import is_qualified
 from emulator.timeline import Timeline
 
 __all__ = ["EventQueue", "EventState", "EventView", "Office"]
@@ -174,13 +175,13 @@ class EventQueue:
         """The function was deployed again: what was refused may be served now, or never."""
         self._read()
 
-    def close(self) -> list[EventView]:
-        """Take no more and try no more; answers what is not done."""
+    def close(self, why: str = "the emulator stops", kind: str = "event.pending") -> list[EventView]:
+        """Take no more and try no more; answers what is not done, and tells of each as an event of this kind."""
         self._closed = True
         left = self.events
         for view in left:
             event = self._events[view.request_id]
-            self._record("event.pending", f"the emulator stops: {view.reason}", event, detail=_detail(view))
+            self._record(kind, f"{why}: {view.reason}", event, detail=_detail(view))
             if event.again is not None:
                 event.again.cancel()
         if self._look_again is not None:
@@ -375,12 +376,13 @@ class EventQueue:
         if (destination := settings.on_success if success else settings.on_failure) is not None:
             record = invocation_record(
                 request_id=event.request_id,
-                function_arn=self._arn,
+                function_arn=event.function_arn if is_qualified(event.function_arn) else self._arn,
                 condition=condition,
                 count=1 if success else event.attempts,  # [X] after retries as well
                 payload=event.payload,
                 result=event.result,
                 now=self._clock.now(),
+                version=self._pool.function.version,
             )
             self._send(event, destination, record)
         if not success and settings.dead_letter is not None:

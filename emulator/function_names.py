@@ -6,7 +6,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from emulator.errors import FunctionNotFoundError, InvalidParameterValueError, ValidationError
+from emulator.errors import ForbiddenError, FunctionNotFoundError, InvalidParameterValueError, ValidationError
 
 __all__ = ["NAME_PATTERN", "FunctionName", "parse_function_name"]
 
@@ -37,6 +37,7 @@ def parse_function_name(given: str, qualifier: str | None, region: str, account:
     Raises:
         ValidationError: it has none of these forms.
         FunctionNotFoundError: the ARN is of another region.
+        ForbiddenError: it is of another account.
         InvalidParameterValueError: two qualifiers that differ.
     """
     match = _NAME.fullmatch(given)
@@ -48,6 +49,12 @@ def parse_function_name(given: str, qualifier: str | None, region: str, account:
     named_region = (match["region"] or f"{region}:").removesuffix(":")
     if named_region != region:
         raise FunctionNotFoundError(f"Functions from '{named_region}' are not reachable in this region ('{region}')")
+    if account is not None and match["account"] not in (None, f"{account}:"):
+        # [D] a request from another account needs a statement in the function's policy; [I] the words
+        raise ForbiddenError(
+            f"User: arn:aws:iam::{account}:root is not authorized to perform this operation on resource: {given} "
+            "because no resource-based policy allows it"
+        )
     inner = match["qualifier"]
     if inner is not None and qualifier is not None and inner != qualifier:
         raise InvalidParameterValueError(

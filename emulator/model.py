@@ -163,6 +163,10 @@ class Function:
         asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
         url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
             is none.
+        version: the number of a published version, which the control plane gives; what is deployed is ``$LATEST``.
+        code_in_image: there is no folder: what runs is all in ``image``, and ``code`` is an empty folder.
+        command: instead of ``handler`` what the image's entry point is called with; empty: what the image says.
+        entrypoint: instead of the image's own.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -184,10 +188,16 @@ class Function:
     provisioned_concurrency: int = 0
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
     url: UrlSettings | None = None
+    version: str = LATEST
+    code_in_image: bool = False
+    command: Sequence[str] = ()
+    entrypoint: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
         object.__setattr__(self, "layers", tuple(Path(layer) for layer in self.layers))
+        object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "entrypoint", tuple(self.entrypoint))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"{self.name!r} is not a function name",
@@ -234,6 +244,11 @@ class Function:
             object.__setattr__(self, "url", UrlSettings.of(self.url))
         except ConfigurationError as error:
             self._refuse(error.message, error.cure)
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others that run here: its name, and of a published version ``name:version``."""
+        return self.name if self.version == LATEST else f"{self.name}:{self.version}"
 
     @property
     def log_group(self) -> str:

@@ -183,7 +183,8 @@ def _check_places(control: Control, resource: Resource, wanted: int) -> None:
     if reserved is not None:
         if all_of_it > reserved:
             raise InvalidParameterValueError(
-                "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
+                "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for "
+                "function"
             )
     elif all_of_it > account.unreserved:
         raise InvalidParameterValueError(

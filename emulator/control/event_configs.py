@@ -158,7 +158,7 @@ def _configs(control: Control, record: FunctionRecord) -> dict[str, Json]:
     said = (settings.retries, settings.max_age, settings.on_success, settings.on_failure)
     if LATEST in record.event_configs or said == (MAX_RETRIES, MAX_AGE, None, None):
         return record.event_configs
-    config = {"retries": said[0], "max_age": int(said[1]), "modified": record.latest.modified}
+    config: Json = {"retries": said[0], "max_age": int(said[1]), "modified": record.latest.modified}
     for key, given in (("on_success", said[2]), ("on_failure", said[3])):
         if given is not None:
             function = Destination.of(given).function

@@ -15,7 +15,7 @@ from emulator.model import LATEST
 
 __all__ = ["Alias", "Code", "FunctionRecord", "Registry", "Version"]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Version:
     """
 
     number: str
-    settings: Json
+    settings: _Json
     code: Code
     revision: str
     modified: float
@@ -97,12 +97,12 @@ class FunctionRecord:
     aliases: dict[str, Alias] = field(default_factory=dict)
     next_version: int = 1
     tags: dict[str, str] = field(default_factory=dict)
-    policy: dict[str, dict[str, Json]] = field(default_factory=dict)
+    policy: dict[str, dict[str, _Json]] = field(default_factory=dict)
     policy_revisions: dict[str, str] = field(default_factory=dict)
-    url_configs: dict[str, Json] = field(default_factory=dict)
-    event_configs: dict[str, Json] = field(default_factory=dict)
-    provisioned: dict[str, Json] = field(default_factory=dict)
-    other: Json = field(default_factory=dict)
+    url_configs: dict[str, _Json] = field(default_factory=dict)
+    event_configs: dict[str, _Json] = field(default_factory=dict)
+    provisioned: dict[str, _Json] = field(default_factory=dict)
+    other: _Json = field(default_factory=dict)
 
     def version(self, number: str | None) -> Version | None:
         """By number or ``$LATEST``, which is also meant where none is given; ``None``: there is no such version."""
@@ -114,10 +114,10 @@ class Registry:
     """Everything. ``layers`` and ``account`` are for the operations on these, which know their form."""
 
     functions: dict[str, FunctionRecord] = field(default_factory=dict)
-    layers: Json = field(default_factory=dict)
-    account: Json = field(default_factory=dict)
+    layers: _Json = field(default_factory=dict)
+    account: _Json = field(default_factory=dict)
 
-    def to_json(self) -> Json:
+    def to_json(self) -> _Json:
         """All of it, as JSON has it."""
         return asdict(self)
 
@@ -136,8 +136,8 @@ class Registry:
         )
 
 
-def _function(record: Json) -> FunctionRecord:
-    made: Json = {
+def _function(record: _Json) -> FunctionRecord:
+    made: _Json = {
         "latest": _version(record["latest"]),
         "versions": {number: _version(version) for number, version in record["versions"].items()},
         "aliases": {name: Alias(**alias) for name, alias in record["aliases"].items()},
@@ -145,5 +145,5 @@ def _function(record: Json) -> FunctionRecord:
     return FunctionRecord(**{**record, **made})
 
 
-def _version(version: Json) -> Version:
+def _version(version: _Json) -> Version:
     return Version(**{**version, "code": Code(**version["code"])})

@@ -56,7 +56,7 @@ class Play:
             at_rest=self._at_rest,
         )
         self.events.add(self.pool)
-        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION))
+        self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION, account="123456789012"))
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
         self.invocations: list[Invocation] = []
@@ -68,6 +68,11 @@ class Play:
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
         return text.function_arn(REGION, "123456789012", name, qualifier)
+
+    def target(self, name: str, qualifier: str | None) -> str:
+        if qualifier not in (None, "$LATEST"):
+            raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
+        return name
 
     def new_invocation(self, name: str, payload: bytes, *, qualifier: str | None = None) -> Invocation:
         if name != "orders":

@@ -17,6 +17,7 @@ from typing import Any, NewType, NoReturn
 
 from emulator.errors import ConfigurationError
 from emulator.event_settings import Asynchronous
+from emulator.urls import UrlSettings
 
 __all__ = [
     "KEEPALIVE",
@@ -164,6 +165,8 @@ class Function:
         code_in_image: there is no folder: what runs is all in ``image``, and ``code`` is an empty folder.
         command: instead of ``handler`` what the image's entry point is called with; empty: what the image says.
         entrypoint: instead of the image's own.
+        url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
+            is none.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -188,6 +191,7 @@ class Function:
     code_in_image: bool = False
     command: Sequence[str] = ()
     entrypoint: Sequence[str] = ()
+    url: UrlSettings | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
@@ -209,6 +213,7 @@ class Function:
         self._check_environment()
         self._check_concurrency()
         self._check_asynchronous()
+        self._check_url()
 
     def _check_concurrency(self) -> None:
         if self.reserved_concurrency is not None:
@@ -233,6 +238,12 @@ class Function:
             object.__setattr__(self, "asynchronous", given)
         if any(place.function == self.name for place in given.destinations):
             self._refuse("it is a destination for itself", "Name another function, a file or an address.")  # [R]
+
+    def _check_url(self) -> None:
+        try:
+            object.__setattr__(self, "url", UrlSettings.of(self.url))
+        except ConfigurationError as error:
+            self._refuse(error.message, error.cure)
 
     @property
     def key(self) -> str:

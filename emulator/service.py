@@ -60,6 +60,7 @@ from emulator.rulebook import PolicyView, Rulebook
 from emulator.skipping import skip
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
+from emulator.urls import UrlConfig, Urls, make_url_id
 from emulator.version import VERSION
 
 __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
@@ -139,6 +140,7 @@ class Service:
         self._leaving: set[Pool] = set()
         self._unready: dict[str, str] = {}
         self._concurrency = settings.make_concurrency()
+        self.urls = Urls()
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
@@ -272,13 +274,26 @@ class Service:
         policy = self._rulebook.policy_of(function)
         known = self._pools.get(function.name)
         if known is not None:
+            before = known.function
             known.update(function, "the function was deployed again")
             known.follow(policy)
+            if function.url != before.url:
+                self._set_url(function)
         else:
+            self._set_url(function)
             self._pools[function.name] = self._make_pool(function)
         self._unready.pop(function.name, None)
         self._events.add(self._pools[function.name])
         self._watcher.watch(function.name, function.code, *function.layers)
+
+    def _set_url(self, function: Function) -> None:
+        url_id = make_url_id(self.settings.emulator.account, function.name)
+        if function.url is None:
+            self.urls.remove(url_id)
+        else:
+            now = self.clock.now()
+            known = self.urls.by_id(url_id) or UrlConfig(url_id, function.name, created_at=now)
+            self.urls.add(known.with_settings(function.url, now))
 
     def _make_pool(self, function: Function, share: Share | None = None) -> Pool:
         return Pool(
@@ -312,6 +327,8 @@ class Service:
         self._qualifiers.forget(name)
         self._unready.pop(name, None)
         self._watcher.forget(name)
+        for url in self.urls.of(name):
+            self.urls.remove(url.url_id)
         for pool in self._pools_of(name):
             self._remove(pool, "the function was deleted")
 

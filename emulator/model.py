@@ -161,12 +161,12 @@ class Function:
             0 switches it off.
         provisioned_concurrency: how many environments are initialised ahead of requests.
         asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
+        url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
+            is none.
         version: the number of a published version, which the control plane gives; what is deployed is ``$LATEST``.
         code_in_image: there is no folder: what runs is all in ``image``, and ``code`` is an empty folder.
         command: instead of ``handler`` what the image's entry point is called with; empty: what the image says.
         entrypoint: instead of the image's own.
-        url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
-            is none.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -187,11 +187,11 @@ class Function:
     reserved_concurrency: int | None = None
     provisioned_concurrency: int = 0
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
+    url: UrlSettings | None = None
     version: str = LATEST
     code_in_image: bool = False
     command: Sequence[str] = ()
     entrypoint: Sequence[str] = ()
-    url: UrlSettings | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))

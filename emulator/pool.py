@@ -215,6 +215,17 @@ class Pool:
         self.provisioned.update(function)
         self.recycle(reason)
 
+    def adjust(self, function: Function) -> None:
+        """Another number of places or of environments ahead, other settings of events; no environment is recycled.
+
+        Raises:
+            ConfigurationError: what it reserves is more than the account has left; nothing has changed.
+        """
+        if not self._shares:
+            self.share.reserve(function.reserved_concurrency)
+        self.function = function
+        self.provisioned.resize(function)
+
     async def retire(self, reason: str) -> None:
         """Serve nothing any more: what is idle ends now, what runs when it is done; wait until all are gone."""
         self._stop()

@@ -133,6 +133,18 @@ class Provisioned:
         self._failures, self._reason = 0, None
         self._cancel_again()
 
+    def resize(self, function: Function) -> None:
+        """Another number of them; the others stay as they are. Of too many the idle ones end now."""
+        self.update(function)
+        reason = f"{self._wanted} are to be initialised ahead"
+        surplus = max(0, self._alive - self._wanted)
+        now = self._idle[:surplus]
+        for environment in now:
+            self._end(environment, reason, None)
+        for environment in [*self._starting, *self._serving][: surplus - len(now)]:
+            environment.end_when_parked = reason
+        self.fill()
+
     def fill(self) -> None:
         """Start what is missing: on the places of those that went, then on free ones, else when there are some."""
         while self._alive < self._wanted and self._again is None:

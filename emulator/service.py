@@ -36,6 +36,7 @@ from emulator.errors import (
     one_error,
 )
 from emulator.event_queue import EventView
+from emulator.event_settings import Asynchronous
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
 from emulator.lifecycle import State
@@ -55,6 +56,7 @@ from emulator.model import (
     Session,
 )
 from emulator.pool import ConcurrencyView, Pool
+from emulator.provisioned import ProvisionedView
 from emulator.qualifiers import Qualifiers, Routing
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.skipping import skip
@@ -327,8 +329,8 @@ class Service:
         self._qualifiers.forget(name)
         self._unready.pop(name, None)
         self._watcher.forget(name)
-        for url in self.urls.of(name):
-            self.urls.remove(url.url_id)
+        for config in self.urls.of(name):
+            self.urls.remove(config.url_id)
         for pool in self._pools_of(name):
             self._remove(pool, "the function was deleted")
 
@@ -359,6 +361,41 @@ class Service:
     def hold_back(self, key: str, state: str) -> None:
         """Until it is added, whoever invokes it is told that it is in this state: ``Pending`` or ``Failed``."""
         self._unready[key] = state
+
+    def reserve(self, name: str, places: int | None) -> None:
+        """So many of the account's places are this function's and no other's; ``None``: its part of the rest.
+
+        Raises:
+            ConfigurationError: the account has not so many left, or the function more initialised ahead.
+        """
+        self._adjust(name, reserved_concurrency=places)
+
+    def provision(self, key: str, number: int) -> None:
+        """So many environments of a published version are to be initialised ahead.
+
+        Arguments:
+            key: ``name:version``.
+        """
+        if number or key in self._pools:
+            self._pool(key)
+            self._adjust(key, provisioned_concurrency=number)
+
+    def provisioned(self, key: str) -> ProvisionedView | None:
+        """What there is of them; ``None`` where nobody has asked for any yet."""
+        return self._pools[key].provisioned.view if key in self._pools else None
+
+    def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
+        """What becomes of the asynchronous events of a function, or of a published version of it, from now on."""
+        self._adjust(key, asynchronous=settings)
+
+    def _adjust(self, key: str, **changes: Any) -> None:
+        """Settings that environments do not see: none is recycled."""
+        published, pool = self._qualifiers.function(key), self._pools.get(key)
+        if published is not None:
+            self._qualifiers.add(replace(published, **changes))
+        if pool is not None:
+            pool.adjust(replace(pool.function, **changes))
+            self._events.add(pool)
 
     def set_alias(self, name: str, alias: str, routing: Routing) -> None:
         """Have an alias lead somewhere."""
@@ -420,8 +457,9 @@ class Service:
         except (OSError, EmulatorError) as error:
             self.timeline.record("function.trouble", str(error), function=function.name)
         else:
-            if pool.function is function:  # or it was deployed again meanwhile
-                pool.update(function, "its code or a layer changed")
+            now = pool.function
+            if (now.code, now.layers) == (function.code, function.layers):  # or it was deployed again meanwhile
+                pool.update(now, "its code or a layer changed")
 
     def _pool(self, name: str) -> Pool:
         try:

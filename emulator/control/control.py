@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from emulator.clock import Clock
@@ -33,6 +34,11 @@ class Control:
         self.service = service
         self.registry = Registry()
         self.changed = on_change
+
+    @property
+    def folder(self) -> Path:
+        """Where what clients send is kept."""
+        return self.service.folder / "control"
 
     @property
     def clock(self) -> Clock:

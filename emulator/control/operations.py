@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emulator.control import (
+    account,
+    concurrency,
+    event_configs,
+    function_urls,
+    invoke_async,
+    layers,
+    permissions,
+    tags,
+)
 from emulator.control.control import Operation
 
 __all__ = ["OPERATIONS", "SERVED_ELSEWHERE"]
 
-OPERATIONS: Mapping[str, Operation] = {}
+OPERATIONS: Mapping[str, Operation] = {
+    **account.OPERATIONS,
+    **concurrency.OPERATIONS,
+    **event_configs.OPERATIONS,
+    **function_urls.OPERATIONS,
+    **invoke_async.OPERATIONS,
+    **layers.OPERATIONS,
+    **permissions.OPERATIONS,
+    **tags.OPERATIONS,
+}
 """By the names of the model."""
 
 SERVED_ELSEWHERE = frozenset({"Invoke", "InvokeWithResponseStream"})

@@ -37,7 +37,7 @@ def page(
     elif after[1] in keys:
         begin = keys.index(after[1]) + 1
     else:
-        begin = min(after[0], len(items))
+        begin = min(after[0] - 1, len(items))  # it went away, and the next one has its place
     end = begin + min(request.get("MaxItems", size), size)
     answer: dict[str, Any] = {member: list(items[begin:end])}
     if end < len(items):
@@ -48,7 +48,7 @@ def page(
 def _read(marker: str) -> tuple[int, str]:
     try:
         place, colon, name = base64.b64decode(marker, validate=True).decode().partition(":")
-        if not colon or not place.isdecimal():
+        if not colon or not place.isdecimal() or int(place) < 1:
             raise ValueError(marker)
         return int(place), name
     except (binascii.Error, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -418,6 +418,10 @@ class Service:
         if target not in self._pools and target not in self._unready and self._qualifiers.function(target) is None:
             raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
         return target
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Have it done, by nobody's waiting for it; what it raises ends the emulator."""
+        self._spawn(coroutine)
 
     def function(self, name: str) -> Function:
         return self._pool(name).function

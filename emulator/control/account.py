@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from emulator.control.code import MAX_ZIPPED_BYTES
 from emulator.control.control import Control, Operation
-from emulator.control.layers import MAX_ZIPPED_BYTES, total_size
+from emulator.control.layers import total_size
 from emulator.layers import MAX_UNZIPPED_BYTES
 
 __all__ = ["MAX_CODE_BYTES", "OPERATIONS"]

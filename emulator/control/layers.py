@@ -22,6 +22,7 @@ from typing import Any
 
 from emulator import text
 from emulator.control import policies
+from emulator.control.code import HOT_RELOAD, MAX_ZIPPED_BYTES
 from emulator.control.control import Control, Operation
 from emulator.control.paging import page
 from emulator.control.resources import check_revision
@@ -35,13 +36,7 @@ from emulator.errors import (
 )
 from emulator.layers import MAX_UNZIPPED_BYTES, unpack_layer
 
-__all__ = ["HOT_RELOAD", "MAX_ZIPPED_BYTES", "OPERATIONS", "layer_members", "layer_paths", "total_size"]
-
-HOT_RELOAD = "hot-reload"
-"""As ``S3Bucket``: what is named by ``S3Key`` is a folder of this machine."""
-
-MAX_ZIPPED_BYTES = 52_428_800
-"""What one archive may have in a request [R]."""
+__all__ = ["OPERATIONS", "layer_members", "layer_paths", "total_size"]
 
 _NOTHING = "The resource you requested does not exist."
 _NAME = re.compile(r"(?:arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:)?([a-zA-Z0-9-_]+)")

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from emulator.control import (
     account,
+    aliases,
     concurrency,
     event_configs,
     function_urls,
+    functions,
     invoke_async,
     layers,
     permissions,
     tags,
+    versions,
 )
 from emulator.control.control import Operation
 
@@ -20,13 +23,16 @@ __all__ = ["OPERATIONS", "SERVED_ELSEWHERE"]
 
 OPERATIONS: Mapping[str, Operation] = {
     **account.OPERATIONS,
+    **aliases.OPERATIONS,
     **concurrency.OPERATIONS,
     **event_configs.OPERATIONS,
     **function_urls.OPERATIONS,
+    **functions.OPERATIONS,
     **invoke_async.OPERATIONS,
     **layers.OPERATIONS,
     **permissions.OPERATIONS,
     **tags.OPERATIONS,
+    **versions.OPERATIONS,
 }
 """By the names of the model."""
 

@@ -46,6 +46,7 @@ class Version:
         settings: the members of AWS's ``FunctionConfiguration`` that a client has set, defaults included.
         state: ``Pending``, ``Active`` or ``Failed``; ``update`` likewise: ``InProgress``, ``Successful``, ``Failed``.
         modified: seconds since the epoch.
+        source: what tells whether ``$LATEST`` has changed since this version was published of it.
     """
 
     number: str
@@ -59,6 +60,7 @@ class Version:
     update: str | None = "Successful"
     update_reason: str | None = None
     update_reason_code: str | None = None
+    source: str | None = None
 
 
 @dataclass(slots=True)

@@ -139,10 +139,13 @@ async def list_provisioned_concurrency_configs(control: Control, request: Json) 
 def apply_provisioned(control: Control, record: FunctionRecord) -> None:
     """Have each version as many environments ready as it and its aliases ask for.
 
-    To be called when a config, a version or an alias has changed; what belongs to one that is no more is forgotten.
+    To be called when a config, a version or an alias has changed; what was kept for one that is no more is forgotten,
+    its policy and its event config included. [R] A URL outlives its alias.
     """
-    for key in [key for key in record.provisioned if key not in record.aliases and key not in record.versions]:
-        del record.provisioned[key]
+    there = {"", LATEST, *record.aliases, *record.versions}
+    for kept in (record.provisioned, record.policy, record.event_configs):
+        for key in kept.keys() - there:
+            del kept[key]
     for number in record.versions:
         wanted = [
             config["requested"] for key, config in record.provisioned.items() if _version_of(record, key) == number

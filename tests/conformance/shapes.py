@@ -28,6 +28,8 @@ _COMMON = {
     "ValidationException",
 }
 _OTHER_STATUS = {"DeleteFunction": 204}  # what AWS was recorded to answer
+_RECORDED = {("LastUpdateStatusReasonCode", "Creating")}  # what AWS says, and its model does not have
+_LEFT_OUT = {("GetFunctionCodeSigningConfig", "CodeSigningConfigArn")}  # where there is none
 _OWN_FORM = {"FunctionUrl"}  # its host is this machine
 
 
@@ -57,7 +59,7 @@ def check_answer(operation: str, status: int, headers: dict[str, str], body: byt
     for name, value in members.items():
         _check_value(model.output_shape.members[name], value, f"{operation}.{name}")
     for name in model.output_shape.required_members:
-        assert name in members, f"{operation} has to have {name}"
+        assert name in members or (operation, name) in _LEFT_OUT, f"{operation} has to have {name}"
 
 
 def parse_answer(operation: str, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def _check_scalar(shape: Shape, value: Any, where: str) -> None:
     match shape.type_name:
         case "string":
             assert isinstance(value, str), where
-            assert not shape.enum or value in shape.enum, f"{where} is {value}"
+            assert not shape.enum or value in shape.enum or (shape.name, value) in _RECORDED, f"{where} is {value}"
             pattern = shape.metadata.get("pattern")
             if pattern is not None and r"\p" not in pattern and shape.name not in _OWN_FORM:
                 assert re.fullmatch(pattern, value), f"{where} is {value}, and not {pattern}"

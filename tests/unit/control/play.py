@@ -22,11 +22,12 @@ from emulator.control.operations import OPERATIONS
 from emulator.control.protocol import Protocol
 from emulator.control.registry import Alias, Code, FunctionRecord, Version
 from emulator.control.service_model import load_service_model
-from emulator.errors import RequestError
+from emulator.errors import EmulatorError, RequestError
 from emulator.event_settings import Asynchronous
 from emulator.invocation import Invocation
 from emulator.model import Function, RequestId
 from emulator.provisioned import ProvisionedView
+from emulator.qualifiers import Routing
 from emulator.service import Service
 from emulator.urls import Urls
 from tests.conformance.shapes import SERVICE, parse_answer
@@ -54,6 +55,51 @@ class _PlayedService:
         self.wanted: dict[str, int] = {}
         self.asynchronous: dict[str, Asynchronous] = {}
         self.submitted: list[tuple[str, Invocation]] = []
+        self.versions: dict[str, Function] = {}
+        self.routings: dict[str, Routing] = {}
+        self.held_back: dict[str, str] = {}
+        self.refuses_with: EmulatorError | None = None
+        self.spawned: list[Coroutine[Any, Any, None]] = []
+
+    @property
+    def functions(self) -> list[Function]:
+        return list(self.deployed.values())
+
+    async def add(self, function: Function) -> None:
+        if self.refuses_with is not None:
+            raise self.refuses_with
+        self.deployed[function.name] = replace(function)
+        self.held_back.pop(function.name, None)
+
+    async def add_version(self, function: Function) -> None:
+        if self.refuses_with is not None:
+            raise self.refuses_with
+        self.versions[function.key] = function
+        self.held_back.pop(function.key, None)
+
+    def remove(self, name: str) -> None:
+        self.deployed.pop(name, None)
+        self.held_back.pop(name, None)
+        for key in [key for key, version in self.versions.items() if version.name == name]:
+            del self.versions[key]
+
+    def remove_version(self, name: str, version: str) -> None:
+        self.versions.pop(f"{name}:{version}", None)
+
+    def hold_back(self, key: str, state: str) -> None:
+        self.held_back[key] = state
+
+    async def until_unused(self, code: Path) -> None:
+        """Nothing runs here."""
+
+    def set_alias(self, name: str, alias: str, routing: Routing) -> None:
+        self.routings[f"{name}:{alias}"] = routing
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        self.routings.pop(f"{name}:{alias}", None)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self.spawned.append(coroutine)
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
         return text.function_arn(REGION, ACCOUNT, name, qualifier)
@@ -105,6 +151,15 @@ class Play:
         self.record = self.control.registry.functions["orders"]
         self.record.versions = {number: _version(number) for number in ("1", "2")}
         self.record.aliases["live"] = Alias("live", "1", "revision-of-live")
+
+    def settle(self) -> None:
+        """What operations have begun comes to its end: until then nothing of it happens."""
+
+        async def all_of_it() -> None:
+            while self.service.spawned:
+                await self.service.spawned.pop(0)
+
+        asyncio.run(all_of_it())
 
     def _changed(self) -> None:
         self.changes += 1

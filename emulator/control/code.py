@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from emulator import text
 from emulator.control.registry import Code
@@ -113,12 +113,12 @@ class CodeStore:
         try:
             shutil.copytree(code.folder, place / "code", symlinks=True, ignore=shutil.ignore_patterns(*_NOT_CODE))
             with (place / "code.zip").open("wb") as file:
-                _zip(Path(code.folder), file)
+                archive = _Counting(file)
+                _zip(place / "code", archive)
         except (OSError, shutil.Error) as error:
             shutil.rmtree(place, ignore_errors=True)
             raise InvalidParameterValueError(f"The code in {code.folder} cannot be copied: {error}") from error
-        archive = (place / "code.zip").read_bytes()
-        return Code("zip", str(place / "code"), _digest(archive), len(archive), archive=str(place / "code.zip"))
+        return Code("zip", str(place / "code"), *archive.result, archive=str(place / "code.zip"))
 
     def _image(self, image: str) -> Code:
         empty = self._folder / "nothing"
@@ -147,9 +147,10 @@ class CodeStore:
 
 
 class _Counting(io.RawIOBase):
-    """A file that keeps nothing but its digest and its size."""
+    """A file that goes forward only, and knows its digest and its size; what is written goes on, if anywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, onward: BinaryIO | None = None) -> None:
+        self._onward = onward
         self._digest = hashlib.sha256()
         self._size = 0
 
@@ -163,6 +164,8 @@ class _Counting(io.RawIOBase):
     def write(self, data: Any) -> int:
         self._digest.update(data)
         self._size += len(data)
+        if self._onward is not None:
+            self._onward.write(data)
         return len(data)
 
 
@@ -197,7 +200,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield found.relative_to(folder).as_posix(), found
 
 
-def _zip(folder: Path, file: Any) -> None:
+def _zip(folder: Path, file: _Counting) -> None:
     """The folder as an archive that is the same wherever and whenever it is made."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, path in _files(folder):

@@ -137,7 +137,7 @@ def _with(before: Json, name: str, request: Mapping[str, Any]) -> Json:
         settings["LoggingConfig"] = _logging(name, before["LoggingConfig"], request["LoggingConfig"])
     if "Environment" in request:
         settings["Environment"] = {"Variables": dict(request["Environment"].get("Variables", {}))}
-    return {member: value for member, value in settings.items() if value or member not in ("ImageConfig", "Layers")}
+    return {member: value for member, value in settings.items() if value or member != "ImageConfig"}
 
 
 def _logging(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> Json:
@@ -256,6 +256,7 @@ def as_shown(
         # DIFFERS: nothing is snapshot here, so it is never On.
         "SnapStart": {**version.settings["SnapStart"], "OptimizationStatus": "Off"},
     }
+    shown.pop("Layers", None)
     if layers:
         shown["Layers"] = list(layers)
     if (config := shown.pop("ImageConfig", None)) is not None:

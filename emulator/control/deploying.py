@@ -78,7 +78,7 @@ def make_function(
     """
     base = control.deployed(record.name)
     arns = version.settings.get("Layers")
-    given = layer_paths(control, arns, layers_before) if arns is not None else [] if layers_before else None
+    given = layer_paths(control, arns, layers_before) if arns is not None else None
     return function_of(record.name, version, base, given)
 
 

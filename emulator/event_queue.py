@@ -88,12 +88,14 @@ class Office:
     Attributes:
         send: brings a record of a function's event to a destination, in its own time.
         changed: hears that an event has come to an end, or an attempt; with the environment that had it, if one had.
+        said: what is said of the events that came by an ARN, where that is not what is said of their function.
     """
 
     clock: Clock
     timeline: Timeline
     send: Callable[[str, RequestId, Destination, bytes, int], None]
     changed: Callable[[EnvironmentId | None], None]
+    said: Callable[[str], Asynchronous | None] = lambda arn: None
 
 
 class EventQueue:
@@ -269,7 +271,7 @@ class EventQueue:
         self._refusals = 0
         self._cancel_look()
         if event.state is EventState.RUNNING:  # or it has failed at once
-            event.reason = f"attempt {event.attempts + 1} of {self._settings.retries + 1}"
+            event.reason = f"attempt {event.attempts + 1} of {self._settings(event).retries + 1}"
             self._record("event.attempt", event.reason, event)
 
     def _throttled(self, event: _Event, refusal: ThrottledError) -> None:
@@ -333,10 +335,10 @@ class EventQueue:
     def _function_answered(self, event: _Event, answer: Answer) -> None:
         event.attempts += 1
         event.result = Result(200, answer.payload, answer.function_error)
-        attempt = f"attempt {event.attempts} of {self._settings.retries + 1}"
+        attempt = f"attempt {event.attempts} of {self._settings(event).retries + 1}"
         if answer.function_error is None:
             self._finish(event, "Success")
-        elif event.attempts > self._settings.retries:
+        elif event.attempts > self._settings(event).retries:
             self._give_up(event, "RetriesExhausted")
         else:
             due = self._clock.monotonic() + (delay := _RETRY_DELAYS[event.attempts - 1])
@@ -366,7 +368,7 @@ class EventQueue:
 
     def _finish(self, event: _Event, condition: str) -> None:
         del self._events[event.request_id]
-        settings = self._settings
+        settings = self._settings(event)
         success = condition == "Success"
         named = (settings.on_success,) if success else (settings.on_failure, settings.dead_letter)
         told = "" if any(named) or success else "; nobody is told"
@@ -392,12 +394,11 @@ class EventQueue:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    @property
-    def _settings(self) -> Asynchronous:
-        return self._pool.function.asynchronous
+    def _settings(self, event: _Event) -> Asynchronous:
+        return self._office.said(event.function_arn) or self._pool.function.asynchronous
 
     def _deadline(self, event: _Event) -> float:
-        return event.accepted + self._settings.max_age
+        return event.accepted + self._settings(event).max_age
 
     def _send(self, event: _Event, destination: str, record: bytes) -> None:
         self._office.send(self._pool.function.name, event.request_id, Destination.of(destination), record, event.hops)

@@ -4,7 +4,7 @@ They serve before any other environment does. No policy of idleness or age appli
 code changes, when it is recycled by hand, when it fails, and when its time is over, and another one takes its place.
 Each holds a place of the account for life, busy or not.
 
-DIFFERS: on AWS only versions and aliases can have them; here it is the function, as long as there are no versions.
+DIFFERS: on AWS only versions and aliases can have them; here the configuration file gives them to ``$LATEST`` as well.
 """
 
 from __future__ import annotations

@@ -141,6 +141,7 @@ class Service:
         """By ``Function.key``: the deployed ones by their names, published versions by ``name:version``."""
         self._leaving: set[Pool] = set()
         self._unready: dict[str, str] = {}
+        self._alias_events: dict[str, Asynchronous] = {}
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
         self._stopping = False
@@ -220,6 +221,7 @@ class Service:
             base=self._base,
             arn=lambda name: self.arn(name, text.VERSION),
             at_rest=self.at_rest,
+            said=self._alias_events.get,
         )
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
@@ -331,6 +333,8 @@ class Service:
         self._watcher.forget(name)
         for config in self.urls.of(name):
             self.urls.remove(config.url_id)
+        for arn in [arn for arn in self._alias_events if arn.startswith(f"{self.arn(name)}:")]:
+            del self._alias_events[arn]
         for pool in self._pools_of(name):
             self._remove(pool, "the function was deleted")
 
@@ -388,6 +392,16 @@ class Service:
         """What becomes of the asynchronous events of a function, or of a published version of it, from now on."""
         self._adjust(key, asynchronous=settings)
 
+    def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
+        """What becomes of those that come by an alias; ``None``: what is said of the version that it leads to."""
+        arn = self.arn(name, alias)
+        if settings is None:
+            self._alias_events.pop(arn, None)
+        else:
+            self._alias_events[arn] = settings
+        for pool in self._pools_of(name):
+            self._events.add(pool)
+
     def _adjust(self, key: str, **changes: Any) -> None:
         """Settings that environments do not see: none is recycled."""
         published, pool = self._qualifiers.function(key), self._pools.get(key)
@@ -403,6 +417,7 @@ class Service:
 
     def remove_alias(self, name: str, alias: str) -> None:
         self._qualifiers.unlead(name, alias)
+        self._alias_events.pop(self.arn(name, alias), None)
 
     def target(self, name: str, qualifier: str | None) -> str:
         """What serves an invocation: the name itself, or ``name:version``; chosen by weights where an alias has some.

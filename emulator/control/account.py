@@ -10,7 +10,7 @@ from emulator.control.control import Control, Operation
 from emulator.control.layers import total_size
 from emulator.layers import MAX_UNZIPPED_BYTES
 
-__all__ = ["MAX_CODE_BYTES", "OPERATIONS"]
+__all__ = ["MAX_CODE_BYTES", "OPERATIONS", "get_account_settings"]
 
 MAX_CODE_BYTES = 80_530_636_800
 """[D] 75 GB for all functions and layers."""

@@ -22,7 +22,17 @@ from emulator.errors import (
 )
 from emulator.model import LATEST
 
-__all__ = ["OPERATIONS", "apply_provisioned"]
+__all__ = [
+    "OPERATIONS",
+    "apply_provisioned",
+    "delete_function_concurrency",
+    "delete_provisioned_concurrency_config",
+    "get_function_concurrency",
+    "get_provisioned_concurrency_config",
+    "list_provisioned_concurrency_configs",
+    "put_function_concurrency",
+    "put_provisioned_concurrency_config",
+]
 
 _UNRESERVED = 100  # [R] what an account keeps
 _WHOLE_ACCOUNT = 1000
@@ -32,13 +42,13 @@ _ONLY_FUNCTIONS = (
 )
 _ONLY_PUBLISHED = "The function resource provided must be an alias or a published version."
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
 # -- reserved --------------------------------------------------------------------------------------------
 
 
-async def put_function_concurrency(control: Control, request: Json) -> Json:
+async def put_function_concurrency(control: Control, request: _Json) -> _Json:
     """So many places for this function and no other [R]."""
     record = _function(control, request)
     wanted: int = request["ReservedConcurrentExecutions"]
@@ -62,20 +72,20 @@ async def put_function_concurrency(control: Control, request: Json) -> Json:
     return {"ReservedConcurrentExecutions": wanted}
 
 
-async def get_function_concurrency(control: Control, request: Json) -> Json:
+async def get_function_concurrency(control: Control, request: _Json) -> _Json:
     """What is reserved; nothing where nothing is [R]."""
     record = _function(control, request)
     return {"ReservedConcurrentExecutions": control.service.function(record.name).reserved_concurrency}
 
 
-async def delete_function_concurrency(control: Control, request: Json) -> Json:
+async def delete_function_concurrency(control: Control, request: _Json) -> _Json:
     """Its part of the rest again."""
     control.service.reserve(_function(control, request).name, None)
     control.changed()
     return {}
 
 
-def _function(control: Control, request: Json) -> FunctionRecord:
+def _function(control: Control, request: _Json) -> FunctionRecord:
     name, qualifier = control.named(request)
     if qualifier is not None:
         raise InvalidParameterValueError(_ONLY_FUNCTIONS)
@@ -88,7 +98,7 @@ def _function(control: Control, request: Json) -> FunctionRecord:
 # -- provisioned -----------------------------------------------------------------------------------------
 
 
-async def put_provisioned_concurrency_config(control: Control, request: Json) -> Json:
+async def put_provisioned_concurrency_config(control: Control, request: _Json) -> _Json:
     """Have environments ready for a version, or for the one that an alias leads to [R]."""
     if control.named(request).qualifier in (None, LATEST):
         raise InvalidParameterValueError(
@@ -109,7 +119,7 @@ async def put_provisioned_concurrency_config(control: Control, request: Json) ->
     }
 
 
-async def get_provisioned_concurrency_config(control: Control, request: Json) -> Json:
+async def get_provisioned_concurrency_config(control: Control, request: _Json) -> _Json:
     """How far it is."""
     resource = _published(control, request)
     if resource.key not in resource.record.provisioned:
@@ -117,7 +127,7 @@ async def get_provisioned_concurrency_config(control: Control, request: Json) ->
     return _view(control, resource.record, resource.key)
 
 
-async def delete_provisioned_concurrency_config(control: Control, request: Json) -> Json:
+async def delete_provisioned_concurrency_config(control: Control, request: _Json) -> _Json:
     """No more of them; [R] none that was not there is missed."""
     resource = _published(control, request)
     if resource.record.provisioned.pop(resource.key, None) is not None:
@@ -126,7 +136,7 @@ async def delete_provisioned_concurrency_config(control: Control, request: Json)
     return {}
 
 
-async def list_provisioned_concurrency_configs(control: Control, request: Json) -> Json:
+async def list_provisioned_concurrency_configs(control: Control, request: _Json) -> _Json:
     """All of a function."""
     record = control.find(request)
     told = [
@@ -139,10 +149,13 @@ async def list_provisioned_concurrency_configs(control: Control, request: Json) 
 def apply_provisioned(control: Control, record: FunctionRecord) -> None:
     """Have each version as many environments ready as it and its aliases ask for.
 
-    To be called when a config, a version or an alias has changed; what belongs to one that is no more is forgotten.
+    To be called when a config, a version or an alias has changed; what was kept for one that is no more is forgotten,
+    its policy and its event config included. [R] A URL outlives its alias.
     """
-    for key in [key for key in record.provisioned if key not in record.aliases and key not in record.versions]:
-        del record.provisioned[key]
+    there = {"", LATEST, *record.aliases, *record.versions}
+    for kept in (record.provisioned, record.policy, record.event_configs):
+        for key in kept.keys() - there:
+            del kept[key]
     for number in record.versions:
         wanted = [
             config["requested"] for key, config in record.provisioned.items() if _version_of(record, key) == number
@@ -150,7 +163,7 @@ def apply_provisioned(control: Control, record: FunctionRecord) -> None:
         control.service.provision(f"{record.name}:{number}", sum(wanted))
 
 
-def _published(control: Control, request: Json) -> Resource:
+def _published(control: Control, request: _Json) -> Resource:
     if control.named(request).qualifier in (None, LATEST):
         raise InvalidParameterValueError(_ONLY_PUBLISHED)
     return find_resource(control, request)
@@ -193,7 +206,7 @@ def _check_places(control: Control, resource: Resource, wanted: int) -> None:
         )
 
 
-def _view(control: Control, record: FunctionRecord, key: str) -> Json:
+def _view(control: Control, record: FunctionRecord, key: str) -> _Json:
     view = control.service.provisioned(f"{record.name}:{_version_of(record, key)}")
     config = record.provisioned[key]
     if view is None:
@@ -207,7 +220,7 @@ def _view(control: Control, record: FunctionRecord, key: str) -> Json:
     }
 
 
-def _config(config: Json) -> Json:
+def _config(config: _Json) -> _Json:
     return {
         "RequestedProvisionedConcurrentExecutions": config["requested"],
         "LastModified": time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(config["modified"])),

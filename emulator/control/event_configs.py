@@ -17,20 +17,28 @@ from emulator.errors import FunctionNotFoundError, InvalidParameterValueError
 from emulator.event_settings import MAX_AGE, MAX_RETRIES, Asynchronous, Destination
 from emulator.model import LATEST
 
-__all__ = ["OPERATIONS", "asynchronous_of"]
+__all__ = [
+    "OPERATIONS",
+    "asynchronous_of",
+    "delete_function_event_invoke_config",
+    "get_function_event_invoke_config",
+    "list_function_event_invoke_configs",
+    "put_function_event_invoke_config",
+    "update_function_event_invoke_config",
+]
 
 _NO_FUNCTION = "The function doesn't exist."  # [R]
 _SERVICES = ("lambda", "sqs", "sns", "events", "s3")
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
-async def put_function_event_invoke_config(control: Control, request: Json) -> Json:
+async def put_function_event_invoke_config(control: Control, request: _Json) -> _Json:
     """Another config in the place of the one before [R]."""
     return _set(control, request, {})
 
 
-async def update_function_event_invoke_config(control: Control, request: Json) -> Json:
+async def update_function_event_invoke_config(control: Control, request: _Json) -> _Json:
     """Some of it otherwise."""
     record, qualifier = _existing(control, request)
     before = _configs(control, record).get(qualifier)
@@ -39,7 +47,7 @@ async def update_function_event_invoke_config(control: Control, request: Json) -
     return _set(control, request, before)
 
 
-async def get_function_event_invoke_config(control: Control, request: Json) -> Json:
+async def get_function_event_invoke_config(control: Control, request: _Json) -> _Json:
     """What there is for a function, a version or an alias."""
     name, qualifier = control.named(request)
     record = control.registry.functions.get(name)
@@ -49,7 +57,7 @@ async def get_function_event_invoke_config(control: Control, request: Json) -> J
     return _told(control, name, qualifier or LATEST, config)
 
 
-async def delete_function_event_invoke_config(control: Control, request: Json) -> Json:
+async def delete_function_event_invoke_config(control: Control, request: _Json) -> _Json:
     """As at the beginning."""
     name, qualifier = control.named(request)
     record = control.registry.functions.get(name)
@@ -62,7 +70,7 @@ async def delete_function_event_invoke_config(control: Control, request: Json) -
     return {}
 
 
-async def list_function_event_invoke_configs(control: Control, request: Json) -> Json:
+async def list_function_event_invoke_configs(control: Control, request: _Json) -> _Json:
     """All of a function."""
     record = control.registry.functions.get(control.named(request).name)
     if record is None:
@@ -88,7 +96,7 @@ def asynchronous_of(config: Mapping[str, Any] | None, dead_letter: str | None = 
     )
 
 
-def _set(control: Control, request: Json, before: Json) -> Json:
+def _set(control: Control, request: _Json, before: _Json) -> _Json:
     record, qualifier = _existing(control, request)
     config = {**before, "modified": control.clock.now()}
     given = False
@@ -109,7 +117,7 @@ def _set(control: Control, request: Json, before: Json) -> Json:
     return _told(control, record.name, qualifier, config)
 
 
-def _existing(control: Control, request: Json) -> tuple[FunctionRecord, str]:
+def _existing(control: Control, request: _Json) -> tuple[FunctionRecord, str]:
     try:
         resource = find_resource(control, request)
     except FunctionNotFoundError:
@@ -117,7 +125,7 @@ def _existing(control: Control, request: Json) -> tuple[FunctionRecord, str]:
     return resource.record, resource.qualifier or LATEST
 
 
-def _destination(control: Control, record: FunctionRecord, told: Json, arn: str | None) -> str | None:
+def _destination(control: Control, record: FunctionRecord, told: _Json, arn: str | None) -> str | None:
     """Checked as AWS checks it [R]."""
     if not arn:
         return None
@@ -143,22 +151,22 @@ def _destination(control: Control, record: FunctionRecord, told: Json, arn: str 
     return arn
 
 
-def _apply(control: Control, record: FunctionRecord, qualifier: str, config: Json | None) -> None:
-    """DIFFERS: what is said of an alias is kept and shown, and events that come by it follow their version's config."""
-    if qualifier in record.aliases:
-        return
-    key = record.name if qualifier == LATEST else f"{record.name}:{qualifier}"
+def _apply(control: Control, record: FunctionRecord, qualifier: str, config: _Json | None) -> None:
     dead_letter = control.service.function(record.name).asynchronous.dead_letter
-    control.service.set_asynchronous(key, asynchronous_of(config, dead_letter))
+    settings = asynchronous_of(config, dead_letter)
+    if qualifier in record.aliases:
+        control.service.set_alias_asynchronous(record.name, qualifier, settings if config is not None else None)
+        return
+    control.service.set_asynchronous(record.name if qualifier == LATEST else f"{record.name}:{qualifier}", settings)
 
 
-def _configs(control: Control, record: FunctionRecord) -> dict[str, Json]:
+def _configs(control: Control, record: FunctionRecord) -> dict[str, _Json]:
     """Those that were put, and what the configuration file says of ``$LATEST``."""
     settings = control.service.function(record.name).asynchronous
     said = (settings.retries, settings.max_age, settings.on_success, settings.on_failure)
     if LATEST in record.event_configs or said == (MAX_RETRIES, MAX_AGE, None, None):
         return record.event_configs
-    config: Json = {"retries": said[0], "max_age": int(said[1]), "modified": record.latest.modified}
+    config: _Json = {"retries": said[0], "max_age": int(said[1]), "modified": record.latest.modified}
     for key, given in (("on_success", said[2]), ("on_failure", said[3])):
         if given is not None:
             function = Destination.of(given).function
@@ -170,7 +178,7 @@ def _none(control: Control, name: str, qualifier: str) -> FunctionNotFoundError:
     return FunctionNotFoundError(f"The function {control.arn(name, qualifier)} doesn't have an EventInvokeConfig")
 
 
-def _told(control: Control, name: str, qualifier: str, config: Json) -> Json:
+def _told(control: Control, name: str, qualifier: str, config: _Json) -> _Json:
     destinations = {
         member: {"Destination": config[key]} if key in config else {}
         for member, key in (("OnSuccess", "on_success"), ("OnFailure", "on_failure"))

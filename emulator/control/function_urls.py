@@ -13,7 +13,14 @@ from emulator.control.resources import find_resource
 from emulator.errors import FunctionNotFoundError, ResourceConflictError
 from emulator.urls import Cors, UrlConfig, make_url_id
 
-__all__ = ["OPERATIONS"]
+__all__ = [
+    "OPERATIONS",
+    "create_function_url_config",
+    "delete_function_url_config",
+    "get_function_url_config",
+    "list_function_url_configs",
+    "update_function_url_config",
+]
 
 _NO_FUNCTION = "Function does not exist"  # [R]
 _NOTHING = "The resource you requested does not exist."
@@ -26,10 +33,10 @@ _CORS = {
     "MaxAge": "max_age",
 }
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
-async def create_function_url_config(control: Control, request: Json) -> Json:
+async def create_function_url_config(control: Control, request: _Json) -> _Json:
     """A URL, which is there at once."""
     name, qualifier = _existing(control, request)
     urls = control.service.urls
@@ -55,12 +62,12 @@ async def create_function_url_config(control: Control, request: Json) -> Json:
     return {**told, "InvokeMode": request.get("InvokeMode")}  # [R] only what was said
 
 
-async def get_function_url_config(control: Control, request: Json) -> Json:
+async def get_function_url_config(control: Control, request: _Json) -> _Json:
     """One URL."""
     return _told(control, _find(control, request))
 
 
-async def update_function_url_config(control: Control, request: Json) -> Json:
+async def update_function_url_config(control: Control, request: _Json) -> _Json:
     """Some of it otherwise; the address stays."""
     _existing(control, request)
     config = replace(_find(control, request), modified_at=control.clock.now())
@@ -74,7 +81,7 @@ async def update_function_url_config(control: Control, request: Json) -> Json:
     return {**_told(control, config), "InvokeMode": request.get("InvokeMode")}
 
 
-async def delete_function_url_config(control: Control, request: Json) -> Json:
+async def delete_function_url_config(control: Control, request: _Json) -> _Json:
     """It answers no more."""
     config = _find(control, request)
     control.service.urls.remove(config.url_id)
@@ -84,7 +91,7 @@ async def delete_function_url_config(control: Control, request: Json) -> Json:
     return {}
 
 
-async def list_function_url_configs(control: Control, request: Json) -> Json:
+async def list_function_url_configs(control: Control, request: _Json) -> _Json:
     """All URLs of a function and of its aliases."""
     name = control.named(request).name
     if name not in control.registry.functions:
@@ -93,7 +100,7 @@ async def list_function_url_configs(control: Control, request: Json) -> Json:
     return page(told, request, "FunctionUrlConfigs", lambda config: str(config["FunctionArn"]))
 
 
-def _existing(control: Control, request: Json) -> tuple[str, str | None]:
+def _existing(control: Control, request: _Json) -> tuple[str, str | None]:
     try:
         resource = find_resource(control, request)
     except FunctionNotFoundError:
@@ -101,7 +108,7 @@ def _existing(control: Control, request: Json) -> tuple[str, str | None]:
     return resource.record.name, resource.qualifier
 
 
-def _find(control: Control, request: Json) -> UrlConfig:
+def _find(control: Control, request: _Json) -> UrlConfig:
     name, qualifier = control.named(request)
     config = control.service.urls.find(name, qualifier)
     if config is None:
@@ -122,11 +129,11 @@ def _keep(control: Control, config: UrlConfig) -> None:
     control.changed()
 
 
-def _cors(given: Json | None) -> Cors | None:
+def _cors(given: _Json | None) -> Cors | None:
     return Cors(**{_CORS[member]: value for member, value in given.items()}) if given else None
 
 
-def _cors_told(cors: Cors | None) -> Json | None:
+def _cors_told(cors: Cors | None) -> _Json | None:
     if cors is None:
         return None
     told = {member: getattr(cors, key) for member, key in _CORS.items()}
@@ -137,7 +144,7 @@ def _cors_told(cors: Cors | None) -> Json | None:
     }
 
 
-def _told(control: Control, config: UrlConfig) -> Json:
+def _told(control: Control, config: UrlConfig) -> _Json:
     return {
         "FunctionUrl": control.service.urls.address(config),
         "FunctionArn": control.arn(config.function, config.qualifier),

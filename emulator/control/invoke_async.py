@@ -10,7 +10,7 @@ import pydantic_core
 from emulator.control.control import Control, Operation
 from emulator.errors import InvalidRequestContentError
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "invoke_async"]
 
 
 async def invoke_async(control: Control, request: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,21 @@ from emulator.errors import (
 )
 from emulator.layers import MAX_UNZIPPED_BYTES, unpack_layer
 
-__all__ = ["OPERATIONS", "layer_members", "layer_paths", "total_size"]
+__all__ = [
+    "OPERATIONS",
+    "add_layer_version_permission",
+    "delete_layer_version",
+    "get_layer_version",
+    "get_layer_version_by_arn",
+    "get_layer_version_policy",
+    "layer_members",
+    "layer_paths",
+    "list_layer_versions",
+    "list_layers",
+    "publish_layer_version",
+    "remove_layer_version_permission",
+    "total_size",
+]
 
 _NOTHING = "The resource you requested does not exist."
 _NAME = re.compile(r"(?:arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:)?([a-zA-Z0-9-_]+)")
@@ -44,13 +58,13 @@ _VERSION = re.compile(r"arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:([a
 _CONDITIONS = {"OrganizationId": ("StringEquals", "aws:PrincipalOrgID")}
 _BROKEN = "Could not unzip uploaded file. Please check your file, then try to upload again."  # [R]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
 # -- versions --------------------------------------------------------------------------------------------
 
 
-async def publish_layer_version(control: Control, request: Json) -> Json:
+async def publish_layer_version(control: Control, request: _Json) -> _Json:
     """A new version of a layer, or of a new one."""
     name = _name(control, request["LayerName"])
     content = request["Content"]
@@ -65,7 +79,7 @@ async def publish_layer_version(control: Control, request: Json) -> Json:
         )
     layer = control.registry.layers.setdefault(name, {"next": 1, "versions": {}, "deleted": {}})
     number, layer["next"] = layer["next"], layer["next"] + 1
-    version: Json = {
+    version: _Json = {
         "number": number,
         "description": request.get("Description", ""),
         "license": request.get("LicenseInfo"),
@@ -81,13 +95,13 @@ async def publish_layer_version(control: Control, request: Json) -> Json:
     return _whole(control, name, version)
 
 
-async def get_layer_version(control: Control, request: Json) -> Json:
+async def get_layer_version(control: Control, request: _Json) -> _Json:
     """One version."""
     name, version = _find(control, request)
     return _whole(control, name, version)
 
 
-async def get_layer_version_by_arn(control: Control, request: Json) -> Json:
+async def get_layer_version_by_arn(control: Control, request: _Json) -> _Json:
     """One version, by its ARN."""
     name, number = _parse(control, request["Arn"])
     version = control.registry.layers.get(name, {"versions": {}})["versions"].get(number)
@@ -96,7 +110,7 @@ async def get_layer_version_by_arn(control: Control, request: Json) -> Json:
     return _whole(control, name, version)
 
 
-async def delete_layer_version(control: Control, request: Json) -> Json:
+async def delete_layer_version(control: Control, request: _Json) -> _Json:
     """One version less; none that is not there is missed [R]."""
     name, number = _name(control, request["LayerName"]), _number(request)
     layer = control.registry.layers.get(name)
@@ -107,7 +121,7 @@ async def delete_layer_version(control: Control, request: Json) -> Json:
     return {}
 
 
-async def list_layer_versions(control: Control, request: Json) -> Json:
+async def list_layer_versions(control: Control, request: _Json) -> _Json:
     """All versions of a layer, the newest first."""
     name = _name(control, request["LayerName"])
     layer = control.registry.layers.get(name, {"versions": {}})
@@ -116,7 +130,7 @@ async def list_layer_versions(control: Control, request: Json) -> Json:
     return page(told, request, "LayerVersions", lambda version: str(version["Version"]))
 
 
-async def list_layers(control: Control, request: Json) -> Json:
+async def list_layers(control: Control, request: _Json) -> _Json:
     """All layers that have a version, each with its newest one."""
     told = []
     for name in sorted(control.registry.layers):
@@ -131,7 +145,7 @@ async def list_layers(control: Control, request: Json) -> Json:
 # -- policies --------------------------------------------------------------------------------------------
 
 
-async def add_layer_version_permission(control: Control, request: Json) -> Json:
+async def add_layer_version_permission(control: Control, request: _Json) -> _Json:
     """One more statement."""
     name, version = _existing(control, request)
     # [R] the statement is looked at before the revision
@@ -150,7 +164,7 @@ async def add_layer_version_permission(control: Control, request: Json) -> Json:
     return {"Statement": policies.to_text(statement), "RevisionId": version["revision"]}
 
 
-async def remove_layer_version_permission(control: Control, request: Json) -> Json:
+async def remove_layer_version_permission(control: Control, request: _Json) -> _Json:
     """One statement less."""
     _, version = _existing(control, request)
     if version["policy"] and request["StatementId"] in version["policy"]:
@@ -161,7 +175,7 @@ async def remove_layer_version_permission(control: Control, request: Json) -> Js
     return {}
 
 
-async def get_layer_version_policy(control: Control, request: Json) -> Json:
+async def get_layer_version_policy(control: Control, request: _Json) -> _Json:
     """All statements."""
     _, version = _existing(control, request)
     if not version["policy"]:
@@ -169,7 +183,7 @@ async def get_layer_version_policy(control: Control, request: Json) -> Json:
     return {"Policy": policies.document(version["policy"]), "RevisionId": version["revision"]}
 
 
-def _check_policy_revision(version: Json, request: Json, *, adding: bool = False) -> None:
+def _check_policy_revision(version: _Json, request: _Json, *, adding: bool = False) -> None:
     if not (adding and request["StatementId"] in version["policy"]):
         check_revision(request.get("RevisionId"), version["revision"], "GetLayerPolicy")
 
@@ -209,7 +223,7 @@ def layer_paths(control: Control, arns: Sequence[str], before: Sequence[str] = (
     return paths
 
 
-def layer_members(control: Control, arns: Sequence[str]) -> list[Json]:
+def layer_members(control: Control, arns: Sequence[str]) -> list[_Json]:
     """What a function's configuration shows of its layers."""
     told = []
     for arn in arns:
@@ -219,7 +233,7 @@ def layer_members(control: Control, arns: Sequence[str]) -> list[Json]:
     return told
 
 
-def total_size(layers: Json) -> int:
+def total_size(layers: _Json) -> int:
     """Bytes of all archives.
 
     Arguments:
@@ -228,24 +242,24 @@ def total_size(layers: Json) -> int:
     return sum(version["size"] for layer in layers.values() for version in layer["versions"].values())
 
 
-def _kept(control: Control, name: str, number: str, *, deleted_too: bool) -> Json | None:
+def _kept(control: Control, name: str, number: str, *, deleted_too: bool) -> _Json | None:
     layer = control.registry.layers.get(name)
     if layer is None:
         return None
-    version: Json | None = layer["versions"].get(number)
+    version: _Json | None = layer["versions"].get(number)
     return layer["deleted"].get(number) if version is None and deleted_too else version
 
 
 # -- inside ----------------------------------------------------------------------------------------------
 
 
-async def _store(control: Control, name: str, archive: bytes) -> Json:
+async def _store(control: Control, name: str, archive: bytes) -> _Json:
     if len(archive) > MAX_ZIPPED_BYTES:
         raise RequestTooLargeError(f"Zipped size must be smaller than {MAX_ZIPPED_BYTES} bytes")
     return await asyncio.to_thread(_write, control.folder / "layers", name, archive)
 
 
-def _write(folder: Path, name: str, archive: bytes) -> Json:
+def _write(folder: Path, name: str, archive: bytes) -> _Json:
     """Keep an archive, if it can be unpacked; nothing of one that cannot be is left."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as passing:
@@ -263,14 +277,14 @@ def _write(folder: Path, name: str, archive: bytes) -> Json:
     return {"path": str(kept), "size": len(archive), "sha256": base64.b64encode(digest).decode()}
 
 
-def _folder(given: str) -> Json:
+def _folder(given: str) -> _Json:
     path = Path(given)
     if not path.is_absolute() or not path.is_dir():
         raise InvalidParameterValueError(f"{given} is not a folder of this machine; S3Key is its whole path.")
     return {"path": str(path), "size": 0, "sha256": base64.b64encode(hashlib.sha256(given.encode()).digest()).decode()}
 
 
-def _find(control: Control, request: Json) -> tuple[str, Json]:
+def _find(control: Control, request: _Json) -> tuple[str, _Json]:
     name, number = _name(control, request["LayerName"]), _number(request)
     version = _kept(control, name, str(number), deleted_too=False)
     if version is None:
@@ -278,7 +292,7 @@ def _find(control: Control, request: Json) -> tuple[str, Json]:
     return name, version
 
 
-def _existing(control: Control, request: Json) -> tuple[str, Json]:
+def _existing(control: Control, request: _Json) -> tuple[str, _Json]:
     """As :func:`_find`; [R] operations on policies have other words for what is not there."""
     name, number = _name(control, request["LayerName"]), _number(request)
     version = _kept(control, name, str(number), deleted_too=False)
@@ -287,7 +301,7 @@ def _existing(control: Control, request: Json) -> tuple[str, Json]:
     return name, version
 
 
-def _number(request: Json) -> int:
+def _number(request: _Json) -> int:
     number: int = request["VersionNumber"]
     if number < 1:
         raise InvalidParameterValueError("Layer Version Cannot be less than 1")  # [R]
@@ -328,14 +342,14 @@ def _arn(control: Control, name: str, number: int | None = None) -> str:
     return arn if number is None else f"{arn}:{number}"
 
 
-def _fits(version: Json, request: Json) -> bool:
+def _fits(version: _Json, request: _Json) -> bool:
     runtime, architecture = request.get("CompatibleRuntime"), request.get("CompatibleArchitecture")
     return (runtime is None or runtime in version["runtimes"]) and (
         architecture is None or architecture in version["architectures"]
     )
 
 
-def _short(control: Control, name: str, version: Json) -> Json:
+def _short(control: Control, name: str, version: _Json) -> _Json:
     return {
         "LayerVersionArn": _arn(control, name, version["number"]),
         "Version": version["number"],
@@ -347,7 +361,7 @@ def _short(control: Control, name: str, version: Json) -> Json:
     }
 
 
-def _whole(control: Control, name: str, version: Json) -> Json:
+def _whole(control: Control, name: str, version: _Json) -> _Json:
     content = {
         "Location": Path(version["path"]).as_uri(),
         "CodeSha256": version["sha256"],

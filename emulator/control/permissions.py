@@ -11,7 +11,12 @@ from emulator.control.resources import check_revision, find_resource
 from emulator.errors import FunctionNotFoundError, InvalidParameterValueError
 from emulator.model import LATEST
 
-__all__ = ["OPERATIONS"]
+__all__ = [
+    "OPERATIONS",
+    "add_permission",
+    "get_policy",
+    "remove_permission",
+]
 
 _CONDITIONS = {
     "SourceArn": ("ArnLike", "AWS:SourceArn"),  # [R]

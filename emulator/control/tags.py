@@ -10,7 +10,13 @@ from emulator.control.control import Control, Operation
 from emulator.control.registry import FunctionRecord
 from emulator.errors import FunctionNotFoundError, InvalidParameterValueError
 
-__all__ = ["MAX_TAGS", "OPERATIONS"]
+__all__ = [
+    "MAX_TAGS",
+    "OPERATIONS",
+    "list_tags",
+    "tag_resource",
+    "untag_resource",
+]
 
 MAX_TAGS = 50
 """Of one function [R]."""

@@ -16,6 +16,7 @@ __all__ = ["SERVICE", "check_answer", "parse_answer"]
 SERVICE = ServiceModel(Loader().load_service_model("lambda", "service-2"))
 """AWS's own description of Lambda."""
 
+_LEFT_OUT = {("GetFunctionCodeSigningConfig", "CodeSigningConfigArn")}  # where there is none
 # Errors that any operation may answer with, and that no list in the model has.
 _COMMON = {
     "AccessDeniedException",
@@ -59,7 +60,7 @@ def check_answer(operation: str, status: int, headers: dict[str, str], body: byt
     for name, value in members.items():
         _check_value(model.output_shape.members[name], value, f"{operation}.{name}")
     for name in model.output_shape.required_members:
-        assert name in members, f"{operation} has to have {name}"
+        assert name in members or (operation, name) in _LEFT_OUT, f"{operation} has to have {name}"
 
 
 def parse_answer(operation: str, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:

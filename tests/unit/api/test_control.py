@@ -76,7 +76,7 @@ async def ask(
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
     }
     answer = await ControlDoor(CONTROL, OPERATIONS).answer(Request(scope, receive))
-    return answer.status_code, dict(answer.headers), json.loads(answer.body) if answer.body else {}
+    return answer.status_code, dict(answer.headers), json.loads(bytes(answer.body)) if answer.body else {}
 
 
 @in_loop

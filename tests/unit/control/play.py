@@ -54,6 +54,7 @@ class _PlayedService:
         self.views: dict[str, ProvisionedView] = {}
         self.wanted: dict[str, int] = {}
         self.asynchronous: dict[str, Asynchronous] = {}
+        self.alias_asynchronous: dict[str, Asynchronous | None] = {}
         self.submitted: list[tuple[str, Invocation]] = []
         self.versions: dict[str, Function] = {}
         self.routings: dict[str, Routing] = {}
@@ -122,6 +123,9 @@ class _PlayedService:
 
     def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
         self.asynchronous[key] = settings
+
+    def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
+        self.alias_asynchronous[f"{name}:{alias}"] = settings
 
     def target(self, name: str, qualifier: str | None) -> str:
         return name if qualifier is None else f"{name}:{qualifier}"

@@ -114,10 +114,12 @@ def test_an_alias_has_them_in_its_version(play: Play) -> None:
     play.record.aliases["live"].version = "2"
     apply_provisioned(play.control, play.record)
     assert (play.service.wanted["orders:1"], play.service.wanted["orders:2"]) == (0, 3)
+    play.record.policy = {"live": {"s": {}}, "": {"s": {}}, "2": {"s": {}}}
     del play.record.aliases["live"]
     apply_provisioned(play.control, play.record)
     assert play.service.wanted["orders:2"] == 0
     assert play.record.provisioned == {}
+    assert sorted(play.record.policy) == ["", "2"]
 
 
 def test_a_version_and_its_alias_cannot_both(play: Play) -> None:

@@ -53,12 +53,14 @@ def test_a_life(play: Play) -> None:
     play.ask(PUT, FunctionName="orders", Qualifier="1", MaximumEventAgeInSeconds=120)
     assert play.service.asynchronous["orders:1"] == Asynchronous(max_age=120)
     play.ask(PUT, FunctionName="orders:live", MaximumRetryAttempts=0)
+    assert play.service.alias_asynchronous["orders:live"] == Asynchronous(retries=0)
     configs = play.ask(LIST, FunctionName="orders")["FunctionEventInvokeConfigs"]
     assert [config["FunctionArn"].removeprefix(ARN) for config in configs] == [":$LATEST", ":1", ":live"]
     for qualifier in ("$LATEST", "1", "live"):
         assert play.ask(DELETE, FunctionName="orders", Qualifier=qualifier) == {}
     assert play.ask(LIST, FunctionName="orders") == {"FunctionEventInvokeConfigs": []}
     assert play.service.asynchronous["orders"] == play.service.asynchronous["orders:1"] == Asynchronous()
+    assert play.service.alias_asynchronous["orders:live"] is None
 
 
 def test_a_destination_is_taken_away(play: Play) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emulator.control.paging import page
-from emulator.errors import InvalidParameterValueError, InvalidRequestContentError
+from emulator.errors import FunctionNotFoundError, InvalidParameterValueError, InvalidRequestContentError
 from tests.unit.control.play import ARN, Play, refused
 
 
@@ -43,6 +43,16 @@ def test_an_event_that_is_no_json(play: Play) -> None:
     message = refused(play, InvalidRequestContentError, "InvokeAsync", FunctionName="orders", InvokeArgs=b"{")
     assert message.startswith("Could not parse request body into json")
     assert play.service.submitted == []
+
+
+def test_settings_that_are_always_the_same(play: Play) -> None:
+    """Deployment tools ask for them; of a function that is not there they hear that."""
+    assert play.ask("GetFunctionCodeSigningConfig", FunctionName=ARN) == {"FunctionName": "orders"}
+    assert play.ask("GetFunctionRecursionConfig", FunctionName="orders") == {"RecursiveLoop": "Terminate"}
+    runtime = play.ask("GetRuntimeManagementConfig", FunctionName="orders", Qualifier="live")
+    assert runtime == {"UpdateRuntimeOn": "Auto", "FunctionArn": f"{ARN}:live"}
+    for operation in ("GetFunctionCodeSigningConfig", "GetFunctionRecursionConfig", "GetRuntimeManagementConfig"):
+        refused(play, FunctionNotFoundError, operation, FunctionName="nobody")
 
 
 def test_pieces_hold_everything_once() -> None:

@@ -148,7 +148,7 @@ def test_another_revision(play: Play) -> None:
 
 def test_too_long(play: Play) -> None:
     """A policy has 20 KB at most; what does not fit in is not kept."""
-    filled = {f"f{number}": {"Sid": f"f{number}", "Action": "lambda:InvokeFunction"} for number in range(420)}
+    filled = {f"f{number}": {"Sid": f"f{number}", "Action": "lambda:InvokeFunction"} for number in range(430)}
     play.record.policy[""] = filled
     message = refused(play, PolicyLengthExceededError, "AddPermission", **S3)
     assert message.endswith("is bigger than the limit (20480).")

@@ -139,6 +139,7 @@ def test_other_types(body: Any, message: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [b"{", b"nonsense", b'{"Timeout": NaN}', b'{"Timeout": Infinity}', b"\xff\xfe", b"[" * 100_000, b'"\\ud800"'],
+    ids=["cut off", "nonsense", "nan", "infinity", "no utf-8", "deep", "half a character"],
 )
 def test_no_json(body: bytes) -> None:
     """What is not JSON, or nested beyond all reason, is refused in words."""

@@ -208,6 +208,8 @@ class Function:
         self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
         if not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
+        if any("\0" in word for word in (self.handler, *self.command, *self.entrypoint)):
+            self._refuse("handler has a NUL in it", "No program can be called with one.")
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
@@ -263,6 +265,8 @@ class Function:
         for key, value in dict[str, Any](self.environment).items():
             if not isinstance(value, str):
                 self._refuse(f"environment variable {key} is {value!r}", "Values of variables are strings.")
+            if "\0" in value:
+                self._refuse(f"environment variable {key} has a NUL in it", "No variable can have one.")
             if not _VARIABLE.fullmatch(key):
                 self._refuse(
                     f"{key!r} is not a name for an environment variable",

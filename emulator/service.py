@@ -141,6 +141,7 @@ class Service:
         """By ``Function.key``: the deployed ones by their names, published versions by ``name:version``."""
         self._leaving: set[Pool] = set()
         self._unready: dict[str, str] = {}
+        self._errands: set[asyncio.Task[None]] = set()
         self._alias_events: dict[str, Asynchronous] = {}
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
@@ -250,6 +251,8 @@ class Service:
 
     async def _stop_pools(self) -> None:
         self._stopping = True
+        for errand in self._errands:
+            errand.cancel()
         self.left = (*self.left, *self._events.close())
         await asyncio.gather(*(pool.close("the emulator stops") for pool in self._every_pool()))
 
@@ -435,8 +438,13 @@ class Service:
         return target
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Have it done, by nobody's waiting for it; what it raises ends the emulator."""
-        self._spawn(coroutine)
+        """Have it done, by nobody's waiting for it; a stop ends it. What it raises ends the emulator."""
+        if self._stopping:
+            coroutine.close()
+            return
+        errand = self._spawn(coroutine)
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
 
     def function(self, name: str) -> Function:
         return self._pool(name).function

@@ -20,12 +20,12 @@ from emulator.errors import (
 from emulator.model import LATEST
 from emulator.qualifiers import Routing
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "create_alias", "delete_alias", "get_alias", "list_aliases", "update_alias"]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
-async def create_alias(control: Control, request: Json) -> Json:
+async def create_alias(control: Control, request: _Json) -> _Json:
     """A new one."""
     record = control.record(control.named(request).name)
     name, version = request["Name"], request["FunctionVersion"]
@@ -39,12 +39,12 @@ async def create_alias(control: Control, request: Json) -> Json:
     return _shown(control, record, alias)
 
 
-async def get_alias(control: Control, request: Json) -> Json:
+async def get_alias(control: Control, request: _Json) -> _Json:
     """One of them."""
     return _shown(control, *_find(control, request))
 
 
-async def update_alias(control: Control, request: Json) -> Json:
+async def update_alias(control: Control, request: _Json) -> _Json:
     """Have it lead elsewhere, from the next invocation on. [R] Its revision is a new one whatever has changed."""
     record, alias = _find(control, request)
     check_revision(request.get("RevisionId"), alias.revision)
@@ -60,7 +60,7 @@ async def update_alias(control: Control, request: Json) -> Json:
     return _shown(control, record, alias)
 
 
-async def list_aliases(control: Control, request: Json) -> Json:
+async def list_aliases(control: Control, request: _Json) -> _Json:
     """All of a function, or those that lead to one version first."""
     record = control.record(control.named(request).name)
     wanted = request.get("FunctionVersion")
@@ -72,7 +72,7 @@ async def list_aliases(control: Control, request: Json) -> Json:
     return page(told, request, "Aliases", lambda alias: str(alias["Name"]))
 
 
-async def delete_alias(control: Control, request: Json) -> Json:
+async def delete_alias(control: Control, request: _Json) -> _Json:
     """One less; [D] AWS has no error for one that is not there."""
     record = control.record(control.named(request).name)
     if record.aliases.pop(request["Name"], None) is not None:
@@ -85,7 +85,7 @@ async def delete_alias(control: Control, request: Json) -> Json:
 # -- inside ----------------------------------------------------------------------------------------------
 
 
-def _find(control: Control, request: Json) -> tuple[FunctionRecord, Alias]:
+def _find(control: Control, request: _Json) -> tuple[FunctionRecord, Alias]:
     record = control.record(control.named(request).name)
     alias = record.aliases.get(request["Name"])
     if alias is None:
@@ -98,7 +98,7 @@ def _check_version(control: Control, record: FunctionRecord, version: str) -> No
         raise FunctionNotFoundError(f"Function not found: {control.arn(record.name, version)}")
 
 
-def _weights(control: Control, record: FunctionRecord, version: str, request: Json) -> dict[str, float]:
+def _weights(control: Control, record: FunctionRecord, version: str, request: _Json) -> dict[str, float]:
     """What goes to another version [R]; nothing where all goes to one."""
     given: dict[str, float] = (request.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     if len(given) > 1:
@@ -131,8 +131,8 @@ def _apply(control: Control, record: FunctionRecord, alias: Alias) -> None:
     control.changed()
 
 
-def _shown(control: Control, record: FunctionRecord, alias: Alias) -> Json:
-    shown: Json = {
+def _shown(control: Control, record: FunctionRecord, alias: Alias) -> _Json:
+    shown: _Json = {
         "AliasArn": control.arn(record.name, alias.name),
         "Name": alias.name,
         "FunctionVersion": alias.version,

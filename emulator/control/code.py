@@ -42,7 +42,7 @@ _FILE, _FOLDER = 0o644, 0o755
 _NOT_CODE = frozenset({"__pycache__", ".git"})  # what comes of running it, or of writing it
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that an archive can name
 
-Json = Mapping[str, Any]
+_Json = Mapping[str, Any]
 
 
 class CodeStore:
@@ -56,7 +56,7 @@ class CodeStore:
         self._folder = folder
         self._counted: dict[Path, tuple[object, tuple[str, int]]] = {}
 
-    async def take(self, name: str, given: Json) -> Code:
+    async def take(self, name: str, given: _Json) -> Code:
         """The code that a request brings: ``ZipFile``, a folder by the convention for hot reload, or ``ImageUri``.
 
         Raises:

@@ -19,9 +19,9 @@ from emulator.model import LATEST, Function, Logging
 
 __all__ = ["as_shown", "changed_settings", "function_of", "is_same", "new_settings", "settings_of"]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
-_DEFAULTS: Json = {
+_DEFAULTS: _Json = {
     "Description": "",
     "Timeout": 3,
     "MemorySize": 128,
@@ -68,7 +68,7 @@ _IMAGE_HANDLER = "image"  # of a function that has none: what is called is in th
 # -- what a client has set -------------------------------------------------------------------------------
 
 
-def new_settings(name: str, request: Mapping[str, Any]) -> Json:
+def new_settings(name: str, request: Mapping[str, Any]) -> _Json:
     """The settings of a new function, with AWS's defaults.
 
     Raises:
@@ -94,7 +94,7 @@ def new_settings(name: str, request: Mapping[str, Any]) -> Json:
     return settings
 
 
-def changed_settings(name: str, before: Json, request: Mapping[str, Any]) -> Json:
+def changed_settings(name: str, before: _Json, request: Mapping[str, Any]) -> _Json:
     """The settings of a function with what a request says otherwise.
 
     Raises:
@@ -107,7 +107,7 @@ def changed_settings(name: str, before: Json, request: Mapping[str, Any]) -> Jso
     return _with(before, name, request)
 
 
-def settings_of(function: Function, role: str) -> Json:
+def settings_of(function: Function, role: str) -> _Json:
     """The settings of a function that did not come by the API: from the file, or from a program."""
     settings = {
         **_DEFAULTS,
@@ -124,7 +124,7 @@ def settings_of(function: Function, role: str) -> Json:
     return settings
 
 
-def _with(before: Json, name: str, request: Mapping[str, Any]) -> Json:
+def _with(before: _Json, name: str, request: Mapping[str, Any]) -> _Json:
     for member in _REFUSED:
         if request.get(member):
             raise NotImplementedHereError(
@@ -140,7 +140,7 @@ def _with(before: Json, name: str, request: Mapping[str, Any]) -> Json:
     return {member: value for member, value in settings.items() if value or member != "ImageConfig"}
 
 
-def _logging(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> Json:
+def _logging(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> _Json:
     """[R] Levels are there with JSON only, and begin with INFO."""
     config = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}", **before, **given}
     levels = ("ApplicationLogLevel", "SystemLogLevel")
@@ -152,8 +152,8 @@ def _logging(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> 
     return {key: value for key, value in config.items() if key not in levels}
 
 
-def _shown_logging(logging: Logging) -> Json:
-    config: Json = {"LogFormat": logging.format}
+def _shown_logging(logging: Logging) -> _Json:
+    config: _Json = {"LogFormat": logging.format}
     if logging.format == "JSON":
         config |= {"ApplicationLogLevel": logging.application_level, "SystemLogLevel": logging.system_level}
     if logging.group is not None:
@@ -178,7 +178,7 @@ def function_of(name: str, version: Version, base: Function | None, layers: Sequ
     image = version.code.kind == "image"
     config = settings.get("ImageConfig", {}) if image else {}
     command = tuple(config.get("Command") or ())
-    given: Json = {
+    given: _Json = {
         "code": Path(version.code.folder),
         "handler": settings.get("Handler") or (command[0] if command else _IMAGE_HANDLER),
         "memory": settings["MemorySize"],
@@ -209,12 +209,12 @@ def is_same(one: Function, other: Function) -> bool:
     return replace(one, **_unsaid(other)) == other
 
 
-def _unsaid(function: Function) -> Json:
+def _unsaid(function: Function) -> _Json:
     members = ("policy", "reserved_concurrency", "provisioned_concurrency", "asynchronous", "url")
     return {member: getattr(function, member) for member in members}
 
 
-def _logging_of(name: str, config: Json) -> Logging:
+def _logging_of(name: str, config: _Json) -> Logging:
     group = config["LogGroup"]
     return Logging(
         format=config["LogFormat"],
@@ -233,10 +233,10 @@ def as_shown(
     region: str,
     version: Version,
     counted: tuple[str, int],
-    layers: Sequence[Json],
+    layers: Sequence[_Json],
     *,
     listed: bool = False,
-) -> Json:
+) -> _Json:
     """AWS's ``FunctionConfiguration``, as recorded.
 
     Arguments:
@@ -244,7 +244,7 @@ def as_shown(
         layers: what is shown of those that its settings name.
         listed: in a list, where its states are left out [R].
     """
-    shown: Json = {member: version.settings[member] for member in _KEPT if member in version.settings}
+    shown: _Json = {member: version.settings[member] for member in _KEPT if member in version.settings}
     shown |= {
         "FunctionName": name,
         "FunctionArn": arn,

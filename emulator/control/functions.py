@@ -16,14 +16,23 @@ from emulator.errors import InvalidParameterValueError, ResourceConflictError, V
 from emulator.function_names import NAME_PATTERN
 from emulator.model import LATEST
 
-__all__ = ["OPERATIONS"]
+__all__ = [
+    "OPERATIONS",
+    "create_function",
+    "delete_function",
+    "get_function",
+    "get_function_configuration",
+    "list_functions",
+    "update_function_code",
+    "update_function_configuration",
+]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 _LONGEST_NAME = 64
 
 
-async def create_function(control: Control, request: Json) -> Json:
+async def create_function(control: Control, request: _Json) -> _Json:
     """A new function: ``Pending`` now, ``Active`` in a moment. With ``Publish`` its first version as well."""
     name = _new_name(control, request)
     settings = new_settings(name, request)
@@ -46,10 +55,10 @@ async def create_function(control: Control, request: Json) -> Json:
     return answer
 
 
-async def get_function(control: Control, request: Json) -> Json:
+async def get_function(control: Control, request: _Json) -> _Json:
     """All of a function, or of a version of it; where its code is; its tags."""
     record, version = control.find_version(request)
-    answer: Json = {
+    answer: _Json = {
         "Configuration": await show(control, record, version, control.named(request).qualifier),
         "Code": _location(version.code),
     }
@@ -61,13 +70,13 @@ async def get_function(control: Control, request: Json) -> Json:
     return answer
 
 
-async def get_function_configuration(control: Control, request: Json) -> Json:
+async def get_function_configuration(control: Control, request: _Json) -> _Json:
     """The configuration of a function, or of a version of it."""
     record, version = control.find_version(request)
     return await show(control, record, version, control.named(request).qualifier)
 
 
-async def list_functions(control: Control, request: Json) -> Json:
+async def list_functions(control: Control, request: _Json) -> _Json:
     """All functions, or with ``FunctionVersion=ALL`` all their versions."""
     records = [record for _, record in sorted(control.registry.functions.items())]
     everything = request.get("FunctionVersion") == "ALL"
@@ -82,7 +91,7 @@ async def list_functions(control: Control, request: Json) -> Json:
     return answer
 
 
-async def update_function_code(control: Control, request: Json) -> Json:
+async def update_function_code(control: Control, request: _Json) -> _Json:
     """Other code for ``$LATEST``: what runs is done on the old, what waits runs on the new."""
     record = _to_change(control, request)
     is_image = record.latest.settings["PackageType"] == "Image"
@@ -108,7 +117,7 @@ async def update_function_code(control: Control, request: Json) -> Json:
     return await _update(control, record, settings, code, publishes=bool(request.get("Publish")))
 
 
-async def update_function_configuration(control: Control, request: Json) -> Json:
+async def update_function_configuration(control: Control, request: _Json) -> _Json:
     """Other settings for ``$LATEST``."""
     record = _to_change(control, request)
     settings = changed_settings(record.name, record.latest.settings, request)
@@ -116,7 +125,7 @@ async def update_function_configuration(control: Control, request: Json) -> Json
     return await _update(control, record, settings, record.latest.code, publishes=False)
 
 
-async def delete_function(control: Control, request: Json) -> Json:
+async def delete_function(control: Control, request: _Json) -> _Json:
     """The function with everything that belongs to it; or, with a qualifier, one version."""
     name, qualifier = control.named(request)
     if qualifier == LATEST:
@@ -134,7 +143,7 @@ async def delete_function(control: Control, request: Json) -> Json:
 # -- inside ----------------------------------------------------------------------------------------------
 
 
-def _new_name(control: Control, request: Json) -> str:
+def _new_name(control: Control, request: _Json) -> str:
     name, qualifier = control.named(request)
     given = request["FunctionName"]
     if qualifier is not None or "." in name:
@@ -150,14 +159,14 @@ def _new_name(control: Control, request: Json) -> str:
     return name
 
 
-def _to_change(control: Control, request: Json) -> FunctionRecord:
+def _to_change(control: Control, request: _Json) -> FunctionRecord:
     record = control.record(control.named(request).name)
     check_at_rest(control, record)
     check_revision(request.get("RevisionId"), record.latest.revision)
     return record
 
 
-def _preview(control: Control, record: FunctionRecord, settings: Json, code: Code) -> Version:
+def _preview(control: Control, record: FunctionRecord, settings: _Json, code: Code) -> Version:
     """What ``$LATEST`` would be.
 
     Raises:
@@ -168,7 +177,7 @@ def _preview(control: Control, record: FunctionRecord, settings: Json, code: Cod
     return version
 
 
-async def _update(control: Control, record: FunctionRecord, settings: Json, code: Code, *, publishes: bool) -> Json:
+async def _update(control: Control, record: FunctionRecord, settings: _Json, code: Code, *, publishes: bool) -> _Json:
     old = record.latest.code if record.latest.code is not code else None
     begin_update(control, record, settings, code)
     versions = [record.latest]
@@ -189,7 +198,7 @@ def _codes(record: FunctionRecord) -> list[Code]:
     return list(found.values())
 
 
-def _location(code: Code) -> Json:
+def _location(code: Code) -> _Json:
     """DIFFERS: an address of this machine's files, where AWS has one in S3."""
     if code.kind == "image":
         return {"RepositoryType": "ECR", "ImageUri": code.image, "ResolvedImageUri": code.image}

@@ -16,12 +16,12 @@ from emulator.control.registry import FunctionRecord, Version
 from emulator.control.resources import check_revision
 from emulator.errors import InvalidParameterValueError, ResourceConflictError
 
-__all__ = ["OPERATIONS", "delete_version", "publish"]
+__all__ = ["OPERATIONS", "delete_version", "list_versions_by_function", "publish", "publish_version"]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
-async def publish_version(control: Control, request: Json) -> Json:
+async def publish_version(control: Control, request: _Json) -> _Json:
     """A version of what ``$LATEST`` is now; where nothing has changed since the last one, that one [R]."""
     record = control.record(control.named(request).name)
     check_at_rest(control, record)
@@ -42,7 +42,7 @@ async def publish_version(control: Control, request: Json) -> Json:
     return answer
 
 
-async def list_versions_by_function(control: Control, request: Json) -> Json:
+async def list_versions_by_function(control: Control, request: _Json) -> _Json:
     """``$LATEST`` and all that were published, oldest first."""
     record = control.find(request)
     answer = page([record.latest, *record.versions.values()], request, "Versions", lambda version: version.number)

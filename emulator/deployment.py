@@ -36,7 +36,7 @@ def check_code(function: Function, *, other_user: bool) -> None:
     if not folder.is_dir():
         raise CodeError(f"{where} is not a folder", cure="code names a folder, not a file or an archive.")
     _check_folder(where, folder, other_user=other_user)
-    if not any(folder.iterdir()):
+    if not function.code_in_image and not any(folder.iterdir()):
         raise CodeError(f"{where} is empty", cure="code names the folder that holds the handler's file.")
     for layer in function.layers:
         _check_layer(f"function {function.name}: its layer {layer}", layer, other_user=other_user)
@@ -74,6 +74,11 @@ class CodeWatcher:
         """Watch these folders, with all below them, and these files for a function, instead of what was before."""
         self._paths[name] = paths
         self._changed.set()
+
+    def forget(self, name: str) -> None:
+        """The function is gone."""
+        if self._paths.pop(name, None) is not None:
+            self._changed.set()
 
     def close(self) -> None:
         self._closed = True

@@ -397,7 +397,7 @@ class Environment:
         """The invocation begins, for the log and for the report, if only to fail."""
         self.invocations += 1
         self._timing = timing
-        self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
+        self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id, self.function.version))
 
     def runtime_answered(self, answer: Answer) -> None:
         """The client gets its answer now; the environment is busy until everybody is parked again."""
@@ -709,7 +709,7 @@ class Environment:
         return EnvironmentView(
             id=self.id,
             function=self.function.name,
-            version=text.VERSION,
+            version=self.function.version,
             state=self.state,
             sandbox=self._sandbox.view,
             log_stream=self.log_stream,

@@ -21,6 +21,7 @@ from emulator.urls import UrlSettings
 
 __all__ = [
     "KEEPALIVE",
+    "LATEST",
     "MAX_EVENT_PAYLOAD_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
@@ -46,6 +47,9 @@ __all__ = [
 
 EnvironmentId = NewType("EnvironmentId", str)
 RequestId = NewType("RequestId", str)
+
+LATEST = "$LATEST"
+"""The version of a function that is not published: what is deployed, and can be changed."""
 
 MAX_PAYLOAD_BYTES = 6_291_456  # [R] "Request must be smaller than 6291456 bytes"
 MAX_EVENT_PAYLOAD_BYTES = 1_048_576  # [D] asynchronous invocations, since 2025-10
@@ -159,6 +163,10 @@ class Function:
         asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
         url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
             is none.
+        version: the number of a published version, which the control plane gives; what is deployed is ``$LATEST``.
+        code_in_image: there is no folder: what runs is all in ``image``, and ``code`` is an empty folder.
+        command: instead of ``handler`` what the image's entry point is called with; empty: what the image says.
+        entrypoint: instead of the image's own.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
@@ -180,10 +188,16 @@ class Function:
     provisioned_concurrency: int = 0
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
     url: UrlSettings | None = None
+    version: str = LATEST
+    code_in_image: bool = False
+    command: Sequence[str] = ()
+    entrypoint: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", Path(self.code))
         object.__setattr__(self, "layers", tuple(Path(layer) for layer in self.layers))
+        object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "entrypoint", tuple(self.entrypoint))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"{self.name!r} is not a function name",
@@ -194,6 +208,8 @@ class Function:
         self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
         if not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
+        if any("\0" in word for word in (self.handler, *self.command, *self.entrypoint)):
+            self._refuse("handler has a NUL in it", "No program can be called with one.")
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
@@ -232,6 +248,11 @@ class Function:
             self._refuse(error.message, error.cure)
 
     @property
+    def key(self) -> str:
+        """What tells it from all others that run here: its name, and of a published version ``name:version``."""
+        return self.name if self.version == LATEST else f"{self.name}:{self.version}"
+
+    @property
     def log_group(self) -> str:
         """[D] ``/aws/lambda/<function>``, where it has not named another one."""
         return self.logging.group or f"/aws/lambda/{self.name}"
@@ -244,6 +265,8 @@ class Function:
         for key, value in dict[str, Any](self.environment).items():
             if not isinstance(value, str):
                 self._refuse(f"environment variable {key} is {value!r}", "Values of variables are strings.")
+            if "\0" in value:
+                self._refuse(f"environment variable {key} has a NUL in it", "No variable can have one.")
             if not _VARIABLE.fullmatch(key):
                 self._refuse(
                     f"{key!r} is not a name for an environment variable",

@@ -94,7 +94,7 @@ def init_start(function: Function, *, initialization: InitializationType, phase:
         "phase": phase,
         "runtimeVersion": text.runtime_version(function.runtime),
         "functionName": function.name,
-        "functionVersion": text.VERSION,
+        "functionVersion": function.version,
         "instanceId": log_stream,
         "instanceMaxMemory": function.memory * 2**20,  # [R] bytes, whatever the example of the documentation has
     }
@@ -136,10 +136,10 @@ def init_report(
 # -- invoke ------------------------------------------------------------------------------------------------
 
 
-def start(request_id: str, trace_id: str) -> PlatformEvent:
+def start(request_id: str, trace_id: str, version: str = text.VERSION) -> PlatformEvent:
     """An event is handed out."""
-    record = {"requestId": request_id, "version": text.VERSION, **_tracing(trace_id)}
-    return PlatformEvent("platform.start", record, "INFO", text.start_line(request_id))
+    record = {"requestId": request_id, "version": version, **_tracing(trace_id)}
+    return PlatformEvent("platform.start", record, "INFO", text.start_line(request_id, version))
 
 
 def runtime_done(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
-from emulator.concurrency import Concurrency
+from emulator.concurrency import Concurrency, Share
 from emulator.environment import Environment, Owner
 from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
@@ -64,6 +64,7 @@ class Pool:
     Arguments:
         memory: what the idle environments of all functions may take; it may end one of these.
         provisioned_lifetime: seconds after which what was initialised ahead is renewed.
+        share: of a published version the places that all versions of its function have together.
         make: makes an environment, or what stands in for one.
 
     Raises:
@@ -79,13 +80,15 @@ class Pool:
         memory: IdleMemory | None = None,
         *,
         provisioned_lifetime: float = PROVISIONED_LIFETIME,
+        share: Share | None = None,
         make: Make = Environment,
     ) -> None:
         self.function = function
         self.backlog: Backlog | None = None
         self._around = surroundings
         self._clock: Clock = surroundings.clock
-        self.share = concurrency.share(self._clock, function.reserved_concurrency)
+        self._shares = share is not None
+        self.share = share or concurrency.share(self._clock, function.reserved_concurrency)
         self._make = make
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
@@ -130,7 +133,7 @@ class Pool:
         """What it may take of the account's places, and what it has."""
         ahead = self.provisioned.view
         return ConcurrencyView(
-            self.function.name, self.share.reserved, self.share.in_use, ahead if ahead.requested else None
+            self.function.key, self.share.reserved, self.share.in_use, ahead if ahead.requested else None
         )
 
     def submit(self, invocation: Invocation) -> None:
@@ -206,23 +209,47 @@ class Pool:
         Raises:
             ConfigurationError: what it reserves is more than the account has left; nothing has changed.
         """
-        self.share.reserve(function.reserved_concurrency)
+        if not self._shares:
+            self.share.reserve(function.reserved_concurrency)
         self.function = function
         self.provisioned.update(function)
         self.recycle(reason)
 
+    def adjust(self, function: Function) -> None:
+        """Another number of places or of environments ahead, other settings of events; no environment is recycled.
+
+        Raises:
+            ConfigurationError: what it reserves is more than the account has left; nothing has changed.
+        """
+        if not self._shares:
+            self.share.reserve(function.reserved_concurrency)
+        self.function = function
+        self.provisioned.resize(function)
+
+    async def retire(self, reason: str) -> None:
+        """Serve nothing any more: what is idle ends now, what runs when it is done; wait until all are gone."""
+        self._stop()
+        self.provisioned.close()
+        self.recycle(reason)
+        if not self._shares:
+            self.share.reserve(None)
+        await asyncio.gather(*(environment.gone.wait() for environment in self.environments))
+
     async def close(self, reason: str) -> None:
         """End everything, running invocations included, and wait until it is gone."""
-        if not self._closed:
-            self._closed = True
-            self._memory.remove(self)
-            for timer in self._periods.values():
-                timer.cancel()
+        self._stop()
         everything = self.environments
         self.provisioned.close()
         for environment in everything:
             environment.end(reason)
         await asyncio.gather(*(environment.gone.wait() for environment in everything))
+
+    def _stop(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._memory.remove(self)
+            for timer in self._periods.values():
+                timer.cancel()
 
     # -- what environments tell --------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ They serve before any other environment does. No policy of idleness or age appli
 code changes, when it is recycled by hand, when it fails, and when its time is over, and another one takes its place.
 Each holds a place of the account for life, busy or not.
 
-DIFFERS: on AWS only versions and aliases can have them; here it is the function, as long as there are no versions.
+DIFFERS: on AWS only versions and aliases can have them; here the configuration file gives them to ``$LATEST`` as well.
 """
 
 from __future__ import annotations
@@ -132,6 +132,18 @@ class Provisioned:
         self._wanted = function.provisioned_concurrency
         self._failures, self._reason = 0, None
         self._cancel_again()
+
+    def resize(self, function: Function) -> None:
+        """Another number of them; the others stay as they are. Of too many the idle ones end now."""
+        self.update(function)
+        reason = f"{self._wanted} are to be initialised ahead"
+        surplus = max(0, self._alive - self._wanted)
+        now = self._idle[:surplus]
+        for environment in now:
+            self._end(environment, reason, None)
+        for environment in [*self._starting, *self._serving][: surplus - len(now)]:
+            environment.end_when_parked = reason
+        self.fill()
 
     def fill(self) -> None:
         """Start what is missing: on the places of those that went, then on free ones, else when there are some."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from emulator.model import MAX_RESPONSE_BYTES, Function, Report
+from emulator.model import LATEST, MAX_RESPONSE_BYTES, Function, Report
 
 __all__ = [
     "VERSION",
@@ -29,6 +29,7 @@ __all__ = [
     "function_arn",
     "init_report_line",
     "init_start_line",
+    "is_qualified",
     "iso_time",
     "log_stream_name",
     "new_request_id",
@@ -43,7 +44,8 @@ __all__ = [
     "to_json",
 ]
 
-VERSION = "$LATEST"
+VERSION = LATEST
+_COLONS = 6  # of a function's ARN
 _SIGNALS = {
     6: "aborted",
     7: "bus error",
@@ -82,18 +84,24 @@ def iso_time(moment: float) -> str:
 
 
 def log_stream_name(now: float, environment_id: str, function: Function | None = None) -> str:
-    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, and the environment's own id in it.
+    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, with its version and its own id in it.
 
     [R] In a log group of the user's choice, which functions may share, the function's name stands before the version.
     """
     name = function.name if function is not None and function.logging.group is not None else ""
-    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/{name}[{VERSION}]{environment_id}"
+    version = function.version if function is not None else VERSION
+    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/{name}[{version}]{environment_id}"
 
 
 def function_arn(region: str, account: str, name: str, qualifier: str | None = None) -> str:
     """With the qualifier only where there is one."""
     arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
     return f"{arn}:{qualifier}" if qualifier else arn
+
+
+def is_qualified(arn: str) -> bool:
+    """Whether a function's ARN names a version or an alias of it."""
+    return arn.count(":") == _COLONS + 1
 
 
 # -- log lines ---------------------------------------------------------------------------------------------
@@ -115,9 +123,9 @@ def init_report_line(init_ms: float, phase: str, status: str, error_type: str | 
     return f"{line}\tError Type: {error_type}\n" if error_type else f"{line}\n"
 
 
-def start_line(request_id: str) -> str:
+def start_line(request_id: str, version: str = VERSION) -> str:
     """The first line of an invocation."""
-    return f"START RequestId: {request_id} Version: {VERSION}\n"
+    return f"START RequestId: {request_id} Version: {version}\n"
 
 
 def end_line(request_id: str) -> str:

@@ -48,7 +48,7 @@ def lambda_variables(
         **function.environment,
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": initialization.value,
         "AWS_LAMBDA_METADATA_TOKEN": metadata_token,
         "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,

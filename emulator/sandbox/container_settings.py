@@ -132,7 +132,7 @@ def destiny_of(
     if origins:
         environment["PYTHONPATH"] = container_search_path(PIPES, {**image.variables, **environment})
     return Destiny(
-        {CODE: function.code} | ({_OPT: opt} if opt is not None else {}),
+        ({} if function.code_in_image else {CODE: function.code}) | ({_OPT: opt} if opt is not None else {}),
         environment,
         script(
             PIPES,
@@ -140,10 +140,17 @@ def destiny_of(
             unset=unwanted_variables(environment, image),
             hidden=hidden_from_extensions([*environment, *image.variables]),
         ),
-        (*image.entrypoint, function.handler),
+        _command_of(function, image),
         function.memory,
         function.ephemeral_storage,
     )
+
+
+def _command_of(function: Function, image: ImageDetails) -> tuple[str, ...]:
+    """[D] Of a function that is an image, what the image says counts wherever its settings do not say otherwise."""
+    if not function.code_in_image:
+        return (*image.entrypoint, function.handler)
+    return (*(function.entrypoint or image.entrypoint), *(function.command or image.command))
 
 
 def names_of_itself(address: str) -> dict[str, str]:

@@ -133,6 +133,11 @@ class ProcessProvider:
         return self._place.memory is not None or self._place.unified_memory
 
     async def prepare(self, function: Function) -> None:
+        if function.code_in_image:
+            raise SandboxError(
+                f"function {function.name}: a process sandbox has no use for an image",
+                cure='Set sandbox = "container" in [emulator], or give it a folder with code.',
+            )
         if not function.runtime.startswith("python"):
             raise ImageNotFoundError(
                 f"function {function.name}: the process sandbox runs Python only, not {function.runtime}",

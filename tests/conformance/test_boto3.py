@@ -185,5 +185,5 @@ def test_throttled(aws: Any, emulator: Emulator) -> None:
 def test_operation_that_is_not_there(aws: Any) -> None:
     """What is not implemented says so; it never answers an empty 200."""
     with pytest.raises(ClientError) as caught:
-        aws.list_layers()
+        aws.list_event_source_mappings()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501

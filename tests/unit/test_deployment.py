@@ -312,3 +312,15 @@ def test_a_watch_that_cannot_be_set_up_is_tried_again(code: Path, monkeypatch: p
     monkeypatch.setattr(watchfiles, "awatch", failing)
     monkeypatch.setattr(deployment, "_LOOK_AGAIN", 0.01)
     watch()
+
+
+@in_loop
+async def test_a_function_that_is_gone_is_not_watched_any_more(tmp_path: Path, code: Path) -> None:
+    """Another one in the same folder is."""
+    async with watching(first=code, second=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "first")
+        watched.watcher.forget("first")
+        watched.watcher.forget("nobody")
+        watched.changed.clear()
+        await watched.hears(lambda n: (code / "app.py").write_text(f"y = {n}\n"), "second")
+        assert "first" not in watched.changed

@@ -149,3 +149,20 @@ def test_the_limits_are_those_of_the_fact_sheet() -> None:
     assert model.MAX_PAYLOAD_BYTES == 6_291_456
     assert model.MAX_RESPONSE_BYTES == 6_291_556
     assert model.MAX_EVENT_PAYLOAD_BYTES == 1_048_576
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"handler": "app\0.handler"}, {"environment": {"STAGE": "a\0b"}}, {"command": ["\0"]}, {"entrypoint": ["\0"]}],
+)
+def test_no_word_for_a_process_has_a_nul_in_it(given: dict[str, Any]) -> None:
+    """No program can be started with one: it is refused here, and not found out when an environment starts."""
+    with pytest.raises(ConfigurationError, match="has a NUL in it"):
+        make(**given)
+
+
+def test_a_version_is_told_from_its_function_by_its_key() -> None:
+    """What is deployed is known by its name alone."""
+    function = Function(name="orders", code=Path("/code"))
+    assert (function.version, function.key) == ("$LATEST", "orders")
+    assert dataclasses.replace(function, version="3").key == "orders:3"

@@ -74,6 +74,14 @@ class Play:
     def arn(self, name: str, qualifier: str | None = None) -> str:
         return text.function_arn(REGION, "123456789012", name, qualifier)
 
+    aliases: tuple[str, ...] = ()
+    """Names that lead to what is deployed."""
+
+    def target(self, name: str, qualifier: str | None) -> str:
+        if qualifier not in (None, "$LATEST", *self.aliases):
+            raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
+        return name
+
     def new_invocation(self, name: str, payload: bytes, *, qualifier: str | None = None) -> Invocation:
         if name != "orders":
             raise FunctionNotFoundError(f"Function not found: {self.arn(name, '$LATEST')}")

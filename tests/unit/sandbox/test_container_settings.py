@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from emulator.model import Function
@@ -97,3 +98,14 @@ def test_the_runtime_is_the_images_entrypoint_with_the_handler() -> None:
     assert destiny.entrypoint[3:] == ["lambda", "/lambda-entrypoint.sh", "python", "app.handler"]
     assert destiny.variables["COLOUR"] == "blue"
     assert "unset HOSTNAME SHLVL; exec" in destiny.script
+
+
+def test_a_function_that_is_an_image_has_nothing_mounted_over_its_code() -> None:
+    """What is called is the image's, but for what the function's settings say otherwise [D]."""
+    image = ImageDetails("id", ("/entry.sh",), ("app.handler",), {})
+    inside = replace(FUNCTION, code_in_image=True)
+    destiny = destiny_of(inside, {}, image, "10.0.0.1:9001", opt=None)
+    assert (destiny.folders, destiny.command) == ({}, ("/entry.sh", "app.handler"))
+    other = replace(inside, command=("other.handler",), entrypoint=("/mine", "-x"))
+    assert destiny_of(other, {}, image, "10.0.0.1:9001", opt=None).command == ("/mine", "-x", "other.handler")
+    assert destiny_of(FUNCTION, {}, image, "10.0.0.1:9001", opt=None).command == ("/entry.sh", "app.handler")

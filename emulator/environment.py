@@ -42,6 +42,7 @@ from emulator.model import (
     Report,
     RequestId,
 )
+from emulator.platform_events import Span
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxSpec
 from emulator.surroundings import Surroundings
@@ -90,6 +91,7 @@ class Environment:
         self.end_when_parked: str | None = None
         self.reclaim_when_parked: Reclaim | None = None
         self._around = surroundings
+        self._timeline = surroundings.timeline
         self._owner = owner
         self._initialization = initialization
         self._created_wall = surroundings.clock.now()
@@ -397,7 +399,10 @@ class Environment:
         """The invocation begins, for the log and for the report, if only to fail."""
         self.invocations += 1
         self._timing = timing
-        self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
+        if self._logs.is_detailed:
+            self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
+        else:
+            self._logs.say(text.start_line(invocation.request_id))
 
     def runtime_answered(self, answer: Answer) -> None:
         """The client gets its answer now; the environment is busy until everybody is parked again."""
@@ -479,20 +484,27 @@ class Environment:
                 self._log_runtime_done(failure.status, failure.error_type)
             self._logs.platform(platform_events.fault(failure.fault, old=self._around.old_formats))
         report = self._make_report(invocation, failure, self._timing.elapsed_ms(end))
-        overhead = self._timing.extension_span(end) if failure is None and self._logs.is_detailed else None
         self._invocation = None
-        spans = [overhead] if overhead is not None else []
-        self._logs.platform(
-            platform_events.end(invocation.request_id),
-            platform_events.report(report, spans=spans, old=self._around.old_formats),
-        )
+        self._log_report(report, self._timing.extension_span(end) if failure is None else None)
         self._record(
             "",
             kind="invocation.finished",
             request_id=invocation.request_id,
             detail=finish_detail(report, invocation.outcome.answer, self._extensions_ms(end, failure)),
         )
-        invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
+        logs = self._logs.take()
+        # To copy a report costs more than to make it, and who wants to hear of none does not want its logs.
+        invocation.finish(dataclasses.replace(report, logs=logs) if invocation.on_report is not None else report)
+
+    def _log_report(self, report: Report, overhead: Span | None) -> None:
+        old = self._around.old_formats
+        if self._logs.is_detailed:
+            spans = [overhead] if overhead is not None else []
+            self._logs.platform(
+                platform_events.end(report.request_id), platform_events.report(report, spans=spans, old=old)
+            )
+        else:
+            self._logs.say(text.end_line(report.request_id) + text.report_line(report, old=old))
 
     def _extensions_ms(self, end: float, failure: Failure | None) -> float | None:
         generation, runtime_done = self._generation, self._timing.runtime_done
@@ -725,8 +737,17 @@ class Environment:
         )
 
     def _fire(self, event: Event, reason: str = "", *, detail: Mapping[str, Any] | None = None) -> None:
-        self.state = advance(self.state, event)
-        self._record(reason, detail=detail)
+        # Six times an invocation, so it does not go through _record.
+        state = self.state = advance(self.state, event)
+        invocation = self._invocation
+        self._timeline.record(
+            _KINDS[state],
+            reason,
+            function=self.function.name,
+            environment=self.id,
+            request_id=invocation.request_id if invocation is not None else None,
+            detail=detail,
+        )
 
     def _record(
         self,
@@ -737,7 +758,7 @@ class Environment:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         invocation = self._invocation
-        self._around.timeline.record(
+        self._timeline.record(
             kind or _KINDS[self.state],
             reason,
             function=self.function.name,

@@ -59,8 +59,17 @@ _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 _KINDS = {state: f"environment.{state}" for state in State}  # of events on the timeline
 
 
+def _is_done_inside(_error: FreezeError | None) -> None:
+    """For a thaw that is over when the call is."""
+
+
 class Owner(Protocol):
     """Who is told that an environment is free, that it ends, and that it is no more."""
+
+    @property
+    def has_waiting(self) -> bool:
+        """Events wait, and an environment may have to serve the next one as soon as it is parked."""
+        ...
 
     def environment_parked(self, environment: Environment) -> None: ...
 
@@ -105,6 +114,7 @@ class Environment:
         self._init_ms: float | None = None
         self._frozen_since: float | None = None
         self._freeze_began = 0.0
+        self._is_stopped_early = False
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
@@ -328,7 +338,8 @@ class Environment:
         """Serve one more event; only for an environment that its owner holds to be free."""
         self._take(invocation)
         if self.state is State.IDLE:
-            self._serve()
+            if self._continue_early():
+                self._serve()
             return
         self._fire(Event.THAW, "an event came")
         epoch = self._next_epoch()
@@ -355,14 +366,17 @@ class Environment:
         if epoch != self._epoch:
             return
         if error is not None:
-            self._fail_invocation(ServiceError(error.message, cure=error.cure))
-            self.end(f"it could not be thawed: {error.message}")
+            self._end_frozen(error)
             return
         self._frozen_since = None
         if self._generation is not None:
             self._generation.telemetry.resume()
         self._fire(Event.THAW_CONFIRMED)
         self._serve()
+
+    def _end_frozen(self, error: FreezeError) -> None:
+        self._fail_invocation(ServiceError(error.message, cure=error.cure))
+        self.end(f"it could not be thawed: {error.message}")
 
     def _serve(self) -> None:
         if self._generation is None:
@@ -444,6 +458,7 @@ class Environment:
 
     def everybody_parked(self) -> None:
         if self.state is State.INVOKING:
+            self._stop_early()
             self._finish_invocation(None)
             self._fire(Event.PARKED)
             self._park()
@@ -575,12 +590,35 @@ class Environment:
 
     # -- freeze ------------------------------------------------------------------------------------------
 
+    def _stop_early(self) -> None:
+        """Everybody waits: nobody is to run on while it is written down what has been.
+
+        No state tells of it: in the same breath the environment is parked, and then it is frozen, serves, or ends.
+        """
+        if not self._owner.has_waiting and not self._around.is_somebody_there():
+            self._freeze_began = time.perf_counter()
+            self._is_stopped_early = self._sandbox.freezer.stop_early()
+
+    def _continue_early(self) -> bool:
+        """Whether it runs: it was not stopped early, or goes on."""
+        if self._is_stopped_early:
+            self._is_stopped_early = False
+            try:
+                self._sandbox.freezer.thaw(_is_done_inside)
+            except FreezeError as error:
+                self._end_frozen(error)
+                return False
+        return True
+
     def freeze(self) -> None:
         """Stop every process; done when the state says ``frozen``. A freeze that fails leaves it idle."""
         if not self._is_idle():
             return  # an event, or the end, was quicker
         self._fire(Event.FREEZE)
-        self._freeze_began = time.perf_counter()
+        if self._is_stopped_early:
+            self._is_stopped_early = False
+        else:
+            self._freeze_began = time.perf_counter()
         epoch = self._next_epoch()
         if self._generation is not None:
             self._generation.telemetry.pause()
@@ -631,7 +669,8 @@ class Environment:
         """
         if self._is_ending():
             return
-        was_frozen = self.state in (State.FREEZING, State.FROZEN, State.THAWING)
+        was_frozen = self._is_stopped_early or self.state in (State.FREEZING, State.FROZEN, State.THAWING)
+        self._is_stopped_early = False
         self._fire(Event.END, reason)
         self._next_epoch()
         self._fail_invocation(ServiceError(f"the environment was ended: {reason}"))

@@ -70,7 +70,8 @@ class ApiServer:
         route = InvokeRoute(service, StreamRoute(service, self._general))  # the one that has to be fast is asked first
 
         def front(**made: Any) -> Front:
-            return Front(route, made["server_state"], functools.partial(HttpToolsProtocol, **made))
+            general = functools.partial(HttpToolsProtocol, **made)
+            return Front(route, made["server_state"], general, service.doorstep.watch)
 
         config = uvicorn.Config(
             Guard(route),

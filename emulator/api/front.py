@@ -64,10 +64,17 @@ class Front(asyncio.Protocol):
         route: serves invocations.
         state: of the general server.
         general: makes the general server's protocol for this connection.
+        watch: where connections are watched, by their descriptors.
     """
 
-    def __init__(self, route: InvokeRoute, state: ServerState, general: Callable[[], GeneralProtocol]) -> None:
-        self._route, self._state, self._general = route, state, general
+    def __init__(
+        self,
+        route: InvokeRoute,
+        state: ServerState,
+        general: Callable[[], GeneralProtocol],
+        watch: Callable[[int], None],
+    ) -> None:
+        self._route, self._state, self._general, self._watch = route, state, general, watch
         self._busy = False  # a request is being served
         self._ending = False
         self._request: tuple[str, str, dict[bytes, bytes]] | None = None  # its head has come: name, query, headers
@@ -80,6 +87,7 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._state.connections.add(self)
+        self._watch(transport.get_extra_info("socket").fileno())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)

@@ -13,6 +13,7 @@ from emulator import text
 from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Send
 from emulator.asynchronous import Events
 from emulator.concurrency import Concurrency
+from emulator.doorstep import Doorstep
 from emulator.errors import FunctionNotFoundError
 from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
@@ -56,6 +57,7 @@ class Play:
             at_rest=self._at_rest,
         )
         self.events.add(self.pool)
+        self.doorstep = Doorstep()
         self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION))
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []

@@ -397,8 +397,8 @@ class Environment:
         assert generation is not None, "init comes first"
         self._fire(Event.INVOKE)
         timeout = max(0.0, self.function.timeout - spent)
-        self._count(invocation, Timing(spent))
-        self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
+        self.invocations += 1
+        self._timing = Timing(spent)
         event = InvocationEvent(
             invocation.request_id,
             invocation.payload,
@@ -408,11 +408,17 @@ class Environment:
             invocation.client_context,
         )
         generation.deliver(event)
+        # The runtime works by now. Whatever it does is heard of in a later round of the loop: START comes first.
+        self._log_start(invocation)
+        self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
 
     def _count(self, invocation: Invocation, timing: Timing) -> None:
         """The invocation begins, for the log and for the report, if only to fail."""
         self.invocations += 1
         self._timing = timing
+        self._log_start(invocation)
+
+    def _log_start(self, invocation: Invocation) -> None:
         if self._logs.is_detailed:
             self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
         else:

@@ -8,20 +8,24 @@ import errno
 import functools
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from emulator import text
 from emulator.api.front import Front
 from emulator.api.guard import Guard
-from emulator.api.invoke import InvokeRoute, Receive, Scope, Send
+from emulator.api.invoke import InvokeRoute, Receive, Scope, Send, send_answer
 from emulator.api.stream import StreamRoute
 from emulator.errors import AddressInUseError
 from emulator.service import Service
 
 __all__ = ["ApiServer"]
+
+_STATUS = "/_emulator/api/status"
 
 _Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -37,8 +41,17 @@ class _Late:
         self._made: asyncio.Future[_Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_made and scope["path"] == _STATUS and scope["method"] == "GET":
+            # Whoever waits until the emulator is there asks for this again and again: it is there now.
+            body = text.to_json(asdict(self._service.status()))
+            await send_answer(send, 200, [(b"content-type", b"application/json")], body)
+            return
         application = await self.make()
         await application(scope, receive, send)
+
+    @property
+    def _is_made(self) -> bool:
+        return self._made is not None and self._made.done()
 
     def make(self) -> asyncio.Future[_Application]:
         """Begin to make it, once."""

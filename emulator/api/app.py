@@ -66,7 +66,23 @@ class _Late:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals alone: whoever runs the loop decides what Ctrl-C does."""
+    """Leaves signals alone: whoever runs the loop decides what Ctrl-C does. It looks up when it is to end, and else for
+    the date in its answers only, which changes once a second and not ten times.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_to_end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._is_to_end.wait()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._is_to_end.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -145,7 +161,7 @@ class ApiServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
+        self._server.end()
         if self._task is not None:
             await self._task
         self.close()

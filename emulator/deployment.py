@@ -16,6 +16,7 @@ from emulator.model import Function
 
 __all__ = ["CodeWatcher", "check_code"]
 
+_STEP = 50  # milliseconds; the library's thread wakes up that often, and takes the interpreter, change or no change
 _LOOK_AGAIN = 0.5  # seconds
 _OTHERS = stat.S_IROTH | stat.S_IXOTH
 
@@ -106,7 +107,7 @@ class CodeWatcher:
         self, folders: set[Path], wanted: Callable[[watchfiles.Change, str], bool], *, recursive: bool
     ) -> None:
         found = watchfiles.awatch(
-            *folders, watch_filter=wanted, stop_event=self._changed, debounce=200, step=20, recursive=recursive
+            *folders, watch_filter=wanted, stop_event=self._changed, debounce=200, step=_STEP, recursive=recursive
         )
         while True:
             try:

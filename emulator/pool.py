@@ -33,6 +33,11 @@ _FILES = "If it is for want of open files, raise the limit: ulimit -n."
 class Backlog(Protocol):
     """The asynchronous events of a function that wait to be served."""
 
+    @property
+    def has_ready(self) -> bool:
+        """Some wait for nothing but a place."""
+        ...
+
     def next_event(self, *, shared_place: bool) -> Invocation | None:
         """The next one, for an environment that has become free; nothing where its place is another function's turn."""
         ...
@@ -107,6 +112,7 @@ class Pool:
             surroundings,
             self.share,
             next_event=lambda: self._next_event(shared_place=False),
+            has_waiting=lambda: self.has_waiting,
             reclaim=lambda: self.policy.reclaim,
             lifetime=provisioned_lifetime,
         )
@@ -251,7 +257,11 @@ class Pool:
             for timer in self._periods.values():
                 timer.cancel()
 
-    # -- what environments tell --------------------------------------------------------------------------
+    # -- what environments ask and tell ------------------------------------------------------------------
+
+    @property
+    def has_waiting(self) -> bool:
+        return self.backlog is not None and self.backlog.has_ready
 
     def environment_parked(self, environment: Environment) -> None:
         policy = self.policy

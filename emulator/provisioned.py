@@ -61,6 +61,7 @@ class Provisioned:
     Arguments:
         share: the function's part of the account's places.
         next_event: an asynchronous event that waits, for an environment that has become free.
+        has_waiting: whether there is one.
         reclaim: what becomes of connections where nothing else is said.
         lifetime: seconds, on the emulator's clock, after which each is renewed.
     """
@@ -72,6 +73,7 @@ class Provisioned:
         share: Share,
         *,
         next_event: Callable[[], Invocation | None],
+        has_waiting: Callable[[], bool],
         reclaim: Callable[[], Reclaim],
         lifetime: float,
     ) -> None:
@@ -80,6 +82,7 @@ class Provisioned:
         self._clock: Clock = surroundings.clock
         self._share = share
         self._next_event = next_event
+        self._has_waiting = has_waiting
         self._reclaim = reclaim
         self._lifetime = lifetime
         self._wanted = function.provisioned_concurrency
@@ -185,7 +188,11 @@ class Provisioned:
         self._waiter.leave()
         self._watch_status()
 
-    # -- what environments tell --------------------------------------------------------------------------
+    # -- what environments ask and tell ------------------------------------------------------------------
+
+    @property
+    def has_waiting(self) -> bool:
+        return self._has_waiting()
 
     def environment_parked(self, environment: Environment) -> None:
         if environment in self._starting:

@@ -24,6 +24,7 @@ from emulator.config import Settings
 from emulator.database.relay_records import PATHS
 from emulator.database.server import DatabaseServer
 from emulator.deployment import CodeWatcher, check_code
+from emulator.doorstep import Doorstep
 from emulator.environment import Environment
 from emulator.errors import (
     DatabaseError,
@@ -157,6 +158,8 @@ class Service:
         """Asynchronous events that were not done when the emulator stopped."""
         self._rulebook = Rulebook(settings, self._base)
         self._qualifiers = Qualifiers(self._rulebook.chance)
+        self.doorstep = Doorstep()
+        """Where clients' connections are to be watched."""
         self._started_at = time.monotonic()
         self._stack = contextlib.AsyncExitStack()
 
@@ -177,6 +180,7 @@ class Service:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
+        stack.callback(self.doorstep.close)
         if (path := self.settings.emulator.timeline_file) is not None:
             self._timeline_file = await stack.enter_async_context(
                 TimelineFile(
@@ -217,6 +221,7 @@ class Service:
             log_files=self._log_files,
             chance=self._rulebook.chance,
             end_of_round=asyncio.get_running_loop().call_soon,
+            is_somebody_there=self.doorstep.is_somebody_there,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         self._spawn(self._metrics.follow(self.timeline))

@@ -135,20 +135,18 @@ def end_line(request_id: str) -> str:
 
 def report_line(report: Report, *, old: bool = False) -> str:
     """The REPORT line, with the trailing tab that AWS writes. The old one has no word of how it ended."""
-    parts = [
-        f"REPORT RequestId: {report.request_id}",
-        f"Duration: {report.duration_ms:.2f} ms",
-        f"Billed Duration: {report.billed_ms} ms",
-        f"Memory Size: {report.memory_mb} MB",
-        f"Max Memory Used: {report.max_memory_mb} MB",
-    ]
+    line = (
+        f"REPORT RequestId: {report.request_id}\tDuration: {report.duration_ms:.2f} ms\t"
+        f"Billed Duration: {report.billed_ms} ms\tMemory Size: {report.memory_mb} MB\t"
+        f"Max Memory Used: {report.max_memory_mb} MB\t"
+    )
     if report.init_ms is not None:
-        parts.append(f"Init Duration: {report.init_ms:.2f} ms")
+        line += f"Init Duration: {report.init_ms:.2f} ms\t"
     if report.status is not None and not old:
-        parts.append(f"Status: {report.status}")
+        line += f"Status: {report.status}\t"
         if report.status == "error" and report.error_type:
-            parts.append(f"Error Type: {report.error_type}")
-    return "\t".join(parts) + "\t\n"
+            line += f"Error Type: {report.error_type}\t"
+    return f"{line}\n"
 
 
 def timeout_fault(request_id: str, timeout: float, now: float) -> str:

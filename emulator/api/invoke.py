@@ -13,7 +13,6 @@ import functools
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qs, unquote
 
@@ -59,6 +58,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _VERSION = text.VERSION.encode()
+_LOG_TYPES = ("None", "Tail")
 _TAIL_BYTES = 4096
 _MAX_CLIENT_CONTEXT = 3583
 _TOO_LARGE = "Request must be smaller than {} bytes for the InvokeFunction operation"
@@ -72,8 +72,7 @@ class HttpAnswer(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeRequest:
+class InvokeRequest(NamedTuple):
     """What a client asks for; ``invocation`` is not yet on its way.
 
     ``name`` is what serves it: a function's name, or ``name:version``.
@@ -136,12 +135,15 @@ class Route:
         limit = MAX_EVENT_PAYLOAD_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
         if size > limit:
             raise RequestTooLargeError(_TOO_LARGE.format(limit))
-        _check_choice("invocationType", kind, self.kinds)
+        if kind not in self.kinds:
+            raise _no_choice("invocationType", kind, self.kinds)
         log_type = headers.get(b"x-amz-log-type", b"None").decode("latin-1")
-        _check_choice("logType", log_type, ("None", "Tail"))
+        if log_type not in _LOG_TYPES:
+            raise _no_choice("logType", log_type, _LOG_TYPES)
         asked = parse_qs(query).get("Qualifier", [None])[0] if query else None
         emulator = self._service.settings.emulator
-        name, qualifier = parse_function_name(unquote(name), asked, emulator.region, emulator.account)
+        plain = unquote(name) if "%" in name else name
+        name, qualifier = parse_function_name(plain, asked, emulator.region, emulator.account)
         if qualifier is not None:
             name = self._service.target(name, qualifier)
         invocation = self._service.new_invocation(name, payload or b"{}", qualifier=qualifier)
@@ -263,12 +265,11 @@ async def read_body(receive: Receive) -> tuple[bytes, int]:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces), size
 
 
-def _check_choice(member: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValidationError(
-            f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(allowed)}]"
-        )
+def _no_choice(member: str, value: str, allowed: tuple[str, ...]) -> ValidationError:
+    return ValidationError(
+        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+        f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+    )
 
 
 def _check_json(payload: bytes) -> None:

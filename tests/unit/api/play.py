@@ -14,6 +14,7 @@ from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Sen
 from emulator.api.urls import UrlDoor
 from emulator.asynchronous import Events
 from emulator.concurrency import Concurrency
+from emulator.doorstep import Doorstep
 from emulator.errors import FunctionNotFoundError
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
@@ -62,6 +63,7 @@ class Play:
         self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION, account="123456789012"))
         self.urls, self.routes = Urls(), Routes()
         self.clock = self.stage.clock
+        self.doorstep = Doorstep()
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
         self.invocations: list[Invocation] = []

@@ -207,7 +207,7 @@ def test_wrong_requests(aws: Any) -> None:
 
 
 def test_requests_take_no_time(aws: Any) -> None:
-    """Half of them within 50 ms, client included, on a machine that does other things as well; alone it is 3."""
+    """Half of them are answered within 50 ms, client included, on a busy machine; alone it is 3."""
     took = []
     for _ in range(40):
         began = time.perf_counter()

@@ -96,7 +96,11 @@ def test_links_to_where_code_and_layers_are_mounted_may_stay(store: CodeStore) -
     assert files(Path(code.folder)) == {"a", "b"}
 
 
-@pytest.mark.parametrize("given_bytes", [b"no archive", archive()[:-9], archive()[:40], b"PK\x05\x06" + b"\0" * 10])
+@pytest.mark.parametrize(
+    "given_bytes",
+    [b"no archive", archive()[:-9], archive()[:40], b"PK\x05\x06" + b"\0" * 10],
+    ids=["never one", "its end cut off", "its beginning", "less than an end"],
+)
 def test_what_is_no_archive_is_refused(store: CodeStore, tmp_path: Path, given_bytes: bytes) -> None:
     """Whether it never was one or was cut off."""
     assert refusal(store, ZipFile=given_bytes) == BROKEN

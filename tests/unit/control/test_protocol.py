@@ -209,11 +209,9 @@ def test_answers_keep_to_the_model(operation: str, answer: dict[str, Any]) -> No
         protocol.write(protocol.model.operations[operation], answer)
 
 
-_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
+_LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+_BRANCH = _LEAF | st.lists(_LEAF, max_size=3) | st.dictionaries(st.text(max_size=8), _LEAF, max_size=3)
+_VALUES = _BRANCH | st.lists(_BRANCH, max_size=3) | st.dictionaries(st.text(max_size=8), _BRANCH, max_size=3)
 _MEMBERS = st.sampled_from(sorted(protocol.model.shape("CreateFunctionRequest").members))
 
 

@@ -72,6 +72,13 @@ def waiter(aws: Any, kind: str, name: str, **more: Any) -> None:
     aws.get_waiter(kind).wait(FunctionName=name, WaiterConfig={"Delay": 0.02, "MaxAttempts": 500}, **more)
 
 
+def accept(aws: Any, kind: str = "Event", **arguments: Any) -> dict[str, Any]:
+    """What is answered at once; the answer is read to its end, so that its connection can be used again."""
+    answer: dict[str, Any] = aws.invoke(InvocationType=kind, **arguments)
+    assert answer["Payload"].read() == b""
+    return answer
+
+
 def told(answer: dict[str, Any]) -> tuple[str, list[str]]:
     """The version that the client is told of, and what the function says."""
     return answer["ExecutedVersion"], json.load(answer["Payload"])
@@ -164,11 +171,11 @@ def test_an_event_for_an_alias_runs_on_its_version(aws: Any, tmp_path: Path) -> 
     aws.create_alias(FunctionName="later", Name="live", FunctionVersion="1")
     written = tmp_path / "written"
     payload = json.dumps({"write": str(written)})
-    answer = aws.invoke(FunctionName="later", Qualifier="live", InvocationType="Event", Payload=payload)
+    answer = accept(aws, FunctionName="later", Qualifier="live", Payload=payload)
     assert (answer["StatusCode"], "ExecutedVersion" in answer) == (202, False)
     eventually(written.exists, "the event's run")
     eventually(lambda: written.read_text() == "one", "its writing")
-    assert aws.invoke(FunctionName="later", Qualifier="1", InvocationType="DryRun")["StatusCode"] == 204
+    assert accept(aws, "DryRun", FunctionName="later", Qualifier="1")["StatusCode"] == 204
 
 
 def test_an_update_lets_what_runs_finish(aws: Any, tmp_path: Path) -> None:
@@ -181,7 +188,7 @@ def test_an_update_lets_what_runs_finish(aws: Any, tmp_path: Path) -> None:
         running = clients.submit(aws.invoke, FunctionName="updated", Payload=json.dumps(event))
         eventually(began.exists, "the beginning of an invocation")
         waiting = json.dumps({"write": str(written)})
-        aws.invoke(FunctionName="updated", InvocationType="Event", Payload=waiting)
+        accept(aws, FunctionName="updated", Payload=waiting)
         aws.update_function_code(FunctionName="updated", ZipFile=code("two"))
         waiter(aws, "function_updated_v2", "updated")
         go.touch()
@@ -201,7 +208,7 @@ def test_a_deletion_drops_what_waits_and_lets_what_runs_finish(aws: Any, emulato
         running = clients.submit(aws.invoke, FunctionName="deleted", Payload=json.dumps(event))
         eventually(began.exists, "the beginning of an invocation")
         waiting = json.dumps({"write": str(written)})
-        aws.invoke(FunctionName="deleted", InvocationType="Event", Payload=waiting)
+        accept(aws, FunctionName="deleted", Payload=waiting)
         aws.delete_function(FunctionName="deleted")
         assert refusal(aws.invoke, FunctionName="deleted")[0] == 404
         create(aws, "deleted", "again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -37,14 +38,12 @@ class Control:
         on_change: called when there is something to be saved.
 
     Attributes:
-        code: where the code is that clients send.
         turns: by the name of a function, whose turn it is to deploy it: one after the other.
     """
 
     def __init__(self, service: Service, *, on_change: Callable[[], None] = lambda: None) -> None:
         self.service = service
         self.changed = on_change
-        self.code = CodeStore(self.folder / "code")
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._registry = Registry()
         self._deployed: dict[str, Function] = {}
@@ -57,6 +56,11 @@ class Control:
             if self._deployed.get(function.name) is not function and function.name not in self._deploying:
                 self._take_up(function)
         return self._registry
+
+    @functools.cached_property
+    def code(self) -> CodeStore:
+        """Where the code is that clients send."""
+        return CodeStore(self.folder / "code")
 
     @property
     def folder(self) -> Path:

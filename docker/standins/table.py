@@ -14,7 +14,7 @@ from standins.steps import run, scratch_folder
 
 HERE = Path(__file__).resolve().parent.parent
 REPOSITORY = HERE.parent
-KEYS = ("python", "mysql", "nethelper", "provided", "nodejs", "java", "emulator")
+KEYS = ("python", "mysql", "nethelper", "provided", "java", "nodejs", "emulator")
 
 EVERY_IMAGE = ("base-files", "dash", "bash", "coreutils", "libc-bin", "grep", "sed")
 # libstdc++6 is for runtimes and their clients, which are partly C++.
@@ -55,10 +55,10 @@ class Image:
 def image_table(distribution: Distribution) -> tuple[Image, ...]:
     """All images that can be made of this distribution, in the order in which they are built."""
     images = [python(distribution), mysql(), nethelper(), provided()]
-    if distribution.node:
-        images.append(nodejs(distribution.node))
     if distribution.java:
         images.append(java(distribution.java))
+    if distribution.node:  # the last, for its client may just be being compiled by somebody else
+        images.append(nodejs(distribution.node))
     return (*images, emulator(distribution))
 
 

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from emulator import ending, failures, platform_events, text
 from emulator.connectivity import Connectivity
-from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
+from emulator.errors import EmulatorError, FreezeError, LaunchError, SandboxError, ServiceError
 from emulator.failures import Failure
 from emulator.generation import Generation
 from emulator.invocation import Invocation, finish_detail
@@ -164,7 +164,10 @@ class Environment:
                 raise  # it is not our own end() that cancelled us
         except (OSError, EmulatorError) as failure:
             error = failure if isinstance(failure, EmulatorError) else SandboxError(str(failure))
-            self._fail_invocation(ServiceError(error.message, cure=error.cure))
+            if isinstance(error, LaunchError):
+                self._answer_with(failures.launch(self.last_request_id or "", error.message))
+            else:
+                self._fail_invocation(ServiceError(error.message, cure=error.cure))
             self.end(f"its sandbox failed: {error.message}")
         finally:
             if self._task is asyncio.current_task():  # or this one has ended by beginning the next
@@ -192,13 +195,23 @@ class Environment:
             return
         sandbox.initialized()
         if failure is not None:
-            await self._reset(failure)
+            await self._reset_or_end(failure)
             if not self._is_ending():
                 await self._after_failed_init(failure)
             return
         self._init_ms = (time.time() - begin) * 1000
         self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
         self._deliver_or_park()
+
+    async def _reset_or_end(self, failure: Failure) -> None:
+        """An image for another machine leaves a sandbox in which nothing can ever be started."""
+        try:
+            await self._reset(failure)
+        except SandboxError:
+            if not failure.never_began:
+                raise
+            self._answer_with(failure)
+            self.end(failure.reason)
 
     async def _after_failed_init(self, failure: Failure) -> None:
         if self._invocation is not None:
@@ -279,11 +292,14 @@ class Environment:
         if self.state is State.INVOKING:
             self._fail(failure)
         elif not self._is_ending() and self.state is not State.RESETTING:
-            if self._invocation is not None:  # it was just being thawed for it
-                self._count(self._invocation, Timing())
-                self._invocation.answer(failure.answer)
-                self._finish_invocation(failure)
+            self._answer_with(failure)  # it was just being thawed for somebody, perhaps
             self.end(failure.reason)
+
+    def _answer_with(self, failure: Failure) -> None:
+        if self._invocation is not None:
+            self._count(self._invocation, Timing())
+            self._invocation.answer(failure.answer)
+            self._finish_invocation(failure)
 
     def kill_runtime(self) -> None:
         """End the runtime as the kernel does when memory runs out, if it is serving an invocation."""

@@ -9,6 +9,8 @@
     ├── SandboxError                a sandbox could not be made, frozen, thawed or ended
     │   ├── EngineError             the container engine refused, failed or did not answer in time
     │   ├── ImageNotFoundError      no image serves the function's runtime
+    │   ├── RuntimeNotFoundError    this machine lacks what a process of the function's runtime is made of
+    │   ├── LaunchError             what an image is made of cannot be executed on this machine
     │   └── FreezeError             a freezer did not stop or continue an environment
     ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
@@ -58,6 +60,7 @@ __all__ = [
     "ImageNotFoundError",
     "InvalidParameterValueError",
     "InvalidRequestContentError",
+    "LaunchError",
     "LessonError",
     "NotImplementedHereError",
     "NotRunningError",
@@ -67,6 +70,7 @@ __all__ = [
     "RequestError",
     "RequestTooLargeError",
     "ResourceConflictError",
+    "RuntimeNotFoundError",
     "SandboxError",
     "SerializationError",
     "ServiceError",
@@ -125,6 +129,14 @@ class EngineError(SandboxError):
 
 class ImageNotFoundError(SandboxError):
     """No image serves the function's runtime."""
+
+
+class RuntimeNotFoundError(SandboxError):
+    """This machine lacks the interpreter, or AWS's client for it, that a process of the runtime is made of."""
+
+
+class LaunchError(SandboxError):
+    """What an image is made of cannot be executed on this machine; the message is what AWS says then."""
 
 
 class FreezeError(SandboxError):

@@ -92,6 +92,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
 _MANY = 1_000_000
 _MAX_LAYERS = 5  # [D] gettingstarted-limits
+_MAX_WORDS, _MAX_FOLDER = 1500, 1000  # [D] API_ImageConfig
 
 
 class InitializationType(StrEnum):
@@ -145,14 +146,18 @@ class Function:
 
     Arguments:
         name: 1 to 64 letters, digits, ``-`` and ``_``.
-        code: the folder that becomes ``/var/task``.
-        handler: ``module.function`` as the runtime takes it.
-        runtime: AWS's identifier, such as ``python3.12``; by default the Python that runs the emulator.
+        code: the folder that becomes ``/var/task``; ``None`` for an image that brings its code.
+        handler: ``module.function`` as the runtime takes it; of no meaning to an image that brings its code.
+        runtime: AWS's identifier, such as ``python3.12``, or a name of the configuration's own table; by default the
+            Python that runs the emulator.
         memory: MiB, 128 to 10,240.
         timeout: whole seconds, 1 to 900.
         ephemeral_storage: MiB of ``/tmp``, 512 to 10,240.
         environment: variables of the function; Lambda's own names are refused.
-        image: a container image to use instead of the one the runtime stands for.
+        image: a container image to use instead of the one the runtime stands for; without ``code`` it is the function.
+        entry_point: what is run in that image instead of its own entry point; empty for its own.
+        command: the arguments of that, instead of the handler or of the image's own; empty for those.
+        working_directory: where it is run; ``/var/task`` where there is code, else as the image says.
         layers: folders or zip archives, at most five, merged in this order into ``/opt``.
         logging: format and levels of its log.
         policy: the settings of the ``[policy]`` table that are different for this function; or rules of
@@ -164,16 +169,13 @@ class Function:
         url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
             is none.
         version: the number of a published version, which the control plane gives; what is deployed is ``$LATEST``.
-        code_in_image: there is no folder: what runs is all in ``image``, and ``code`` is an empty folder.
-        command: instead of ``handler`` what the image's entry point is called with; empty: what the image says.
-        entrypoint: instead of the image's own.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
     """
 
     name: str
-    code: Path
+    code: Path | None = None
     handler: str = "app.handler"
     runtime: str = field(default_factory=_default_runtime)
     memory: int = 128
@@ -181,6 +183,9 @@ class Function:
     ephemeral_storage: int = 512
     environment: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    entry_point: Sequence[str] = ()
+    command: Sequence[str] = ()
+    working_directory: str | None = None
     layers: Sequence[Path] = ()
     logging: Logging = field(default_factory=Logging)
     policy: object = field(default_factory=dict)
@@ -189,15 +194,11 @@ class Function:
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
     url: UrlSettings | None = None
     version: str = LATEST
-    code_in_image: bool = False
-    command: Sequence[str] = ()
-    entrypoint: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "code", Path(self.code))
+        if self.code is not None:
+            object.__setattr__(self, "code", Path(self.code))
         object.__setattr__(self, "layers", tuple(Path(layer) for layer in self.layers))
-        object.__setattr__(self, "command", tuple(self.command))
-        object.__setattr__(self, "entrypoint", tuple(self.entrypoint))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"{self.name!r} is not a function name",
@@ -206,9 +207,14 @@ class Function:
         self._check_range("memory", self.memory, 128, 10_240, "MiB")
         self._check_range("timeout", self.timeout, 1, 900, "seconds")
         self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
-        if not self.handler.strip():
+        if not self.runtime.strip():
+            self._refuse("runtime is empty", 'It names what runs the code, as in runtime = "python3.12".')
+        self._check_image()
+        if self.is_image:  # [C] what stands for the handler there
+            object.__setattr__(self, "handler", self.command[-1] if self.command else "")
+        elif not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
-        if any("\0" in word for word in (self.handler, *self.command, *self.entrypoint)):
+        if any("\0" in word for word in (self.handler, *self.command, *self.entry_point)):
             self._refuse("handler has a NUL in it", "No program can be called with one.")
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
@@ -216,6 +222,27 @@ class Function:
         self._check_concurrency()
         self._check_asynchronous()
         self._check_url()
+
+    def _check_image(self) -> None:
+        if self.code is None and self.image is None:
+            self._refuse("code is missing", "It names the folder with the handler's file; only an image has it inside.")
+        for key in ("entry_point", "command"):
+            words: Any = getattr(self, key)
+            if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+                self._refuse(f"{key} is {words!r}", f'{key} is a list of strings, as in ["/usr/bin/app", "--quiet"].')
+            if len(words) > _MAX_WORDS:
+                self._refuse(f"{key} has {len(words):,} words", f"It may have {_MAX_WORDS:,}.")
+            object.__setattr__(self, key, tuple(words))
+        folder: Any = self.working_directory
+        if folder is not None and not isinstance(folder, str):
+            self._refuse(f"working_directory is {folder!r}", "It is a folder inside the image, as a string.")
+        if folder is not None and len(folder) > _MAX_FOLDER:
+            self._refuse(f"working_directory has {len(folder):,} characters", f"It may have {_MAX_FOLDER:,}.")
+        if self.image is None and (self.entry_point or self.command or folder):
+            self._refuse(
+                "entry_point, command and working_directory are for images",
+                "Name an image; what else is run is a matter of the runtime.",
+            )
 
     def _check_concurrency(self) -> None:
         if self.reserved_concurrency is not None:
@@ -251,6 +278,17 @@ class Function:
     def key(self) -> str:
         """What tells it from all others that run here: its name, and of a published version ``name:version``."""
         return self.name if self.version == LATEST else f"{self.name}:{self.version}"
+
+    @property
+    def folder(self) -> Path:
+        """Its code; for those who have seen that there is some."""
+        assert self.code is not None, "only a function that is an image has no code folder"
+        return self.code
+
+    @property
+    def is_image(self) -> bool:
+        """Its code is in its image [D] ``PackageType`` ``Image``."""
+        return self.code is None
 
     @property
     def log_group(self) -> str:

@@ -294,7 +294,7 @@ class Service:
         """
         function = replace(
             function,
-            code=(self._base / function.code).resolve(),
+            code=(self._base / function.code).resolve() if function.code is not None else None,
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
@@ -314,7 +314,8 @@ class Service:
             self._pools[function.name] = self._make_pool(function)
         self._unready.pop(function.name, None)
         self._events.add(self._pools[function.name])
-        self._watcher.watch(function.name, function.code, *function.layers)
+        own = (function.code,) if function.code is not None else ()
+        self._watcher.watch(function.name, *own, *function.layers)
 
     def _set_url(self, function: Function) -> None:
         url_id = make_url_id(self.settings.emulator.account, function.name)

@@ -62,7 +62,6 @@ _REFUSED = (
 _STATES = ("State", "StateReason", "StateReasonCode")
 _UPDATES = ("LastUpdateStatus", "LastUpdateStatusReason", "LastUpdateStatusReasonCode")
 _NOT_LISTED = (*_STATES, *_UPDATES, "RuntimeVersionConfig")  # [R]
-_IMAGE_HANDLER = "image"  # of a function that has none: what is called is in the image
 
 
 # -- what a client has set -------------------------------------------------------------------------------
@@ -112,8 +111,7 @@ def settings_of(function: Function, role: str) -> _Json:
     settings = {
         **_DEFAULTS,
         "Role": role,
-        "Handler": function.handler,
-        "Runtime": function.runtime,
+        **(_image_settings(function) if function.is_image else _code_settings(function)),
         "Timeout": function.timeout,
         "MemorySize": function.memory,
         "EphemeralStorage": {"Size": function.ephemeral_storage},
@@ -124,14 +122,26 @@ def settings_of(function: Function, role: str) -> _Json:
     return settings
 
 
+def _code_settings(function: Function) -> _Json:
+    return {"Handler": function.handler, "Runtime": function.runtime}
+
+
+def _image_settings(function: Function) -> _Json:
+    config = {
+        "EntryPoint": list(function.entry_point),
+        "Command": list(function.command),
+        "WorkingDirectory": function.working_directory,
+    }
+    said = {member: value for member, value in config.items() if value}
+    return {"PackageType": "Image", **({"ImageConfig": said} if said else {})}
+
+
 def _with(before: _Json, name: str, request: Mapping[str, Any]) -> _Json:
     for member in _REFUSED:
         if request.get(member):
             raise NotImplementedHereError(
                 f"{member} is not implemented by this emulator", cure="docs/control.md lists what is."
             )
-    if (request.get("ImageConfig") or {}).get("WorkingDirectory"):
-        raise NotImplementedHereError("ImageConfig.WorkingDirectory is not implemented by this emulator")
     settings = {**before, **{member: request[member] for member in _KEPT if request.get(member) is not None}}
     if "LoggingConfig" in request:
         settings["LoggingConfig"] = _logging(name, before["LoggingConfig"], request["LoggingConfig"])
@@ -177,22 +187,21 @@ def function_of(name: str, version: Version, base: Function | None, layers: Sequ
     settings = version.settings
     image = version.code.kind == "image"
     config = settings.get("ImageConfig", {}) if image else {}
-    command = tuple(config.get("Command") or ())
     given: _Json = {
-        "code": Path(version.code.folder),
-        "handler": settings.get("Handler") or (command[0] if command else _IMAGE_HANDLER),
+        "code": None if image else Path(version.code.folder),
         "memory": settings["MemorySize"],
         "timeout": settings["Timeout"],
         "ephemeral_storage": settings["EphemeralStorage"]["Size"],
         "environment": settings.get("Environment", {}).get("Variables", {}),
         "logging": _logging_of(name, settings["LoggingConfig"]),
         "version": version.number,
-        "code_in_image": image,
-        "command": command,
-        "entrypoint": tuple(config.get("EntryPoint") or ()),
+        "command": config.get("Command") or (),
+        "entry_point": config.get("EntryPoint") or (),
+        "working_directory": config.get("WorkingDirectory"),
     }
-    if "Runtime" in settings:
-        given["runtime"] = settings["Runtime"]
+    for member, key in (("Runtime", "runtime"), ("Handler", "handler")):
+        if member in settings:
+            given[key] = settings[member]
     if image or base is None:
         given["image"] = version.code.image
     if layers is not None:

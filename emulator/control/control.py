@@ -110,7 +110,7 @@ class Control:
         version = Version(
             LATEST,
             settings_of(function, self.role if record is None else record.latest.settings["Role"]),
-            Code("folder", str(function.code)),
+            Code("image", "", image=function.image) if function.is_image else Code("folder", str(function.code)),
             text.new_request_id(),
             self.clock.now(),
         )

@@ -24,7 +24,7 @@ class Code:
 
     Attributes:
         kind: ``zip`` (unpacked into a folder of the emulator's), ``folder`` (the user's own, hot) or ``image``.
-        folder: what becomes ``/var/task``; of an image an empty one.
+        folder: what becomes ``/var/task``; empty for an image, which has its code inside.
         sha256: in base64; of a user's folder empty, for it is counted when somebody asks.
         size: bytes of the archive; likewise.
         archive: the file that the client sent, of a zip.

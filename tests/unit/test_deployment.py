@@ -40,6 +40,13 @@ def code(tmp_path: Path) -> Path:
     return folder
 
 
+def test_an_image_has_no_code_that_could_be_wrong() -> None:
+    """Its layers are looked at like those of any other."""
+    check_code(Function(name="orders", image="mine:1"), other_user=True)
+    with pytest.raises(CodeError, match="its layer /none does not exist"):
+        check_code(Function(name="orders", image="mine:1", layers=[Path("/none")]), other_user=True)
+
+
 @contextlib.contextmanager
 def as_ordinary_user() -> Iterator[None]:
     """What access checks say to a user without rights; root passes every one of them."""

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from emulator.environment import Environment
-from emulator.errors import DatabaseError, FreezeError, SandboxError
+from emulator.errors import DatabaseError, FreezeError, LaunchError, SandboxError
 from emulator.model import Answer, EnvironmentId, Reclaim
-from emulator.sandbox.base import FakeSandbox, SandboxEvents, SandboxSpec
+from emulator.sandbox.base import ExitStatus, FakeSandbox, SandboxEvents, SandboxSpec
 from emulator.sandbox.freezer import Done, FakeFreezer
 from tests.support import in_loop, skip_time
 from tests.unit.stage import ARN, Broken, PlayedRuntime, SlowReset, Stage, Watched
@@ -1329,6 +1329,33 @@ def test_processes_that_do_not_end_end_their_environment(when: str) -> None:
             assert watched.heard == ["failure"]
             assert watched.outcome.failure is not None
             assert watched.outcome.failure.cure == "Restart the engine."
+
+    play_it()
+
+
+@pytest.mark.parametrize("when", ["at the start", "when it is reset"])
+def test_an_image_for_another_machine_is_told_in_the_words_of_aws(when: str) -> None:
+    """The client hears of its function's failure, not of the emulator's; the environment ends."""
+    words = "fork/exec /app: exec format error"
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=Broken))
+        assert isinstance(play.sandbox, Broken)
+        if when == "at the start":
+            play.sandbox.fail_start_with = LaunchError(words)
+            watched = play.stage.invocation()
+            play.environment.start(watched.invocation)
+        else:
+            play.sandbox.fail_reset_with = SandboxError("the container has ended")
+            _, watched = await play.start()
+            play.sandbox.on_exit(ExitStatus(launch_error=words))
+        await play.stage.settle()
+        assert watched.heard == ["answer", "report"]
+        assert watched.outcome.answer is not None
+        assert watched.outcome.answer.error_type == "Runtime.InvalidEntrypoint"
+        assert words in watched.outcome.answer.payload.decode()
+        assert (play.state, play.sandbox.stopped) == ("gone", True)
 
     play_it()
 

@@ -112,7 +112,7 @@ def test_what_was_set_is_what_runs(play: Play) -> None:
         "WARN",
         "/aws/lambda/fresh",
     )
-    assert (Path(function.code) / "app.py").is_file()
+    assert (function.folder / "app.py").is_file()
     answer = play.ask("GetFunction", FunctionName="fresh")
     assert answer["Tags"] == {"team": "blue"}
     shown = answer["Configuration"]
@@ -261,9 +261,9 @@ def test_an_image_is_a_function_without_a_folder(play: Play) -> None:
     play.ask("CreateFunction", **given, ImageConfig={"Command": ["app.other"]})
     play.settle()
     function = play.service.deployed["fresh"]
-    assert (function.image, function.code_in_image, function.command, function.entrypoint) == (
+    assert (function.image, function.code, function.command, function.entry_point) == (
         "image:1",
-        True,
+        None,
         ("app.other",),
         (),
     )

@@ -88,7 +88,7 @@ def test_a_version_keeps_what_it_was(play: Play) -> None:
     assert configuration(play, "fresh:1") == before
     function = play.service.versions["fresh:1"]
     assert function.timeout == 3
-    assert (Path(function.code) / "app.py").is_file()
+    assert (function.folder / "app.py").is_file()
 
 
 def test_a_version_of_a_folder_is_a_copy(play: Play, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_version_of_a_folder_is_a_copy(play: Play, tmp_path: Path) -> None:
     play.settle()
     assert publish(play)["CodeSha256"] == configuration(play)["CodeSha256"]
     (folder / "app.py").write_text("x = 2222")
-    assert (Path(play.service.versions["fresh:1"].code) / "app.py").read_text() == "x = 1"
+    assert (play.service.versions["fresh:1"].folder / "app.py").read_text() == "x = 1"
     assert publish(play)["Version"] == "2"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from emulator.model import Function
 from emulator.sandbox.container_settings import (
@@ -11,6 +14,7 @@ from emulator.sandbox.container_settings import (
     destiny_of,
     host_settings,
     names_of_itself,
+    runtime_command,
     unwanted_variables,
     variables,
 )
@@ -100,12 +104,48 @@ def test_the_runtime_is_the_images_entrypoint_with_the_handler() -> None:
     assert "unset HOSTNAME SHLVL; exec" in destiny.script
 
 
-def test_a_function_that_is_an_image_has_nothing_mounted_over_its_code() -> None:
-    """What is called is the image's, but for what the function's settings say otherwise [D]."""
-    image = ImageDetails("id", ("/entry.sh",), ("app.handler",), {})
-    inside = replace(FUNCTION, code_in_image=True)
-    destiny = destiny_of(inside, {}, image, "10.0.0.1:9001", opt=None)
-    assert (destiny.folders, destiny.command) == ({}, ("/entry.sh", "app.handler"))
-    other = replace(inside, command=("other.handler",), entrypoint=("/mine", "-x"))
-    assert destiny_of(other, {}, image, "10.0.0.1:9001", opt=None).command == ("/mine", "-x", "other.handler")
-    assert destiny_of(FUNCTION, {}, image, "10.0.0.1:9001", opt=None).command == ("/entry.sh", "app.handler")
+IMAGE = ImageDetails("id", ("/entry", "-x"), ("one", "app.two"), {}, {}, "/srv")
+
+
+@pytest.mark.parametrize(
+    ("settings", "command", "handler"),
+    [
+        ({}, ("/entry", "-x", "one", "app.two"), "app.two"),
+        ({"command": ["app.three"]}, ("/entry", "-x", "app.three"), "app.three"),
+        ({"entry_point": ["/other"]}, ("/other", "one", "app.two"), "app.two"),
+        ({"entry_point": ["/other"], "command": ["a", "b"]}, ("/other", "a", "b"), "b"),
+    ],
+)
+def test_an_image_runs_what_it_says_or_what_is_said_instead(
+    settings: dict[str, Any], command: tuple[str, ...], handler: str
+) -> None:
+    """Each for itself; nothing is mounted over what the image has, and it works where it says."""
+    function = Function(name="orders", image="mine:1", **settings)
+    given = {"_HANDLER": function.handler} if function.handler else {}
+    destiny = destiny_of(function, given, IMAGE, "10.0.0.1:9001", opt=None)
+    assert destiny.command == command
+    assert destiny.variables["_HANDLER"] == handler
+    assert (destiny.folders, destiny.folder) == ({}, "/srv")
+
+
+def test_an_image_that_says_nothing_works_in_the_root() -> None:
+    """And has no handler."""
+    destiny = destiny_of(Function(name="orders", image="mine:1"), {}, BARE, "10.0.0.1:9001", opt=None)
+    assert (destiny.folder, destiny.command) == ("/", ())
+    assert "_HANDLER" not in destiny.variables
+
+
+def test_code_in_an_image_of_ones_own_runs_as_in_any_other() -> None:
+    """What is said instead of the image's own is run instead."""
+    function = replace(FUNCTION, image="mine:1", working_directory="/tmp")
+    destiny = destiny_of(function, {}, IMAGE, "10.0.0.1:9001", opt=None)
+    assert destiny.command == ("/entry", "-x", "app.handler")
+    assert (destiny.folder, destiny.folders) == ("/var/task", {"/var/task": Path("/srv/orders")})
+    assert "cd /tmp && unset OLDPWD || _why=1" in destiny.script
+    assert runtime_command(replace(function, command=["x"]), IMAGE) == ("/entry", "-x", "x")
+
+
+def test_a_program_that_the_function_brings_is_run_itself() -> None:
+    """Not by the entry point of the image."""
+    destiny = destiny_of(FUNCTION, {}, IMAGE, "10.0.0.1:9001", opt=None, bootstrap="/opt/bootstrap")
+    assert destiny.command == ("/opt/bootstrap",)

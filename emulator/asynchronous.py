@@ -14,7 +14,7 @@ from emulator.clock import Clock
 from emulator.destinations import Courier
 from emulator.errors import EmulatorError
 from emulator.event_queue import EventQueue, EventView, Office
-from emulator.event_settings import Destination
+from emulator.event_settings import Asynchronous, Destination
 from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.pool import Pool
@@ -32,6 +32,7 @@ class Events:
         base: relative files of destinations are below it.
         arn: of a function by its name, with a qualifier.
         at_rest: waits until an environment is frozen or gone.
+        said: what is said of events that come by the ARN of an alias, where it is not what is said of the function.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Events:
         base: Path,
         arn: Callable[[str], str],
         at_rest: Callable[[EnvironmentId], Awaitable[None]],
+        said: Callable[[str], Asynchronous | None] = lambda arn: None,
     ) -> None:
         self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
         self._courier = Courier(base, self._invoke)
@@ -52,15 +54,21 @@ class Events:
         self._at_rest = at_rest
         self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
         self._changed = asyncio.Event()
-        self._office = Office(clock, timeline, self._send, self._something_changed)
+        self._office = Office(clock, timeline, self._send, self._something_changed, said)
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
-        name = pool.function.name
+        name = pool.function.key
         if name in self._queues:
             self._queues[name].settings_changed()
         else:
             self._queues[name] = EventQueue(pool, self._office, self._arn(name))
+
+    def remove(self, key: str, why: str) -> None:
+        """Drop what waits of a function, or of a version of it, that is no more; each event is told of."""
+        if (queue := self._queues.pop(key, None)) is not None:
+            queue.close(why, "event.dropped")
+            self._changed.set()
 
     def accept(self, name: str, invocation: Invocation) -> None:
         """Take an event; from now on it is not lost.
@@ -72,8 +80,8 @@ class Events:
 
     def pending(self, name: str | None = None) -> list[EventView]:
         """What is not done, of one function or of all."""
-        queues = self._queues.values() if name is None else [self._queues[name]]
-        return [view for queue in queues for view in queue.events]
+        views = [view for queue in self._queues.values() for view in queue.events]
+        return [view for view in views if name is None or view.function == name]
 
     @property
     def next_due(self) -> float | None:

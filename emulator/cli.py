@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
 
 import typer
-from rich.progress import Progress
 from rich.text import Text
 
 from emulator import screen, timeline_commands
@@ -35,7 +34,6 @@ from emulator.terminal import DEFAULT_ENDPOINT, FUNCTION_FAILED, INTERRUPTED, US
 from emulator.terminal import show as _show
 from emulator.timeline import TimelineEvent
 from emulator.version import VERSION
-from emulator.watching import watch
 
 if TYPE_CHECKING:
     from emulator.config import Settings
@@ -398,6 +396,8 @@ def simulate(
         seed=seed,
     )
     study = Study(wish, *load_settings(config))
+    from rich.progress import Progress
+
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("simulating", total=study.events)
         results = study.run(lambda events: progress.update(task, completed=events))
@@ -455,6 +455,8 @@ def audit(
         concurrency=concurrency,
         pool=pool,
     )
+    from rich.progress import Progress
+
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("starting an emulator and a database server", total=None)
         verdict = run.audit(
@@ -605,6 +607,8 @@ def _show_or_watch(
             "--watch draws a table, and --json is for programs",
             cure="timeline --follow --json tells a program of every change.",
         )
+    from emulator.watching import watch
+
     try:
         watch(out, client, title, lambda: table(find()))
     except KeyboardInterrupt:

@@ -191,10 +191,17 @@ class DebuggedPool(Pool):
             environment.is_outdated = True
         super().update(_alone(function), reason)
 
+    async def retire(self, reason: str) -> None:
+        self._send_away()
+        await super().retire(reason)
+
     async def close(self, reason: str) -> None:
         await super().close(reason)
+        self._send_away()
+
+    def _send_away(self) -> None:
         while self._line:
-            self._line.popleft().fail(ServiceError("the emulator is stopping"))
+            self._line.popleft().fail(ServiceError("the function was deleted, or the emulator is stopping"))
 
     def environment_to_debug(self) -> DebuggedEnvironment | None:
         """The one that has a runtime, or a new one; nothing where there can be none at this moment."""

@@ -61,12 +61,16 @@ class DebugPort:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    def close(self) -> None:
+        """Nobody attaches any more, and who is attached no longer."""
         if self._server is not None:
             self._server.close()
         for connection in self._connections:
             connection.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

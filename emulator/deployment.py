@@ -20,7 +20,9 @@ __all__ = ["Change", "CodeWatcher", "check_code"]
 
 _LOOK_AGAIN = 0.5  # seconds
 _MOMENT = 0.1  # seconds
-_CALM = 50  # milliseconds without a change, after which those before are told
+# Milliseconds without a change, after which those before are told; the library's thread wakes up that often, and takes
+# the interpreter, change or no change.
+_CALM = 50
 _LONGEST_SAVE = 1_600  # milliseconds after which they are told in any case
 # Written by tools, and read by no function. Dependencies are code, wherever they lie.
 _PASSED_OVER = frozenset(
@@ -57,8 +59,14 @@ def check_code(function: Function, *, other_user: bool) -> None:
     Raises:
         CodeError: it is missing, no folder, unreadable or empty, with the cure.
     """
-    folder = function.code
-    where = f"function {function.name}: its code {folder}"
+    if function.code is not None:
+        _check_code_folder(function.name, function.code, other_user=other_user)
+    for layer in function.layers:
+        _check_layer(f"function {function.name}: its layer {layer}", layer, other_user=other_user)
+
+
+def _check_code_folder(function: str, folder: Path, *, other_user: bool) -> None:
+    where = f"function {function}: its code {folder}"
     if not folder.exists():
         raise CodeError(f"{where} does not exist", cure="code names the folder that holds the handler's file.")
     if not folder.is_dir():
@@ -66,8 +74,6 @@ def check_code(function: Function, *, other_user: bool) -> None:
     _check_folder(where, folder, other_user=other_user)
     if not any(folder.iterdir()):
         raise CodeError(f"{where} is empty", cure="code names the folder that holds the handler's file.")
-    for layer in function.layers:
-        _check_layer(f"function {function.name}: its layer {layer}", layer, other_user=other_user)
 
 
 def _check_layer(where: str, layer: Path, *, other_user: bool) -> None:
@@ -127,6 +133,11 @@ class CodeWatcher:
         """Watch these folders, with all below them, and these files for a function, instead of what was before."""
         self._paths[name] = paths
         self._changed.set()
+
+    def forget(self, name: str) -> None:
+        """The function is gone."""
+        if self._paths.pop(name, None) is not None:
+            self._changed.set()
 
     def close(self) -> None:
         self._closed = True

@@ -59,6 +59,7 @@ def invocation_record(
     payload: bytes,
     result: Result | None,
     now: float,
+    version: str = text.VERSION,
 ) -> bytes:
     """The record for ``on_success`` and ``on_failure`` [R], in one line.
 
@@ -69,6 +70,7 @@ def invocation_record(
         payload: the event.
         result: of the last try, if there was one.
         now: seconds since the epoch.
+        version: which one ran.
     """
     context = {
         "requestId": request_id,
@@ -85,7 +87,7 @@ def invocation_record(
     if result is not None:
         response: dict[str, Any] = {"statusCode": result.status}
         if result.payload is not None:
-            response["executedVersion"] = text.VERSION
+            response["executedVersion"] = version
         if result.function_error is not None:
             response["functionError"] = result.function_error
         members.append(b'"responseContext":' + text.to_json(response))

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from emulator import ending, failures, platform_events, text
 from emulator.connectivity import Connectivity
-from emulator.errors import EmulatorError, FreezeError, SandboxError, ServiceError
+from emulator.errors import EmulatorError, FreezeError, LaunchError, SandboxError, ServiceError
 from emulator.failures import Failure
 from emulator.generation import Generation
 from emulator.invocation import Invocation, finish_detail
@@ -42,6 +42,7 @@ from emulator.model import (
     Report,
     RequestId,
 )
+from emulator.platform_events import Span
 from emulator.runtime_api.runtime import InvocationEvent
 from emulator.sandbox.base import ExitStatus, SandboxSpec
 from emulator.surroundings import Surroundings
@@ -58,8 +59,17 @@ _SPINDOWN = "spindown"  # [R] in lower case, whatever the documentation says
 _KINDS = {state: f"environment.{state}" for state in State}  # of events on the timeline
 
 
+def _is_done_inside(_error: FreezeError | None) -> None:
+    """For a thaw that is over when the call is."""
+
+
 class Owner(Protocol):
     """Who is told that an environment is free, that it ends, and that it is no more."""
+
+    @property
+    def has_waiting(self) -> bool:
+        """Events wait, and an environment may have to serve the next one as soon as it is parked."""
+        ...
 
     def environment_parked(self, environment: Environment) -> None: ...
 
@@ -92,6 +102,7 @@ class Environment:
         self.end_when_parked: str | None = None
         self.reclaim_when_parked: Reclaim | None = None
         self._around = surroundings
+        self._timeline = surroundings.timeline
         self._owner = owner
         self._initialization = initialization
         self._created_wall = surroundings.clock.now()
@@ -105,6 +116,7 @@ class Environment:
         self._init_ms: float | None = None
         self._frozen_since: float | None = None
         self._freeze_began = 0.0
+        self._is_stopped_early = False
         self._epoch = 0
         self._task: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
@@ -155,7 +167,10 @@ class Environment:
                 raise  # it is not our own end() that cancelled us
         except (OSError, EmulatorError) as failure:
             error = failure if isinstance(failure, EmulatorError) else SandboxError(str(failure))
-            self._fail_invocation(ServiceError(error.message, cure=error.cure))
+            if isinstance(error, LaunchError):
+                self._answer_with(failures.launch(self.last_request_id or "", error.message))
+            else:
+                self._fail_invocation(ServiceError(error.message, cure=error.cure))
             self.end(f"its sandbox failed: {error.message}")
         finally:
             if self._task is asyncio.current_task():  # or this one has ended by beginning the next
@@ -183,13 +198,23 @@ class Environment:
             return
         sandbox.initialized()
         if failure is not None:
-            await self._reset(failure)
+            await self._reset_or_end(failure)
             if not self._is_ending():
                 await self._after_failed_init(failure)
             return
         self._init_ms = (time.time() - begin) * 1000
         self._fire(Event.PARKED, f"init took {self._init_ms:.1f} ms")
         self._deliver_or_park()
+
+    async def _reset_or_end(self, failure: Failure) -> None:
+        """An image for another machine leaves a sandbox in which nothing can ever be started."""
+        try:
+            await self._reset(failure)
+        except SandboxError:
+            if not failure.never_began:
+                raise
+            self._answer_with(failure)
+            self.end(failure.reason)
 
     async def _after_failed_init(self, failure: Failure) -> None:
         if self._invocation is not None:
@@ -274,11 +299,14 @@ class Environment:
         if self.state is State.INVOKING:
             self._fail(failure)
         elif not self._is_ending() and self.state is not State.RESETTING:
-            if self._invocation is not None:  # it was just being thawed for it
-                self._count(self._invocation, Timing())
-                self._invocation.answer(failure.answer)
-                self._finish_invocation(failure)
+            self._answer_with(failure)  # it was just being thawed for somebody, perhaps
             self.end(failure.reason)
+
+    def _answer_with(self, failure: Failure) -> None:
+        if self._invocation is not None:
+            self._count(self._invocation, Timing())
+            self._invocation.answer(failure.answer)
+            self._finish_invocation(failure)
 
     def kill_runtime(self) -> None:
         """End the runtime as the kernel does when memory runs out, if it is serving an invocation."""
@@ -333,7 +361,8 @@ class Environment:
         """Serve one more event; only for an environment that its owner holds to be free."""
         self._take(invocation)
         if self.state is State.IDLE:
-            self._serve()
+            if self._continue_early():
+                self._serve()
             return
         self._fire(Event.THAW, "an event came")
         epoch = self._next_epoch()
@@ -360,14 +389,17 @@ class Environment:
         if epoch != self._epoch:
             return
         if error is not None:
-            self._fail_invocation(ServiceError(error.message, cure=error.cure))
-            self.end(f"it could not be thawed: {error.message}")
+            self._end_frozen(error)
             return
         self._frozen_since = None
         if self._generation is not None:
             self._generation.telemetry.resume()
         self._fire(Event.THAW_CONFIRMED)
         self._serve()
+
+    def _end_frozen(self, error: FreezeError) -> None:
+        self._fail_invocation(ServiceError(error.message, cure=error.cure))
+        self.end(f"it could not be thawed: {error.message}")
 
     def _serve(self) -> None:
         if self._generation is None:
@@ -388,8 +420,8 @@ class Environment:
         assert generation is not None, "init comes first"
         self._fire(Event.INVOKE)
         timeout = max(0.0, self.function.timeout - spent)
-        self._count(invocation, Timing(spent))
-        self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
+        self.invocations += 1
+        self._timing = Timing(spent)
         event = InvocationEvent(
             invocation.request_id,
             invocation.payload,
@@ -399,12 +431,22 @@ class Environment:
             invocation.client_context,
         )
         generation.deliver(event)
+        # The runtime works by now. Whatever it does is heard of in a later round of the loop: START comes first.
+        self._log_start(invocation)
+        self._deadline = asyncio.get_running_loop().call_later(timeout, self._timed_out)
 
     def _count(self, invocation: Invocation, timing: Timing) -> None:
         """The invocation begins, for the log and for the report, if only to fail."""
         self.invocations += 1
         self._timing = timing
-        self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id))
+        self._log_start(invocation)
+
+    def _log_start(self, invocation: Invocation) -> None:
+        version = self.function.version
+        if self._logs.is_detailed:
+            self._logs.platform(platform_events.start(invocation.request_id, invocation.trace_id, version))
+        else:
+            self._logs.say(text.start_line(invocation.request_id, version))
 
     def runtime_answered(self, answer: Answer) -> None:
         """The client gets its answer now; the environment is busy until everybody is parked again."""
@@ -446,6 +488,7 @@ class Environment:
 
     def everybody_parked(self) -> None:
         if self.state is State.INVOKING:
+            self._stop_early()
             self._finish_invocation(None)
             self._fire(Event.PARKED)
             self._park()
@@ -486,20 +529,27 @@ class Environment:
                 self._log_runtime_done(failure.status, failure.error_type)
             self._logs.platform(platform_events.fault(failure.fault, old=self._around.old_formats))
         report = self._make_report(invocation, failure, self._timing.elapsed_ms(end))
-        overhead = self._timing.extension_span(end) if failure is None and self._logs.is_detailed else None
         self._invocation = None
-        spans = [overhead] if overhead is not None else []
-        self._logs.platform(
-            platform_events.end(invocation.request_id),
-            platform_events.report(report, spans=spans, old=self._around.old_formats),
-        )
+        self._log_report(report, self._timing.extension_span(end) if failure is None else None)
         self._record(
             "",
             kind="invocation.finished",
             request_id=invocation.request_id,
             detail=finish_detail(report, invocation.outcome.answer, self._extensions_ms(end, failure)),
         )
-        invocation.finish(dataclasses.replace(report, logs=self._logs.take()))
+        logs = self._logs.take()
+        # To copy a report costs more than to make it, and who wants to hear of none does not want its logs.
+        invocation.finish(dataclasses.replace(report, logs=logs) if invocation.on_report is not None else report)
+
+    def _log_report(self, report: Report, overhead: Span | None) -> None:
+        old = self._around.old_formats
+        if self._logs.is_detailed:
+            spans = [overhead] if overhead is not None else []
+            self._logs.platform(
+                platform_events.end(report.request_id), platform_events.report(report, spans=spans, old=old)
+            )
+        else:
+            self._logs.say(text.end_line(report.request_id) + text.report_line(report, old=old))
 
     def _extensions_ms(self, end: float, failure: Failure | None) -> float | None:
         generation, runtime_done = self._generation, self._timing.runtime_done
@@ -570,12 +620,35 @@ class Environment:
 
     # -- freeze ------------------------------------------------------------------------------------------
 
+    def _stop_early(self) -> None:
+        """Everybody waits: nobody is to run on while it is written down what has been.
+
+        No state tells of it: in the same breath the environment is parked, and then it is frozen, serves, or ends.
+        """
+        if not self._owner.has_waiting and not self._around.is_somebody_there():
+            self._freeze_began = time.perf_counter()
+            self._is_stopped_early = self._sandbox.freezer.stop_early()
+
+    def _continue_early(self) -> bool:
+        """Whether it runs: it was not stopped early, or goes on."""
+        if self._is_stopped_early:
+            self._is_stopped_early = False
+            try:
+                self._sandbox.freezer.thaw(_is_done_inside)
+            except FreezeError as error:
+                self._end_frozen(error)
+                return False
+        return True
+
     def freeze(self) -> None:
         """Stop every process; done when the state says ``frozen``. A freeze that fails leaves it idle."""
         if not self._is_idle():
             return  # an event, or the end, was quicker
         self._fire(Event.FREEZE)
-        self._freeze_began = time.perf_counter()
+        if self._is_stopped_early:
+            self._is_stopped_early = False
+        else:
+            self._freeze_began = time.perf_counter()
         epoch = self._next_epoch()
         if self._generation is not None:
             self._generation.telemetry.pause()
@@ -626,7 +699,8 @@ class Environment:
         """
         if self._is_ending():
             return
-        was_frozen = self.state in (State.FREEZING, State.FROZEN, State.THAWING)
+        was_frozen = self._is_stopped_early or self.state in (State.FREEZING, State.FROZEN, State.THAWING)
+        self._is_stopped_early = False
         self._fire(Event.END, reason)
         self._next_epoch()
         self._fail_invocation(ServiceError(f"the environment was ended: {reason}"))
@@ -716,7 +790,7 @@ class Environment:
         return EnvironmentView(
             id=self.id,
             function=self.function.name,
-            version=text.VERSION,
+            version=self.function.version,
             state=self.state,
             sandbox=self._sandbox.view,
             log_stream=self.log_stream,
@@ -732,8 +806,17 @@ class Environment:
         )
 
     def _fire(self, event: Event, reason: str = "", *, detail: Mapping[str, Any] | None = None) -> None:
-        self.state = advance(self.state, event)
-        self._record(reason, detail=detail)
+        # Six times an invocation, so it does not go through _record.
+        state = self.state = advance(self.state, event)
+        invocation = self._invocation
+        self._timeline.record(
+            _KINDS[state],
+            reason,
+            function=self.function.name,
+            environment=self.id,
+            request_id=invocation.request_id if invocation is not None else None,
+            detail=detail,
+        )
 
     def _record(
         self,
@@ -744,7 +827,7 @@ class Environment:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         invocation = self._invocation
-        self._around.timeline.record(
+        self._timeline.record(
             kind or _KINDS[self.state],
             reason,
             function=self.function.name,

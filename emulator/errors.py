@@ -9,6 +9,8 @@
     ├── SandboxError                a sandbox could not be made, frozen, thawed or ended
     │   ├── EngineError             the container engine refused, failed or did not answer in time
     │   ├── ImageNotFoundError      no image serves the function's runtime
+    │   ├── RuntimeNotFoundError    this machine lacks what a process of the function's runtime is made of
+    │   ├── LaunchError             what an image is made of cannot be executed on this machine
     │   └── FreezeError             a freezer did not stop or continue an environment
     ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
@@ -19,7 +21,16 @@
         ├── InvalidRequestContentError      400
         ├── InvalidParameterValueError      400
         ├── ValidationError                 400
+        ├── SerializationError              400: a value is of another type than the API's model says
+        ├── UnknownOperationError           404: no operation has such a path
+        ├── ProvisionedConfigNotFoundError  404: nothing is initialised ahead for this version or alias
+        ├── ResourceConflictError           409: it is there already, or busy
+        ├── PreconditionFailedError         412: it has another revision
+        ├── PolicyLengthExceededError       400
+        ├── CodeStorageExceededError        400
         ├── RequestTooLargeError            413
+        ├── UnsupportedMediaTypeError       415
+        ├── NotImplementedHereError         501: AWS has the operation, and this emulator does not
         ├── ForbiddenError                  403: a page of another site has asked, or may have
         ├── ThrottledError                  429
         └── ServiceError                    500, 502: the emulator itself could not serve
@@ -35,6 +46,7 @@ from contextlib import contextmanager
 __all__ = [
     "AddressInUseError",
     "CodeError",
+    "CodeStorageExceededError",
     "ConditionError",
     "ConfigurationError",
     "DatabaseError",
@@ -48,13 +60,23 @@ __all__ = [
     "ImageNotFoundError",
     "InvalidParameterValueError",
     "InvalidRequestContentError",
+    "LaunchError",
     "LessonError",
+    "NotImplementedHereError",
     "NotRunningError",
+    "PolicyLengthExceededError",
+    "PreconditionFailedError",
+    "ProvisionedConfigNotFoundError",
     "RequestError",
     "RequestTooLargeError",
+    "ResourceConflictError",
+    "RuntimeNotFoundError",
     "SandboxError",
+    "SerializationError",
     "ServiceError",
     "ThrottledError",
+    "UnknownOperationError",
+    "UnsupportedMediaTypeError",
     "ValidationError",
     "one_error",
 ]
@@ -107,6 +129,14 @@ class EngineError(SandboxError):
 
 class ImageNotFoundError(SandboxError):
     """No image serves the function's runtime."""
+
+
+class RuntimeNotFoundError(SandboxError):
+    """This machine lacks the interpreter, or AWS's client for it, that a process of the runtime is made of."""
+
+
+class LaunchError(SandboxError):
+    """What an image is made of cannot be executed on this machine; the message is what AWS says then."""
 
 
 class FreezeError(SandboxError):
@@ -169,6 +199,73 @@ class ValidationError(RequestError):
 
     def body(self) -> dict[str, str]:
         return {"message": self.message}
+
+
+class SerializationError(RequestError):
+    """A value in a request is of another type than the API's model says."""
+
+    code = "SerializationException"
+
+    def body(self) -> dict[str, str]:
+        return {"Message": self.message}  # [X] nothing else
+
+
+class UnknownOperationError(RequestError):
+    """No operation has such a method and path."""
+
+    status = 404
+    code = "UnknownOperationException"
+
+    def body(self) -> dict[str, str]:
+        return {"message": self.message}
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body of the request is said to be something else than JSON."""
+
+    status = 415
+    code = "UnsupportedMediaTypeException"
+
+
+class NotImplementedHereError(RequestError):
+    """AWS has this operation, and this emulator does not."""
+
+    status = 501
+    code = "NotImplementedException"
+    message_member = "Message"
+
+
+class ProvisionedConfigNotFoundError(RequestError):
+    """Nothing is initialised ahead for this version or alias."""
+
+    status = 404
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+
+
+class ResourceConflictError(RequestError):
+    """It is there already, or something else is done with it at this moment."""
+
+    status = 409
+    code = "ResourceConflictException"
+
+
+class PreconditionFailedError(RequestError):
+    """It has another revision than the request takes it to have."""
+
+    status = 412
+    code = "PreconditionFailedException"
+
+
+class PolicyLengthExceededError(RequestError):
+    """A policy would be larger than 20 KB."""
+
+    code = "PolicyLengthExceededException"
+
+
+class CodeStorageExceededError(RequestError):
+    """The code of all functions and layers would be more than the account may have."""
+
+    code = "CodeStorageExceededException"
 
 
 class RequestTooLargeError(RequestError):

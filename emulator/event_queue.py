@@ -27,6 +27,7 @@ from emulator.invocation import Invocation, Outcome
 from emulator.model import Answer, EnvironmentId, RequestId
 from emulator.pool import Pool
 from emulator.spans import in_words
+from emulator.text import is_qualified
 from emulator.timeline import Timeline
 
 __all__ = ["EventQueue", "EventState", "EventView", "Office"]
@@ -87,12 +88,14 @@ class Office:
     Attributes:
         send: brings a record of a function's event to a destination, in its own time.
         changed: hears that an event has come to an end, or an attempt; with the environment that had it, if one had.
+        said: what is said of the events that came by an ARN, where that is not what is said of their function.
     """
 
     clock: Clock
     timeline: Timeline
     send: Callable[[str, RequestId, Destination, bytes, int], None]
     changed: Callable[[EnvironmentId | None], None]
+    said: Callable[[str], Asynchronous | None] = lambda arn: None
 
 
 class EventQueue:
@@ -174,13 +177,13 @@ class EventQueue:
         """The function was deployed again: what was refused may be served now, or never."""
         self._read()
 
-    def close(self) -> list[EventView]:
-        """Take no more and try no more; answers what is not done."""
+    def close(self, why: str = "the emulator stops", kind: str = "event.pending") -> list[EventView]:
+        """Take no more and try no more; answers what is not done, and tells of each as an event of this kind."""
         self._closed = True
         left = self.events
         for view in left:
             event = self._events[view.request_id]
-            self._record("event.pending", f"the emulator stops: {view.reason}", event, detail=_detail(view))
+            self._record(kind, f"{why}: {view.reason}", event, detail=_detail(view))
             if event.again is not None:
                 event.again.cancel()
         if self._look_again is not None:
@@ -268,7 +271,7 @@ class EventQueue:
         self._refusals = 0
         self._cancel_look()
         if event.state is EventState.RUNNING:  # or it has failed at once
-            event.reason = f"attempt {event.attempts + 1} of {self._settings.retries + 1}"
+            event.reason = f"attempt {event.attempts + 1} of {self._settings(event).retries + 1}"
             self._record("event.attempt", event.reason, event)
 
     def _throttled(self, event: _Event, refusal: ThrottledError) -> None:
@@ -332,10 +335,10 @@ class EventQueue:
     def _function_answered(self, event: _Event, answer: Answer) -> None:
         event.attempts += 1
         event.result = Result(200, answer.payload, answer.function_error)
-        attempt = f"attempt {event.attempts} of {self._settings.retries + 1}"
+        attempt = f"attempt {event.attempts} of {self._settings(event).retries + 1}"
         if answer.function_error is None:
             self._finish(event, "Success")
-        elif event.attempts > self._settings.retries:
+        elif event.attempts > self._settings(event).retries:
             self._give_up(event, "RetriesExhausted")
         else:
             due = self._clock.monotonic() + (delay := _RETRY_DELAYS[event.attempts - 1])
@@ -365,7 +368,7 @@ class EventQueue:
 
     def _finish(self, event: _Event, condition: str) -> None:
         del self._events[event.request_id]
-        settings = self._settings
+        settings = self._settings(event)
         success = condition == "Success"
         named = (settings.on_success,) if success else (settings.on_failure, settings.dead_letter)
         told = "" if any(named) or success else "; nobody is told"
@@ -375,12 +378,13 @@ class EventQueue:
         if (destination := settings.on_success if success else settings.on_failure) is not None:
             record = invocation_record(
                 request_id=event.request_id,
-                function_arn=self._arn,
+                function_arn=event.function_arn if is_qualified(event.function_arn) else self._arn,
                 condition=condition,
                 count=1 if success else event.attempts,  # [X] after retries as well
                 payload=event.payload,
                 result=event.result,
                 now=self._clock.now(),
+                version=self._pool.function.version,
             )
             self._send(event, destination, record)
         if not success and settings.dead_letter is not None:
@@ -390,12 +394,11 @@ class EventQueue:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    @property
-    def _settings(self) -> Asynchronous:
-        return self._pool.function.asynchronous
+    def _settings(self, event: _Event) -> Asynchronous:
+        return self._office.said(event.function_arn) or self._pool.function.asynchronous
 
     def _deadline(self, event: _Event) -> float:
-        return event.accepted + self._settings.max_age
+        return event.accepted + self._settings(event).max_age
 
     def _send(self, event: _Event, destination: str, record: bytes) -> None:
         self._office.send(self._pool.function.name, event.request_id, Destination.of(destination), record, event.hops)

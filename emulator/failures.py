@@ -18,6 +18,7 @@ __all__ = [
     "extension_error",
     "extension_launch",
     "init_timeout",
+    "launch",
     "runtime_exit",
     "runtime_init_error",
     "timeout",
@@ -27,6 +28,7 @@ __all__ = [
 _TIMED_OUT = "Sandbox.Timedout"
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
 _EXIT = "Runtime.ExitError"
+_ENTRY, _FOLDER = "Runtime.InvalidEntrypoint", "Runtime.InvalidWorkingDir"
 _LAUNCH = "Extension.LaunchError"
 _LAUNCH_ERRORS: Mapping[int | None, str] = {
     ExitStatus.CANNOT_EXECUTE: "permission denied",
@@ -58,6 +60,11 @@ class Failure:
         return "timeout" if self.status == "timeout" else "failure"
 
     @property
+    def never_began(self) -> bool:
+        """What was to be executed cannot be, now or ever."""
+        return self.error_type in (_ENTRY, _FOLDER)
+
+    @property
     def out_of_memory(self) -> bool:
         return self.error_type == _OUT_OF_MEMORY
 
@@ -75,11 +82,18 @@ def init_timeout(request_id: str, limit: float, seconds: float, *, now: float, o
 
 
 def runtime_exit(request_id: str, status: ExitStatus, *, old: bool) -> Failure:
-    """The runtime's process has ended. In the old format that was all, also when memory was the reason."""
+    """The runtime's process has ended, or never began. In the old format out of memory was no reason of its own."""
+    if status.launch_error:
+        return launch(request_id, status.launch_error, wrong_folder=status.wrong_folder)
     message = text.exit_message(request_id, status.code, status.signal)
     error_type = _OUT_OF_MEMORY if status.out_of_memory and not old else _EXIT
     reason = "out of memory" if status.out_of_memory else message.partition("Error: ")[2]
     return _error(error_type, message, reason)
+
+
+def launch(request_id: str, words: str, *, wrong_folder: bool = False) -> Failure:
+    """The program of the runtime cannot be executed [R], or its working directory is none [C]."""
+    return _error(_FOLDER if wrong_folder else _ENTRY, f"RequestId: {request_id} Error: {words}", words)
 
 
 def runtime_init_error(body: bytes, error_type: str) -> Failure:

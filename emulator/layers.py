@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from emulator.errors import CodeError
 from emulator.model import Function
 
-__all__ = ["MAX_UNZIPPED_BYTES", "extension_names", "merge_layers"]
+__all__ = ["MAX_UNZIPPED_BYTES", "extension_names", "merge_layers", "unpack_layer"]
 
 MAX_UNZIPPED_BYTES = 262_144_000
 """What code and layers may take together [D]."""
@@ -38,8 +38,8 @@ def merge_layers(function: Function, opt: Path) -> None:
             brings is too large.
     """
     opt = opt.resolve()
-    layers = [_Layer(function, path) for path in function.layers]
-    size = _size_of(function.code) + sum(layer.size() for layer in layers)
+    layers = [_Layer(f"function {function.name}: its layer {path}", path) for path in function.layers]
+    size = (_size_of(function.code) if function.code is not None else 0) + sum(layer.size() for layer in layers)
     if size > MAX_UNZIPPED_BYTES:
         raise CodeError(
             f"function {function.name}: code and layers take {size:,} bytes unzipped",
@@ -47,6 +47,19 @@ def merge_layers(function: Function, opt: Path) -> None:
         )
     for layer in layers:
         layer.add_to(opt)
+
+
+def unpack_layer(path: Path, folder: Path) -> None:
+    """Put one layer into a folder that is made for it, as :func:`merge_layers` would.
+
+    Raises:
+        CodeError: it is no archive, is broken, reaches out of its folder, or is too large.
+    """
+    folder.mkdir()
+    layer = _Layer(f"layer {path.name}", path)
+    if layer.size() > MAX_UNZIPPED_BYTES:
+        raise CodeError(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")  # [R]
+    layer.add_to(folder.resolve())
 
 
 def extension_names(opt: Path) -> tuple[str, ...]:
@@ -60,11 +73,11 @@ def extension_names(opt: Path) -> tuple[str, ...]:
 
 
 class _Layer:
-    """One layer of one function."""
+    """One layer; ``where`` begins what is said of it."""
 
-    def __init__(self, function: Function, path: Path) -> None:
+    def __init__(self, where: str, path: Path) -> None:
         self._path = path
-        self._where = f"function {function.name}: its layer {path}"
+        self._where = where
 
     def size(self) -> int:
         """Bytes when unpacked."""

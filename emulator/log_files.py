@@ -44,7 +44,7 @@ class LogPiece:
 class _Stream:
     environment: str
     name: str
-    path: Path
+    path: str
     size: int = 0
 
 
@@ -53,9 +53,9 @@ class _Handles:
 
     def __init__(self, flags: int, limit: int) -> None:
         self._flags, self._limit = flags | os.O_CLOEXEC, limit
-        self._open: OrderedDict[Path, int] = OrderedDict()
+        self._open: OrderedDict[str, int] = OrderedDict()  # paths as text: another one takes its time to be looked up
 
-    def get(self, path: Path) -> tuple[int, bool]:
+    def get(self, path: str) -> tuple[int, bool]:
         """The file, and whether it was opened just now."""
         if (known := self._open.get(path)) is not None:
             self._open.move_to_end(path)
@@ -170,7 +170,7 @@ class LogFiles:
         """A new stream of an environment; the file comes with its first line."""
         log = self._log(function.name)
         path = self.folder.joinpath(*_parts(function.log_group), *_parts(f"{stream}.log"))
-        opened = _Stream(environment, stream, path)
+        opened = _Stream(environment, stream, str(path))
         number = len(log.streams)
         log.streams.append(opened)
 
@@ -258,7 +258,7 @@ class LogFiles:
         try:
             descriptor, is_new = self._handles.get(stream.path)
         except FileNotFoundError:
-            stream.path.parent.mkdir(parents=True, exist_ok=True)
+            Path(stream.path).parent.mkdir(parents=True, exist_ok=True)
             descriptor, is_new = self._handles.get(stream.path)
         if is_new:
             stream.size = os.fstat(descriptor).st_size

@@ -107,6 +107,15 @@ class LogStream:
             for event in events:
                 self.on_event(LogEvent(now, event.type, event.record))
 
+    def say(self, lines: str) -> None:
+        """Lines of Lambda's own, whole, of a log that is not detailed: what :meth:`platform` would make of its events.
+
+        It is for what comes with every invocation: nobody would read the records of such events.
+        """
+        if self._rests["function"]:
+            self._end_line("function")
+        self._pass_on(lines.encode("utf-8", "replace"))
+
     @property
     def is_detailed(self) -> bool:
         """Somebody wants to hear of events that have no line in a text log."""
@@ -152,9 +161,10 @@ class LogStream:
         return rank >= self._least_application
 
     def _pass_on(self, block: bytes) -> None:
-        self._current += block
-        if len(self._current) > _KEPT:
-            del self._current[: -_KEPT // 2]
+        current = self._current
+        current += block
+        if len(current) > _KEPT:
+            del current[: -_KEPT // 2]
         if self._file is not None:
             self._file(block)
         if self._sink is not None:

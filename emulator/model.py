@@ -21,6 +21,7 @@ from emulator.urls import UrlSettings
 
 __all__ = [
     "KEEPALIVE",
+    "LATEST",
     "MAX_EVENT_PAYLOAD_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESPONSE_BYTES",
@@ -46,6 +47,9 @@ __all__ = [
 
 EnvironmentId = NewType("EnvironmentId", str)
 RequestId = NewType("RequestId", str)
+
+LATEST = "$LATEST"
+"""The version of a function that is not published: what is deployed, and can be changed."""
 
 MAX_PAYLOAD_BYTES = 6_291_456  # [R] "Request must be smaller than 6291456 bytes"
 MAX_EVENT_PAYLOAD_BYTES = 1_048_576  # [D] asynchronous invocations, since 2025-10
@@ -88,6 +92,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
 _MANY = 1_000_000
 _MAX_LAYERS = 5  # [D] gettingstarted-limits
+_MAX_WORDS, _MAX_FOLDER = 1500, 1000  # [D] API_ImageConfig
 
 
 class InitializationType(StrEnum):
@@ -141,14 +146,18 @@ class Function:
 
     Arguments:
         name: 1 to 64 letters, digits, ``-`` and ``_``.
-        code: the folder that becomes ``/var/task``.
-        handler: ``module.function`` as the runtime takes it.
-        runtime: AWS's identifier, such as ``python3.12``; by default the Python that runs the emulator.
+        code: the folder that becomes ``/var/task``; ``None`` for an image that brings its code.
+        handler: ``module.function`` as the runtime takes it; of no meaning to an image that brings its code.
+        runtime: AWS's identifier, such as ``python3.12``, or a name of the configuration's own table; by default the
+            Python that runs the emulator.
         memory: MiB, 128 to 10,240.
         timeout: whole seconds, 1 to 900.
         ephemeral_storage: MiB of ``/tmp``, 512 to 10,240.
         environment: variables of the function; Lambda's own names are refused.
-        image: a container image to use instead of the one the runtime stands for.
+        image: a container image to use instead of the one the runtime stands for; without ``code`` it is the function.
+        entry_point: what is run in that image instead of its own entry point; empty for its own.
+        command: the arguments of that, instead of the handler or of the image's own; empty for those.
+        working_directory: where it is run; ``/var/task`` where there is code, else as the image says.
         layers: folders or zip archives, at most five, merged in this order into ``/opt``.
         logging: format and levels of its log.
         policy: the settings of the ``[policy]`` table that are different for this function; or rules of
@@ -160,13 +169,14 @@ class Function:
         url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
             is none.
         debug_port: where a debugger can attach to its runtime, which then serves one event at a time.
+        version: the number of a published version, which the control plane gives; what is deployed is ``$LATEST``.
 
     Raises:
         ConfigurationError: a value that AWS would refuse as well, with what is allowed.
     """
 
     name: str
-    code: Path
+    code: Path | None = None
     handler: str = "app.handler"
     runtime: str = field(default_factory=_default_runtime)
     memory: int = 128
@@ -174,6 +184,9 @@ class Function:
     ephemeral_storage: int = 512
     environment: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    entry_point: Sequence[str] = ()
+    command: Sequence[str] = ()
+    working_directory: str | None = None
     layers: Sequence[Path] = ()
     logging: Logging = field(default_factory=Logging)
     policy: object = field(default_factory=dict)
@@ -182,9 +195,11 @@ class Function:
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
     url: UrlSettings | None = None
     debug_port: int | None = None
+    version: str = LATEST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "code", Path(self.code))
+        if self.code is not None:
+            object.__setattr__(self, "code", Path(self.code))
         object.__setattr__(self, "layers", tuple(Path(layer) for layer in self.layers))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
@@ -194,8 +209,15 @@ class Function:
         self._check_range("memory", self.memory, 128, 10_240, "MiB")
         self._check_range("timeout", self.timeout, 1, 900, "seconds")
         self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
-        if not self.handler.strip():
+        if not self.runtime.strip():
+            self._refuse("runtime is empty", 'It names what runs the code, as in runtime = "python3.12".')
+        self._check_image()
+        if self.is_image:  # [C] what stands for the handler there
+            object.__setattr__(self, "handler", self.command[-1] if self.command else "")
+        elif not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
+        if any("\0" in word for word in (self.handler, *self.command, *self.entry_point)):
+            self._refuse("handler has a NUL in it", "No program can be called with one.")
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
@@ -204,6 +226,27 @@ class Function:
         self._check_url()
         if self.debug_port is not None and not 1 <= self.debug_port <= 65_535:
             self._refuse(f"debug_port is {self.debug_port!r}", "A port is a whole number from 1 to 65,535.")
+
+    def _check_image(self) -> None:
+        if self.code is None and self.image is None:
+            self._refuse("code is missing", "It names the folder with the handler's file; only an image has it inside.")
+        for key in ("entry_point", "command"):
+            words: Any = getattr(self, key)
+            if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+                self._refuse(f"{key} is {words!r}", f'{key} is a list of strings, as in ["/usr/bin/app", "--quiet"].')
+            if len(words) > _MAX_WORDS:
+                self._refuse(f"{key} has {len(words):,} words", f"It may have {_MAX_WORDS:,}.")
+            object.__setattr__(self, key, tuple(words))
+        folder: Any = self.working_directory
+        if folder is not None and not isinstance(folder, str):
+            self._refuse(f"working_directory is {folder!r}", "It is a folder inside the image, as a string.")
+        if folder is not None and len(folder) > _MAX_FOLDER:
+            self._refuse(f"working_directory has {len(folder):,} characters", f"It may have {_MAX_FOLDER:,}.")
+        if self.image is None and (self.entry_point or self.command or folder):
+            self._refuse(
+                "entry_point, command and working_directory are for images",
+                "Name an image; what else is run is a matter of the runtime.",
+            )
 
     def _check_concurrency(self) -> None:
         if self.reserved_concurrency is not None:
@@ -236,6 +279,22 @@ class Function:
             self._refuse(error.message, error.cure)
 
     @property
+    def key(self) -> str:
+        """What tells it from all others that run here: its name, and of a published version ``name:version``."""
+        return self.name if self.version == LATEST else f"{self.name}:{self.version}"
+
+    @property
+    def folder(self) -> Path:
+        """Its code; for those who have seen that there is some."""
+        assert self.code is not None, "only a function that is an image has no code folder"
+        return self.code
+
+    @property
+    def is_image(self) -> bool:
+        """Its code is in its image [D] ``PackageType`` ``Image``."""
+        return self.code is None
+
+    @property
     def log_group(self) -> str:
         """[D] ``/aws/lambda/<function>``, where it has not named another one."""
         return self.logging.group or f"/aws/lambda/{self.name}"
@@ -248,6 +307,8 @@ class Function:
         for key, value in dict[str, Any](self.environment).items():
             if not isinstance(value, str):
                 self._refuse(f"environment variable {key} is {value!r}", "Values of variables are strings.")
+            if "\0" in value:
+                self._refuse(f"environment variable {key} has a NUL in it", "No variable can have one.")
             if not _VARIABLE.fullmatch(key):
                 self._refuse(
                     f"{key!r} is not a name for an environment variable",

@@ -87,18 +87,20 @@ def json_line(event: PlatformEvent, time: float) -> str | None:
 def init_start(function: Function, *, initialization: InitializationType, phase: str, log_stream: str) -> PlatformEvent:
     """An init begins. One inside an invocation (``phase`` ``invoke``) has no line in a text log [D].
 
+    What is in an image has no version that anybody knows, and no such line [X].
+
     DIFFERS: without ``runtimeVersionArn``, for the runtime is not AWS's build.
     """
     record = {
         "initializationType": initialization,
         "phase": phase,
-        "runtimeVersion": text.runtime_version(function.runtime),
+        **({"runtimeVersion": text.runtime_version(function.runtime)} if not function.is_image else {}),
         "functionName": function.name,
-        "functionVersion": text.VERSION,
+        "functionVersion": function.version,
         "instanceId": log_stream,
         "instanceMaxMemory": function.memory * 2**20,  # [R] bytes, whatever the example of the documentation has
     }
-    line = text.init_start_line(function.runtime) if phase == "init" else None
+    line = text.init_start_line(function.runtime) if phase == "init" and not function.is_image else None
     return PlatformEvent("platform.initStart", record, "INFO", line)
 
 
@@ -136,10 +138,10 @@ def init_report(
 # -- invoke ------------------------------------------------------------------------------------------------
 
 
-def start(request_id: str, trace_id: str) -> PlatformEvent:
+def start(request_id: str, trace_id: str, version: str = text.VERSION) -> PlatformEvent:
     """An event is handed out."""
-    record = {"requestId": request_id, "version": text.VERSION, **_tracing(trace_id)}
-    return PlatformEvent("platform.start", record, "INFO", text.start_line(request_id))
+    record = {"requestId": request_id, "version": version, **_tracing(trace_id)}
+    return PlatformEvent("platform.start", record, "INFO", text.start_line(request_id, version))
 
 
 def runtime_done(

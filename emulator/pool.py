@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.clock import Clock, Timer
-from emulator.concurrency import Concurrency
+from emulator.concurrency import Concurrency, Share
 from emulator.environment import Environment, Owner
 from emulator.errors import EmulatorError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
@@ -32,6 +32,11 @@ _FILES = "If it is for want of open files, raise the limit: ulimit -n."
 
 class Backlog(Protocol):
     """The asynchronous events of a function that wait to be served."""
+
+    @property
+    def has_ready(self) -> bool:
+        """Some wait for nothing but a place."""
+        ...
 
     def next_event(self, *, shared_place: bool) -> Invocation | None:
         """The next one, for an environment that has become free; nothing where its place is another function's turn."""
@@ -64,6 +69,7 @@ class Pool:
     Arguments:
         memory: what the idle environments of all functions may take; it may end one of these.
         provisioned_lifetime: seconds after which what was initialised ahead is renewed.
+        share: of a published version the places that all versions of its function have together.
         make: makes an environment, or what stands in for one.
 
     Raises:
@@ -79,13 +85,15 @@ class Pool:
         memory: IdleMemory | None = None,
         *,
         provisioned_lifetime: float = PROVISIONED_LIFETIME,
+        share: Share | None = None,
         make: Make = Environment,
     ) -> None:
         self.function = function
         self.backlog: Backlog | None = None
         self._around = surroundings
         self._clock: Clock = surroundings.clock
-        self.share = concurrency.share(self._clock, self._reserved(function))
+        self._shares = share is not None
+        self.share = share or concurrency.share(self._clock, self._reserved(function))
         self._make = make
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
@@ -104,6 +112,7 @@ class Pool:
             surroundings,
             self.share,
             next_event=lambda: self._next_event(shared_place=False),
+            has_waiting=lambda: self.has_waiting,
             reclaim=lambda: self.policy.reclaim,
             lifetime=provisioned_lifetime,
         )
@@ -130,7 +139,7 @@ class Pool:
         """What it may take of the account's places, and what it has."""
         ahead = self.provisioned.view
         return ConcurrencyView(
-            self.function.name, self.share.reserved, self.share.in_use, ahead if ahead.requested else None
+            self.function.key, self.share.reserved, self.share.in_use, ahead if ahead.requested else None
         )
 
     def submit(self, invocation: Invocation) -> None:
@@ -206,25 +215,53 @@ class Pool:
         Raises:
             ConfigurationError: what it reserves is more than the account has left; nothing has changed.
         """
-        self.share.reserve(self._reserved(function))
+        if not self._shares:
+            self.share.reserve(self._reserved(function))
         self.function = function
         self.provisioned.update(function)
         self.recycle(reason)
 
+    def adjust(self, function: Function) -> None:
+        """Another number of places or of environments ahead, other settings of events; no environment is recycled.
+
+        Raises:
+            ConfigurationError: what it reserves is more than the account has left; nothing has changed.
+        """
+        if not self._shares:
+            self.share.reserve(self._reserved(function))
+        self.function = function
+        self.provisioned.resize(function)
+
+    async def retire(self, reason: str) -> None:
+        """Serve nothing any more: what is idle ends now, what runs when it is done; wait until all are gone."""
+        self._stop()
+        self.provisioned.close()
+        self.recycle(reason)
+        if not self._shares:
+            self.share.reserve(None)
+        await asyncio.gather(*(environment.gone.wait() for environment in self.environments))
+
     async def close(self, reason: str) -> None:
         """End everything, running invocations included, and wait until it is gone."""
-        if not self._closed:
-            self._closed = True
-            self._memory.remove(self)
-            for timer in self._periods.values():
-                timer.cancel()
+        self._stop()
         everything = self.environments
         self.provisioned.close()
         for environment in everything:
             environment.end(reason)
         await asyncio.gather(*(environment.gone.wait() for environment in everything))
 
-    # -- what environments tell --------------------------------------------------------------------------
+    def _stop(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._memory.remove(self)
+            for timer in self._periods.values():
+                timer.cancel()
+
+    # -- what environments ask and tell ------------------------------------------------------------------
+
+    @property
+    def has_waiting(self) -> bool:
+        return self.backlog is not None and self.backlog.has_ready
 
     def environment_parked(self, environment: Environment) -> None:
         policy = self.policy

@@ -49,6 +49,7 @@ class LogPrinter:
         self._printed = 0
         self._left_out = 0
         self._paint = {style: _paint(console, style) for style in ("", "cyan", "dim", "red", "yellow")}
+        self._is_plain = not any(before for before, _ in self._paint.values())
         self._thread = threading.Thread(target=self._print, name="log-printer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -116,7 +117,11 @@ class LogPrinter:
             yield self._painted(found.text, found.style) + "\n"
         elif found is not None:
             function, environment, lines = found
-            origin = self._painted(*screen.log_origin(environment, function))
+            shown, style = screen.log_origin(environment, function)
+            if self._is_plain:
+                yield screen.log_block(shown, lines.decode("utf-8", "replace"))
+                return
+            origin = self._painted(shown, style)
             for line in lines.decode("utf-8", "replace").removesuffix("\n").split("\n"):
                 yield f"{origin}{self._painted(*screen.log_parts(line))}\n"
 

@@ -27,14 +27,17 @@ _PATIENCE = 2.0
 
 async def prove_process_network(*, with_relay: bool) -> NetworkReport:
     """What a frozen process's connections are worth here; ``with_relay``: there is a declared database."""
-    held = await _try("held sockets", _hold_and_kill)
-    rungs = [held]
+    # Side by side, for both wait for silence most of the time.
+    attempts = [_try("held sockets", _hold_and_kill)]
+    if with_relay:
+        attempts.append(_try("relay", _relay_freeze_and_reclaim))
+    held, *others = await asyncio.gather(*attempts)
+    rungs = [*others, held]
     if not with_relay:
         fidelity = "death-only" if held.available else "none"
         note = "connections of a frozen process are answered by this machine's kernel"
         return NetworkReport(fidelity, "held sockets" if held.available else "none", note, tuple(rungs))
-    relay = await _try("relay", _relay_freeze_and_reclaim)
-    rungs.insert(0, relay)
+    relay = rungs[0]
     fidelity = "full" if relay.available else "death-only" if held.available else "none"
     note = "for the declared database; other connections are answered while frozen" + (
         " and end silently" if held.available else " and closed at the end"

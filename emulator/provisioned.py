@@ -4,7 +4,7 @@ They serve before any other environment does. No policy of idleness or age appli
 code changes, when it is recycled by hand, when it fails, and when its time is over, and another one takes its place.
 Each holds a place of the account for life, busy or not.
 
-DIFFERS: on AWS only versions and aliases can have them; here it is the function, as long as there are no versions.
+DIFFERS: on AWS only versions and aliases can have them; here the configuration file gives them to ``$LATEST`` as well.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Provisioned:
     Arguments:
         share: the function's part of the account's places.
         next_event: an asynchronous event that waits, for an environment that has become free.
+        has_waiting: whether there is one.
         reclaim: what becomes of connections where nothing else is said.
         lifetime: seconds, on the emulator's clock, after which each is renewed.
     """
@@ -72,6 +73,7 @@ class Provisioned:
         share: Share,
         *,
         next_event: Callable[[], Invocation | None],
+        has_waiting: Callable[[], bool],
         reclaim: Callable[[], Reclaim],
         lifetime: float,
     ) -> None:
@@ -80,6 +82,7 @@ class Provisioned:
         self._clock: Clock = surroundings.clock
         self._share = share
         self._next_event = next_event
+        self._has_waiting = has_waiting
         self._reclaim = reclaim
         self._lifetime = lifetime
         self._wanted = function.provisioned_concurrency
@@ -133,6 +136,18 @@ class Provisioned:
         self._failures, self._reason = 0, None
         self._cancel_again()
 
+    def resize(self, function: Function) -> None:
+        """Another number of them; the others stay as they are. Of too many the idle ones end now."""
+        self.update(function)
+        reason = f"{self._wanted} are to be initialised ahead"
+        surplus = max(0, self._alive - self._wanted)
+        now = self._idle[:surplus]
+        for environment in now:
+            self._end(environment, reason, None)
+        for environment in [*self._starting, *self._serving][: surplus - len(now)]:
+            environment.end_when_parked = reason
+        self.fill()
+
     def fill(self) -> None:
         """Start what is missing: on the places of those that went, then on free ones, else when there are some."""
         while self._alive < self._wanted and self._again is None:
@@ -173,7 +188,11 @@ class Provisioned:
         self._waiter.leave()
         self._watch_status()
 
-    # -- what environments tell --------------------------------------------------------------------------
+    # -- what environments ask and tell ------------------------------------------------------------------
+
+    @property
+    def has_waiting(self) -> bool:
+        return self._has_waiting()
 
     def environment_parked(self, environment: Environment) -> None:
         if environment in self._starting:

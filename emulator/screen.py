@@ -22,6 +22,7 @@ __all__ = [
     "events_table",
     "freezer_table",
     "left_events",
+    "log_block",
     "log_line",
     "log_origin",
     "log_parts",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\r"} | {127: 0x2421}
+_CONTROL = re.compile(r"[\0-\x08\x0B-\x1F\x7F]")  # what is neither between lines nor between words
 _PLATFORM = re.compile(
     r"(START|END|REPORT) RequestId: |INIT_START |INIT_REPORT |(EXTENSION|TELEMETRY|LOGS)  Name: "
     r'|\{"time":"[^"]*","type":"platform\.'
@@ -262,6 +264,18 @@ def log_parts(line: str) -> tuple[str, str]:
 def log_origin(environment: str, function: str | None = None) -> tuple[str, str]:
     """Where a line comes from, and its style; ``function`` where there are several."""
     return (f"{environment[:8]} ", "dim") if function is None else (f"{function} {environment[:4]} ", "cyan")
+
+
+def log_block(origin: str, lines: str) -> str:
+    """Whole lines of a function's log without styles, each with where it comes from in front.
+
+    It says what :func:`log_parts` says of each of them, at a tenth of the cost.
+    """
+    lines = lines.removesuffix("\n")
+    if _CONTROL.search(lines):
+        return "".join([f"{origin}{log_parts(line)[0]}\n" for line in lines.split("\n")])
+    shown = lines.replace("\t", "  ").replace("\n", f"\n{origin}")
+    return f"{origin}{shown}\n"
 
 
 def log_text(line: str) -> Text:

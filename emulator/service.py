@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +19,14 @@ from emulator.assembly import assemble
 from emulator.asynchronous import Events
 from emulator.chronicle.file import TimelineFile
 from emulator.clock import SystemClock
-from emulator.concurrency import Concurrency
+from emulator.concurrency import Concurrency, Share
 from emulator.config import Settings
 from emulator.database.relay_records import PATHS
 from emulator.database.server import DatabaseServer
 from emulator.debugged import Attachment, DebuggedEnvironment, DebuggedPool
 from emulator.debugger import DebugPort
 from emulator.deployment import Change, CodeWatcher, check_code
+from emulator.doorstep import Doorstep
 from emulator.environment import Environment
 from emulator.errors import (
     ConfigurationError,
@@ -34,11 +35,13 @@ from emulator.errors import (
     FunctionNotFoundError,
     InvalidParameterValueError,
     RequestError,
+    ResourceConflictError,
     ServiceError,
     ThrottledError,
     one_error,
 )
 from emulator.event_queue import EventView
+from emulator.event_settings import Asynchronous
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
@@ -47,6 +50,7 @@ from emulator.log_files import LogFiles, LogPiece
 from emulator.logs import LogSink
 from emulator.metrics import Metrics
 from emulator.model import (
+    LATEST,
     ConnectionsSummary,
     EnvironmentId,
     EnvironmentView,
@@ -57,8 +61,9 @@ from emulator.model import (
     RequestId,
     Session,
 )
-from emulator.policies.policy import Policy
 from emulator.pool import ConcurrencyView, Pool
+from emulator.provisioned import ProvisionedView
+from emulator.qualifiers import Qualifiers, Routing
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
 from emulator.skipping import skip
@@ -144,6 +149,11 @@ class Service:
         self._base = base or Path.cwd()
         self._log_sink = log_sink
         self._pools: dict[str, Pool] = {}
+        """By ``Function.key``: the deployed ones by their names, published versions by ``name:version``."""
+        self._leaving: set[Pool] = set()
+        self._unready: dict[str, str] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+        self._alias_events: dict[str, Asynchronous] = {}
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
         self.routes = Routes()
@@ -152,6 +162,9 @@ class Service:
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
         self._rulebook = Rulebook(settings, self._base)
+        self._qualifiers = Qualifiers(self._rulebook.chance)
+        self.doorstep = Doorstep()
+        """Where clients' connections are to be watched."""
         self._started_at = time.monotonic()
         self._stack = contextlib.AsyncExitStack()
 
@@ -172,6 +185,7 @@ class Service:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
+        stack.callback(self.doorstep.close)
         if (path := self.settings.emulator.timeline_file) is not None:
             self._timeline_file = await stack.enter_async_context(
                 TimelineFile(
@@ -212,6 +226,7 @@ class Service:
             log_files=self._log_files,
             chance=self._rulebook.chance,
             end_of_round=asyncio.get_running_loop().call_soon,
+            is_somebody_there=self.doorstep.is_somebody_there,
         )
         self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
         self._spawn(self._metrics.follow(self.timeline))
@@ -224,6 +239,7 @@ class Service:
             base=self._base,
             arn=lambda name: self.arn(name, text.VERSION),
             at_rest=self.at_rest,
+            said=self._alias_events.get,
         )
         self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
         watcher = self._watcher = CodeWatcher(self._code_changed)
@@ -265,8 +281,10 @@ class Service:
 
     async def _stop_pools(self) -> None:
         self._stopping = True
+        for errand in self._errands:
+            errand.cancel()
         self.left = (*self.left, *self._events.close())
-        await asyncio.gather(*(pool.close("the emulator stops") for pool in self._pools.values()))
+        await asyncio.gather(*(pool.close("the emulator stops") for pool in self._every_pool()))
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         return self._tasks.create_task(coroutine)
@@ -283,7 +301,7 @@ class Service:
         """
         function = replace(
             function,
-            code=(self._base / function.code).resolve(),
+            code=(self._base / function.code).resolve() if function.code is not None else None,
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
@@ -291,7 +309,7 @@ class Service:
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
             await self._parts.server.ensure_database(name)
-        policy, memory = self._rulebook.policy_of(function), self._rulebook.memory
+        policy = self._rulebook.policy_of(function)
         known = self._pools.get(function.name)
         if known is not None:
             before = known.function
@@ -302,19 +320,12 @@ class Service:
         else:
             self._set_url(function)
             self._pools[function.name] = (
-                await self._open_debug_port(function, policy)
-                if function.debug_port is not None
-                else Pool(
-                    function,
-                    self._surroundings,
-                    policy,
-                    self._concurrency,
-                    memory,
-                    provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
-                )
+                await self._open_debug_port(function) if function.debug_port is not None else self._make_pool(function)
             )
+        self._unready.pop(function.name, None)
         self._events.add(self._pools[function.name])
-        self._watcher.watch(function.name, function.code, *function.layers)
+        own = (function.code,) if function.code is not None else ()
+        self._watcher.watch(function.name, *own, *function.layers)
 
     def _with_debug_port(self, function: Function) -> Function:
         """A function keeps the port that it has: who deploys it again need not know of it."""
@@ -334,7 +345,8 @@ class Service:
             )
         return function
 
-    async def _open_debug_port(self, function: Function, policy: Policy) -> Pool:
+    async def _open_debug_port(self, function: Function) -> Pool:
+        policy = self._rulebook.policy_of(function)
         pool = DebuggedPool(function, self._surroundings, policy, self._concurrency, attachment=Attachment())
         port = DebugPort(pool, self.settings.emulator.host, self.timeline)
         try:
@@ -354,8 +366,159 @@ class Service:
             known = self.urls.by_id(url_id) or UrlConfig(url_id, function.name, created_at=now)
             self.urls.add(known.with_settings(function.url, now))
 
+    def _make_pool(self, function: Function, share: Share | None = None) -> Pool:
+        return Pool(
+            function,
+            self._surroundings,
+            self._rulebook.policy_of(function),
+            self._concurrency,
+            self._rulebook.memory,
+            provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
+            share=share,
+        )
+
+    async def add_version(self, function: Function) -> None:
+        """A published version, which is served under :meth:`target`; environments come with its first invocation.
+
+        Its reserved concurrency is that of the function.
+
+        Raises:
+            CodeError, SandboxError: as :meth:`add`.
+        """
+        check_code(function, other_user=self._parts.provider.kind == "container")
+        await self._parts.provider.prepare(function)
+        self._qualifiers.add(function)
+        self._unready.pop(function.key, None)
+
+    def remove(self, name: str) -> None:
+        """The function is no more, with all its versions and aliases: idle environments end, others when they are done.
+
+        Asynchronous events that wait are dropped, and told of.
+        """
+        self._qualifiers.forget(name)
+        self._unready.pop(name, None)
+        self._watcher.forget(name)
+        if (port := self._debug_ports.pop(name, None)) is not None:
+            port.close()
+        for config in self.urls.of(name):
+            self.urls.remove(config.url_id)
+        for arn in [arn for arn in self._alias_events if arn.startswith(f"{self.arn(name)}:")]:
+            del self._alias_events[arn]
+        for pool in self._pools_of(name):
+            self._remove(pool, "the function was deleted")
+
+    def remove_version(self, name: str, version: str) -> None:
+        """A published version is no more; what becomes of its environments and events as with :meth:`remove`."""
+        key = f"{name}:{version}"
+        self._qualifiers.remove(key)
+        self._unready.pop(key, None)
+        if (pool := self._pools.get(key)) is not None:
+            self._remove(pool, "the version was deleted")
+
+    def _remove(self, pool: Pool, why: str) -> None:
+        del self._pools[pool.function.key]
+        self._events.remove(pool.function.key, why)
+        self._leaving.add(pool)
+        self._spawn(self._retire(pool, why))
+
+    async def _retire(self, pool: Pool, why: str) -> None:
+        await pool.retire(why)
+        self._leaving.discard(pool)
+
+    async def until_unused(self, code: Path) -> None:
+        """Wait until no environment has this folder as its code; those that are there by now are waited for."""
+        for environment in list(self._all_environments()):
+            if environment.function.code == code:
+                await environment.gone.wait()
+
+    def hold_back(self, key: str, state: str) -> None:
+        """Until it is added, whoever invokes it is told that it is in this state: ``Pending`` or ``Failed``."""
+        self._unready[key] = state
+
+    def reserve(self, name: str, places: int | None) -> None:
+        """So many of the account's places are this function's and no other's; ``None``: its part of the rest.
+
+        Raises:
+            ConfigurationError: the account has not so many left, or the function more initialised ahead.
+        """
+        self._adjust(name, reserved_concurrency=places)
+
+    def provision(self, key: str, number: int) -> None:
+        """So many environments of a published version are to be initialised ahead.
+
+        Arguments:
+            key: ``name:version``.
+        """
+        if number or key in self._pools:
+            self._pool(key)
+            self._adjust(key, provisioned_concurrency=number)
+
+    def provisioned(self, key: str) -> ProvisionedView | None:
+        """What there is of them; ``None`` where nobody has asked for any yet."""
+        return self._pools[key].provisioned.view if key in self._pools else None
+
+    def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
+        """What becomes of the asynchronous events of a function, or of a published version of it, from now on."""
+        self._adjust(key, asynchronous=settings)
+
+    def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
+        """What becomes of those that come by an alias; ``None``: what is said of the version that it leads to."""
+        arn = self.arn(name, alias)
+        if settings is None:
+            self._alias_events.pop(arn, None)
+        else:
+            self._alias_events[arn] = settings
+        for pool in self._pools_of(name):
+            self._events.add(pool)
+
+    def _adjust(self, key: str, **changes: Any) -> None:
+        """Settings that environments do not see: none is recycled."""
+        published, pool = self._qualifiers.function(key), self._pools.get(key)
+        if published is not None:
+            self._qualifiers.add(replace(published, **changes))
+        if pool is not None:
+            pool.adjust(replace(pool.function, **changes))
+            self._events.add(pool)
+
+    def set_alias(self, name: str, alias: str, routing: Routing) -> None:
+        """Have an alias lead somewhere."""
+        self._qualifiers.lead(name, alias, routing)
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        self._qualifiers.unlead(name, alias)
+        self._alias_events.pop(self.arn(name, alias), None)
+
+    def target(self, name: str, qualifier: str | None) -> str:
+        """What serves an invocation: the name itself, or ``name:version``; chosen by weights where an alias has some.
+
+        It is what :meth:`new_invocation` and :meth:`submit` take as a name.
+
+        Raises:
+            FunctionNotFoundError: there is no such version or alias.
+        """
+        if qualifier is None or qualifier == LATEST:
+            return name
+        target = self._qualifiers.target(name, qualifier)
+        if target not in self._pools and target not in self._unready and self._qualifiers.function(target) is None:
+            raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
+        return target
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Have it done, by nobody's waiting for it; a stop ends it. What it raises ends the emulator."""
+        if self._stopping:
+            coroutine.close()
+            return
+        errand = self._spawn(coroutine)
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
     def function(self, name: str) -> Function:
         return self._pool(name).function
+
+    @property
+    def folder(self) -> Path:
+        """The emulator's own, which goes with it."""
+        return self._parts.folder
 
     @property
     def instance_id(self) -> str:
@@ -363,14 +526,16 @@ class Service:
 
     @property
     def functions(self) -> list[Function]:
-        return [pool.function for pool in self._pools.values()]
+        return [pool.function for pool in self._pools.values() if pool.function.version == LATEST]
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
         emulator = self.settings.emulator
         return text.function_arn(emulator.region, emulator.account, name, qualifier)
 
     def _code_changed(self, change: Change) -> None:
-        pool = self._pools[change.function]
+        pool = self._pools.get(change.function)
+        if pool is None:
+            return  # it was deleted just now
         self.timeline.record(
             "function.changed", str(change), function=change.function, detail={"files": list(change.files)}
         )
@@ -388,18 +553,42 @@ class Service:
         except (OSError, EmulatorError) as error:
             self.timeline.record("function.trouble", str(error), function=function.name)
         else:
-            if pool.function is function:  # or it was deployed again meanwhile
-                pool.update(function, "its code or a layer changed")
+            now = pool.function
+            if (now.code, now.layers) == (function.code, function.layers):  # or it was deployed again meanwhile
+                pool.update(now, "its code or a layer changed")
 
     def _pool(self, name: str) -> Pool:
         try:
             return self._pools[name]
         except KeyError:
-            # [R] since 2025 the message names the version.
-            raise FunctionNotFoundError(
-                f"Function not found: {self.arn(name, text.VERSION)}",
-                cure=f"There are {', '.join(self._pools)}." if self._pools else "There is none yet.",
-            ) from None
+            return self._pool_of_version(name)
+
+    def _pool_of_version(self, key: str) -> Pool:
+        name, _, version = key.partition(":")
+        latest, function = self._pools.get(name), self._qualifiers.function(key)
+        if latest is not None and function is not None:
+            pool = self._make_pool(replace(function, policy=latest.function.policy), latest.share)
+            self._pools[key] = pool
+            self._events.add(pool)
+            return pool
+        if (state := self._unready.get(key)) is not None:
+            raise ResourceConflictError(
+                "The operation cannot be performed at this time. "
+                f"The function is currently in the following state: {state}"
+            )
+        # [R] since 2025 the message names the version.
+        names = [one.name for one in self.functions]
+        raise FunctionNotFoundError(
+            f"Function not found: {self.arn(name, version or LATEST)}",
+            cure=f"There are {', '.join(names)}." if names else "There is none yet.",
+        )
+
+    def _pools_of(self, name: str) -> list[Pool]:
+        """That of the function, and those of its versions."""
+        return [pool for pool in self._pools.values() if pool.function.name == name]
+
+    def _every_pool(self) -> list[Pool]:
+        return [*self._pools.values(), *self._leaving]
 
     # -- policies ----------------------------------------------------------------------------------------
 
@@ -419,7 +608,9 @@ class Service:
             ConfigurationError: it is no policy; nothing has changed.
         """
         if name is not None:
-            self._rulebook.change_one(self._pool(name), policy)
+            self._pool(name)
+            for pool in self._pools_of(name):
+                self._rulebook.change_one(pool, policy)
         else:
             self._rulebook.change_all(self._pools.values(), policy)
         view = self.policy(name)
@@ -429,12 +620,20 @@ class Service:
     # -- invoke ------------------------------------------------------------------------------------------
 
     def new_invocation(self, name: str, payload: bytes, *, qualifier: str | None = None) -> Invocation:
-        """An event for a function, not yet on its way."""
+        """An event for a function, not yet on its way.
+
+        Arguments:
+            name: of the function; or what :meth:`target` has made of the name and a qualifier.
+            qualifier: as the client gave it, for the ARN that the function sees.
+
+        Raises:
+            RequestError: there is no such function, or it cannot be invoked yet.
+        """
         self._pool(name)
         return Invocation(
             RequestId(text.new_request_id()),
             payload,
-            self.arn(name, qualifier),
+            self.arn(name, None) if qualifier is None else self.arn(name.partition(":")[0], qualifier),
             text.new_trace_id(self.clock.now()),
         )
 
@@ -471,6 +670,7 @@ class Service:
             pool.submit(invocation)
         except ThrottledError as refusal:
             request_id = invocation.request_id
+            name = pool.function.name
             self.timeline.record("invocation.throttled", refusal.reason, function=name, request_id=request_id)
             raise
 
@@ -546,7 +746,9 @@ class Service:
 
     def environments(self, function: str | None = None) -> list[EnvironmentView]:
         """All environments, or those of one function; oldest first."""
-        pools = [self._pool(function)] if function is not None else self._pools.values()
+        if function is not None:
+            self._pool(function)
+        pools = self._pools_of(function) if function is not None else self._every_pool()
         return [
             environment.view(self._sessions_of(environment.id)) for pool in pools for environment in pool.environments
         ]
@@ -574,9 +776,9 @@ class Service:
             FunctionNotFoundError: there is no such function, or no such environment of it.
             InvalidParameterValueError: several environments begin like that.
         """
-        pool = self._pool(function)
+        self._pool(function)
         if environment is not None:
-            known = self._log_files.environments(function) | {e.id for e in pool.environments}
+            known = self._log_files.environments(function) | {e.id for e in self._all_environments()}
             environment = _only([one for one in known if one.startswith(environment)], environment)
         return self._log_files.read(function, environment=environment, tail=tail, follow=follow)
 
@@ -698,7 +900,8 @@ class Service:
 
     def concurrency(self) -> tuple[Concurrency, list[ConcurrencyView]]:
         """The account's places, and each function's part of them."""
-        return self._concurrency, [pool.concurrency for pool in self._pools.values()]
+        views = [(pool.function.version, pool.concurrency) for pool in self._pools.values()]
+        return self._concurrency, [view for version, view in views if version == LATEST or view.provisioned is not None]
 
     async def initialised(self, name: str) -> None:
         """Wait until what a function has initialised ahead is ready and at rest, or cannot be."""
@@ -719,12 +922,14 @@ class Service:
 
     def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
         """End all environments of a function; their connections as the policy says, or as told."""
-        now, later = self._pool(name).recycle("recycled by hand", how)
-        return RecycleAnswer(tuple(e.id for e in now), tuple(e.id for e in later))
+        self._pool(name)
+        ended = [pool.recycle("recycled by hand", how) for pool in self._pools_of(name)]
+        now, later = (tuple(e.id for both in ended for e in both[which]) for which in (0, 1))
+        return RecycleAnswer(now, later)
 
     def recycle_environment(self, environment_id: str, how: Reclaim | None = None) -> RecycleAnswer:
         environment = self._the_one(environment_id)
-        pool = self._pools[environment.function.name]
+        pool = next(pool for pool in self._every_pool() if environment in pool.environments)
         ids = (environment.id,)
         return (
             RecycleAnswer(ids, ()) if pool.recycle_one(environment, "recycled by hand", how) else RecycleAnswer((), ids)
@@ -744,7 +949,7 @@ class Service:
             network=network,
             database=self._parts.server.description if self._parts.server is not None else None,
             database_version=self._parts.server.version if self._parts.server is not None else None,
-            functions=len(self._pools),
+            functions=len(self.functions),
             environments=counts,
             concurrency_limit=self._concurrency.limit,
             concurrency_in_use=self._concurrency.in_use,
@@ -777,7 +982,7 @@ class Service:
         return [trouble for trouble in troubles if trouble is not None]
 
     def _all_environments(self) -> Iterator[Environment]:
-        for pool in self._pools.values():
+        for pool in self._every_pool():
             yield from pool.environments
 
     def _find(self, environment_id: EnvironmentId) -> Environment | None:

@@ -29,12 +29,17 @@ def _at_once(act: Callable[[], None]) -> None:
     act()
 
 
+def _nobody() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all environments of an emulator share. ``chance`` is the one source of everything that is drawn.
 
     With ``origins`` Python runtimes tell which line of code has opened a connection. ``end_of_round`` calls when
-    everything has been heard that had come by now: who is wanted at once need not be frozen in between.
+    everything has been heard that had come by now: who is wanted at once need not be frozen in between. For the same
+    reason ``is_somebody_there`` says whether a client has asked for something that was not heard yet.
     """
 
     provider: SandboxProvider
@@ -53,6 +58,7 @@ class Surroundings:
     origins: bool = False
     chance: Random = field(default_factory=Random)
     end_of_round: Callable[[Callable[[], None]], object] = _at_once
+    is_somebody_there: Callable[[], bool] = _nobody
 
     def open_log(self, function: Function, environment_id: EnvironmentId, name: str) -> LogStream:
         """The log stream ``name`` of an environment, on its way to whoever wants it."""

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from emulator.model import MAX_RESPONSE_BYTES, Function, Report
+from emulator.model import LATEST, MAX_RESPONSE_BYTES, Function, Report
+from emulator.runtimes import KNOWN
 
 __all__ = [
     "VERSION",
@@ -29,6 +30,7 @@ __all__ = [
     "function_arn",
     "init_report_line",
     "init_start_line",
+    "is_qualified",
     "iso_time",
     "log_stream_name",
     "new_request_id",
@@ -43,7 +45,8 @@ __all__ = [
     "to_json",
 ]
 
-VERSION = "$LATEST"
+VERSION = LATEST
+_COLONS = 6  # of a function's ARN
 _SIGNALS = {
     6: "aborted",
     7: "bus error",
@@ -82,12 +85,13 @@ def iso_time(moment: float) -> str:
 
 
 def log_stream_name(now: float, environment_id: str, function: Function | None = None) -> str:
-    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, and the environment's own id in it.
+    """``YYYY/MM/DD/[$LATEST]<32 hex>``: one stream an environment, with its version and its own id in it.
 
     [R] In a log group of the user's choice, which functions may share, the function's name stands before the version.
     """
     name = function.name if function is not None and function.logging.group is not None else ""
-    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/{name}[{VERSION}]{environment_id}"
+    version = function.version if function is not None else VERSION
+    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/{name}[{version}]{environment_id}"
 
 
 def function_arn(region: str, account: str, name: str, qualifier: str | None = None) -> str:
@@ -96,12 +100,18 @@ def function_arn(region: str, account: str, name: str, qualifier: str | None = N
     return f"{arn}:{qualifier}" if qualifier else arn
 
 
+def is_qualified(arn: str) -> bool:
+    """Whether a function's ARN names a version or an alias of it."""
+    return arn.count(":") == _COLONS + 1
+
+
 # -- log lines ---------------------------------------------------------------------------------------------
 
 
 def runtime_version(runtime: str) -> str:
     """``python:3.13.emulated``: AWS names a build of the runtime there; this says that it is not AWS's."""
-    return f"{runtime.replace('python', 'python:')}.emulated"
+    known = KNOWN.get(runtime)
+    return f"{known.tag if known is not None else runtime}.emulated"
 
 
 def init_start_line(runtime: str) -> str:
@@ -115,9 +125,9 @@ def init_report_line(init_ms: float, phase: str, status: str, error_type: str | 
     return f"{line}\tError Type: {error_type}\n" if error_type else f"{line}\n"
 
 
-def start_line(request_id: str) -> str:
+def start_line(request_id: str, version: str = VERSION) -> str:
     """The first line of an invocation."""
-    return f"START RequestId: {request_id} Version: {VERSION}\n"
+    return f"START RequestId: {request_id} Version: {version}\n"
 
 
 def end_line(request_id: str) -> str:
@@ -127,20 +137,18 @@ def end_line(request_id: str) -> str:
 
 def report_line(report: Report, *, old: bool = False) -> str:
     """The REPORT line, with the trailing tab that AWS writes. The old one has no word of how it ended."""
-    parts = [
-        f"REPORT RequestId: {report.request_id}",
-        f"Duration: {report.duration_ms:.2f} ms",
-        f"Billed Duration: {report.billed_ms} ms",
-        f"Memory Size: {report.memory_mb} MB",
-        f"Max Memory Used: {report.max_memory_mb} MB",
-    ]
+    line = (
+        f"REPORT RequestId: {report.request_id}\tDuration: {report.duration_ms:.2f} ms\t"
+        f"Billed Duration: {report.billed_ms} ms\tMemory Size: {report.memory_mb} MB\t"
+        f"Max Memory Used: {report.max_memory_mb} MB\t"
+    )
     if report.init_ms is not None:
-        parts.append(f"Init Duration: {report.init_ms:.2f} ms")
+        line += f"Init Duration: {report.init_ms:.2f} ms\t"
     if report.status is not None and not old:
-        parts.append(f"Status: {report.status}")
+        line += f"Status: {report.status}\t"
         if report.status == "error" and report.error_type:
-            parts.append(f"Error Type: {report.error_type}")
-    return "\t".join(parts) + "\t\n"
+            line += f"Error Type: {report.error_type}\t"
+    return f"{line}\n"
 
 
 def timeout_fault(request_id: str, timeout: float, now: float) -> str:

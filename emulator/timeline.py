@@ -11,6 +11,7 @@ the ring and nothing else: nobody waits for a slow reader, and one who comes too
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import marshal
 import secrets
@@ -130,16 +131,17 @@ class Timeline:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Append one event. What is in ``detail`` is what JSON has, and tuples."""
-        place = self._seq % self.limit
-        self._seq += 1
-        moment = self._clock.now()
-        if place < len(self._moments):
-            self._moments[place] = moment
-        else:
-            self._moments.append(moment)
-        place *= _WIDTH  # at the end of the list this makes it longer
         packed = None if detail is None else _packed(detail)
-        self._fields[place : place + _WIDTH] = (kind, reason, function, environment, request_id, packed)
+        seq = self._seq
+        if seq < self.limit:
+            self._moments.append(self._clock.now())
+            self._fields += (kind, reason, function, environment, request_id, packed)
+        else:
+            place = seq % self.limit
+            self._moments[place] = self._clock.now()
+            place *= _WIDTH
+            self._fields[place : place + _WIDTH] = (kind, reason, function, environment, request_id, packed)
+        self._seq = seq + 1
         if self._waiting:
             self._wake()
         hearing = self._hearing.get(kind)
@@ -188,15 +190,9 @@ class Timeline:
         if wanted.not_before is not None:
             number = max(number, self._before(wanted.not_before))
         stop = min(end, number + _SCAN)
-        everything = wanted.kinds == () and wanted.function is None and wanted.environment is None
-        found: list[TimelineEvent] = []
-        while number < stop and len(found) < most:
-            number += 1
-            place = (number - 1) % self.limit * _WIDTH
-            kind, _, function, environment = self._fields[place : place + 4]
-            if everything or wanted.fits(kind, function, environment):
-                found.append(self._event(number))
-        return Page(found, min(number, end), lost, number < end)
+        numbers = self._numbers(number, stop, wanted)
+        number = numbers[most - 1] if len(numbers) >= most else max(number, stop)
+        return Page([self._event(found) for found in numbers[:most]], min(number, end), lost, number < end)
 
     async def follow(
         self,
@@ -255,6 +251,28 @@ class Timeline:
 
         return stop
 
+    def _numbers(self, after: int, last: int, wanted: Wanted) -> list[int]:
+        """Those of the wanted events after one number, up to another.
+
+        Most readers want few of many: kinds are looked at in one sweep, and nothing is made of those that do not fit.
+        """
+        found: list[int] = []
+        is_wanted = _kinds_like(wanted.kinds)
+        while after < last:  # twice where the ring's end lies between
+            begin = after % self.limit
+            end = min(begin + last - after, self.limit)
+            kinds = self._fields[begin * _WIDTH : end * _WIDTH : _WIDTH]
+            found += [number for number, kind in enumerate(kinds, after + 1) if is_wanted[kind]]
+            after += end - begin
+        if wanted.function is None and wanted.environment is None:
+            return found
+        return [number for number in found if wanted.fits(*self._origin(number))]
+
+    def _origin(self, number: int) -> tuple[str, str | None, str | None]:
+        place = (number - 1) % self.limit * _WIDTH
+        kind, _, function, environment = self._fields[place : place + 4]
+        return kind, function, environment
+
     def _event(self, number: int) -> TimelineEvent:
         place = (number - 1) % self.limit
         kind, reason, function, environment, request_id, packed = self._fields[place * _WIDTH : (place + 1) * _WIDTH]
@@ -282,6 +300,22 @@ class Timeline:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+
+class _Kinds(dict[str, bool]):
+    """Whether a kind begins like one of these, known once for each that comes: there are a few dozen."""
+
+    def __init__(self, beginnings: tuple[str, ...]) -> None:
+        self._beginnings = beginnings
+
+    def __missing__(self, kind: str) -> bool:
+        wanted = self[kind] = not self._beginnings or kind.startswith(self._beginnings)
+        return wanted
+
+
+@functools.lru_cache(64)
+def _kinds_like(beginnings: tuple[str, ...]) -> _Kinds:
+    return _Kinds(beginnings)
 
 
 def _events(first: int, moments: list[array[float]], fields: list[list[Any]]) -> Iterator[TimelineEvent]:

@@ -8,10 +8,21 @@ import shutil
 import subprocess
 
 from emulator.database.program import find_program
+from emulator.doctor import runtime_as_process
+from emulator.runtimes import RuntimeKind
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["find_browser", "need_browser", "need_compose", "need_database", "need_debugpy", "need_engine"]
+__all__ = [
+    "find_browser",
+    "need_browser",
+    "need_compose",
+    "need_database",
+    "need_debugpy",
+    "need_engine",
+    "need_program",
+    "need_runtime",
+]
 
 
 @functools.cache
@@ -37,6 +48,24 @@ def need_database() -> None:
 def need_debugpy() -> None:
     """What listens for a debugger inside a Python runtime."""
     require(importlib.util.find_spec("debugpy"), "There is no debugpy.", "Run ./dev setup, or install it with pip.")
+
+
+def need_program(program: str, package: str) -> None:
+    """A program of the machine's, which a Debian package has."""
+    require(shutil.which(program), f"There is no {program}.", f"Run ./dev setup, or install {package}.")
+
+
+@functools.cache
+def need_runtime(kind: RuntimeKind, sandbox: str) -> None:
+    """What runs functions of a language: interpreter and AWS's client for processes, an image for containers."""
+    if sandbox == "process":
+        check = runtime_as_process(kind)
+        require(check.fine, f"{check.found}.", f"{check.cure}.")
+        return
+    need_engine()
+    listed = ["docker", "image", "ls", "--quiet", f"lambda-freezer/{kind}"]
+    found = subprocess.run(listed, capture_output=True, timeout=30, check=False)
+    require(found.stdout.strip(), f"There is no image for {kind}.", f"Run docker/build-images --only {kind}.")
 
 
 @functools.cache

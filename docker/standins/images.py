@@ -1,4 +1,4 @@
-"""The images: what each is made of, whether the engine has it already, and how it is built."""
+"""Building images: whether the engine has one already, and how it is made."""
 
 from __future__ import annotations
 
@@ -8,112 +8,16 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from standins import machine, root, steps
 from standins.machine import Distribution
-from standins.steps import run, scratch_folder, step
+from standins.steps import BuildError, run, scratch_folder, step
+from standins.table import HERE, REPOSITORY, Image
 
-HERE = Path(__file__).resolve().parent.parent
-REPOSITORY = HERE.parent
 INPUTS_LABEL = "lambda-freezer.inputs"
 STANDIN_LABEL = "lambda-freezer.standin"
-
-EVERY_IMAGE = ("base-files", "dash", "bash", "coreutils", "libc-bin", "grep", "sed")
-# libstdc++6 is for the runtime client, which is partly C++.
-WITH_PYTHON = (*EVERY_IMAGE, "ca-certificates", "libstdc++6", "python3", "tzdata")
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One image to build.
-
-    key: what `--only` calls it; also its folder below docker/.
-    tag: the name the engine knows it by.
-    standin: value of the label that tells stand-ins from published images.
-    packages: distribution packages of its base image, dependencies not counted.
-    inputs: files and folders whose content decides whether the image is stale.
-    prepare: fills the build context with what is not in its folder.
-    by_default: built when `--only` is not given.
-    """
-
-    key: str
-    tag: str
-    standin: str
-    packages: tuple[str, ...]
-    inputs: tuple[Path, ...]
-    prepare: Callable[[Path, Distribution], None] | None = None
-    by_default: bool = True
-
-
-def image_table(distribution: Distribution) -> tuple[Image, ...]:
-    """All images, in the order in which they are built."""
-    return (
-        Image(
-            key="python",
-            tag=f"lambda-freezer/python:{distribution.python}",
-            standin=f"python{distribution.python}",
-            packages=(*WITH_PYTHON, "curl", "findutils", "mawk"),
-            inputs=(HERE / "python",),
-            prepare=install_runtime_client,
-        ),
-        Image(
-            key="mysql",
-            tag="lambda-freezer/mysql:mariadb",
-            standin="mysql",
-            packages=(*EVERY_IMAGE, "mariadb-client-core", "mariadb-server-core", "tzdata"),
-            inputs=(HERE / "mysql",),
-        ),
-        Image(
-            key="nethelper",
-            tag="lambda-freezer/nethelper:1",
-            standin="nethelper",
-            packages=(*EVERY_IMAGE, "iproute2"),
-            inputs=(HERE / "nethelper",),
-        ),
-        Image(
-            key="emulator",
-            tag="lambda-freezer/emulator:local",
-            standin="emulator",
-            packages=(*WITH_PYTHON, "iproute2", "util-linux"),
-            inputs=(
-                HERE / "emulator",
-                REPOSITORY / "pyproject.toml",
-                REPOSITORY / "requirements.lock",
-                REPOSITORY / "emulator",
-            ),
-            prepare=install_emulator,
-            by_default=False,
-        ),
-    )
-
-
-def install_wheels(target: Path, distribution: Distribution, arguments: Sequence[str | Path]) -> None:
-    """Install wheels for the image's Python into a folder, on this machine, where there is network."""
-    command = ["uv", "pip", "install", "--quiet", "--only-binary", ":all:", "--link-mode", "copy"]
-    command += ["--python", sys.executable, "--python-version", distribution.python]
-    run("Installing wheels", [*command, "--target", target, *arguments])
-    (target / ".lock").unlink(missing_ok=True)
-    shutil.rmtree(target / "bin", ignore_errors=True)
-
-
-def install_runtime_client(context: Path, distribution: Distribution) -> None:
-    """Put the Python runtime interface client of the lock file into the build context."""
-    lock = HERE / "python" / "requirements.lock"
-    install_wheels(context / "site", distribution, ["--require-hashes", "-r", lock])
-
-
-def install_emulator(context: Path, distribution: Distribution) -> None:
-    """Put the emulator, built from this repository, and what it needs at run time into the build context."""
-    with scratch_folder() as dist:
-        run(
-            "Building the emulator's wheel",
-            ["uv", "build", "--quiet", "--wheel", "--out-dir", dist, REPOSITORY],
-        )
-        (wheel,) = dist.glob("*.whl")
-        install_wheels(context / "wheels", distribution, ["--constraint", REPOSITORY / "requirements.lock", wheel])
 
 
 def base_tag(image: Image, distribution: Distribution) -> str:
@@ -140,8 +44,9 @@ def base_inputs(image: Image, distribution: Distribution) -> str:
 
 def image_inputs(image: Image, distribution: Distribution) -> str:
     """Hash over everything that decides what is in an image."""
-    parts = [base_inputs(image, distribution), distribution.python]
-    return hash_of(parts, [HERE / "standins" / "images.py", *image.inputs])
+    parts = [base_inputs(image, distribution), *image.arguments.values()]
+    programs = [HERE / "standins" / name for name in ("images.py", "table.py")]
+    return hash_of(parts, [*programs, *image.inputs, *image.shared])
 
 
 def inspect(tag: str, what: str) -> str:
@@ -193,8 +98,10 @@ def build_image(image: Image, distribution: Distribution, *, force: bool) -> Non
             build_base(image, distribution)
         context = scratch / "context"
         shutil.copytree(HERE / image.key, context)
+        for file in image.shared:
+            shutil.copy(file, context)
         if image.prepare is not None:
-            with step(image.key, "install wheels"):
+            with step(image.key, "gather what goes into it"):
                 image.prepare(context, distribution)
         make_readable(context)
         with step(image.key, f"build {image.tag}"):
@@ -204,7 +111,7 @@ def build_image(image: Image, distribution: Distribution, *, force: bool) -> Non
 
 def build_command(image: Image, distribution: Distribution) -> list[str]:
     """The engine's build command, but for the context."""
-    arguments = {"BASE": base_tag(image, distribution), "PYTHON": distribution.python}
+    arguments = {"BASE": base_tag(image, distribution), **image.arguments}
     labels = {INPUTS_LABEL: image_inputs(image, distribution), STANDIN_LABEL: image.standin}
     command = ["docker", "build", "--force-rm", "--network", "none", "--tag", image.tag]
     command += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
@@ -220,17 +127,29 @@ def make_readable(context: Path) -> None:
 
 
 def build(images: Sequence[Image], distribution: Distribution, *, force: bool) -> int:
-    """Build what is missing or stale; say so in one line where nothing is to do."""
-    for image in images:
-        if not force and is_current(image, distribution):
-            print(f"{image.key:<10} {image.tag} is up to date", flush=True)
-            continue
-        machine.demand_build_tools()
+    """Build what is missing or stale, say so in one line where nothing is to do; the worst exit status of them all."""
+    return max((build_one(image, distribution, force=force) for image in images), default=0)
+
+
+def build_one(image: Image, distribution: Distribution, *, force: bool) -> int:
+    """Have one image there; its exit status. A failure is told, and does not keep others from being built."""
+    if not force and is_current(image, distribution):
+        print(f"{image.key:<10} {image.tag} is up to date", flush=True)
+        return 0
+    machine.demand_build_tools()
+    if missing := image.needs():
+        cure = f"on Debian and Ubuntu: apt-get install {' '.join(missing)}"
+        print(f"{image.key:<10} {image.tag} needs what is not installed here; {cure}", file=sys.stderr, flush=True)
+        return 2
+    try:
         with steps.only_one_at_a_time():
             if not force and is_current(image, distribution):
                 print(f"{image.key:<10} {image.tag} has just been built by another run", flush=True)
-                continue
-            build_image(image, distribution, force=force)
+            else:
+                build_image(image, distribution, force=force)
+    except (BuildError, OSError) as error:
+        print(f"{image.key:<10} {error}", file=sys.stderr, flush=True)
+        return 1
     return 0
 
 

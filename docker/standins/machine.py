@@ -19,12 +19,17 @@ class MachineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What is known about the distribution that runs here: `bookworm`, `Debian GNU/Linux 12`, `3.11`."""
+    """What is known about the distribution that runs here: `bookworm`, `Debian GNU/Linux 12`, `3.11`.
+
+    node, java: versions as `18` and `17`, or nothing where they are not offered.
+    """
 
     identifier: str
     codename: str
     name: str
     python: str
+    node: str
+    java: str
 
 
 def read_distribution() -> Distribution:
@@ -39,7 +44,9 @@ def read_distribution() -> Distribution:
         raise MachineError(
             f"Stand-in images are made from Debian or Ubuntu packages, not from {name}; use published images."
         )
-    return Distribution(release["ID"], release["VERSION_CODENAME"], name, distribution_python())
+    # Another vendor's `nodejs` may hide the distribution's own, which comes with this library.
+    node, java = offered("libnode-dev", r"(\d+)\."), offered("default-jre-headless", r"1\.(\d+)")
+    return Distribution(release["ID"], release["VERSION_CODENAME"], name, distribution_python(), node, java)
 
 
 def distribution_python() -> str:
@@ -48,11 +55,16 @@ def distribution_python() -> str:
         found = re.fullmatch(r"python(3\.\d+)", Path("/usr/bin/python3").readlink().name)
         if found:
             return found[1]
-    policy = subprocess.run(["apt-cache", "policy", "python3"], capture_output=True, text=True, check=False)
-    found = re.search(r"Candidate: (3\.\d+)", policy.stdout)
-    if not found:
-        raise MachineError("The package sources of this machine offer no python3; run `apt-get update` and try again.")
-    return found[1]
+    if found := offered("python3", r"(3\.\d+)"):
+        return found
+    raise MachineError("The package sources of this machine offer no python3; run `apt-get update` and try again.")
+
+
+def offered(package: str, version: str) -> str:
+    """The version of a package that this machine's sources offer, as far as a pattern's group has it; or nothing."""
+    policy = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True, check=False)
+    found = re.search(rf"Candidate: (?:\d+:)?{version}", policy.stdout)
+    return found[1] if found else ""
 
 
 def demand_engine() -> None:

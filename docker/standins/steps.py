@@ -72,9 +72,9 @@ def end_group(child: subprocess.Popen[str]) -> None:
 
 
 @contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(within: Path | None = None) -> Iterator[Path]:
     """A folder that is gone afterwards, whatever happens. It never follows a mount out of itself."""
-    folder = Path(tempfile.mkdtemp(prefix="lambda-freezer-image-"))
+    folder = Path(tempfile.mkdtemp(prefix="lambda-freezer-image-", dir=within))
     try:
         yield folder
     finally:

@@ -8,22 +8,26 @@ import errno
 import functools
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from emulator import text
 from emulator.api.front import Front
 from emulator.api.guard import Guard
 from emulator.api.http_call import BREAK_OFF
-from emulator.api.invoke import InvokeRoute, Receive, Scope, Send
+from emulator.api.invoke import InvokeRoute, Receive, Scope, Send, send_answer
 from emulator.api.stream import StreamRoute
 from emulator.api.urls import UrlDoor
 from emulator.errors import AddressInUseError
 from emulator.service import Service
 
 __all__ = ["ApiServer"]
+
+_STATUS = "/_emulator/api/status"
 
 _Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -39,8 +43,17 @@ class _Late:
         self._made: asyncio.Future[_Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_made and scope["path"] == _STATUS and scope["method"] == "GET":
+            # Whoever waits until the emulator is there asks for this again and again: it is there now.
+            body = text.to_json(asdict(self._service.status()))
+            await send_answer(send, 200, [(b"content-type", b"application/json")], body)
+            return
         application = await self.make()
         await application(scope, receive, send)
+
+    @property
+    def _is_made(self) -> bool:
+        return self._made is not None and self._made.done()
 
     def make(self) -> asyncio.Future[_Application]:
         """Begin to make it, once."""
@@ -63,7 +76,23 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals alone: whoever runs the loop decides what Ctrl-C does."""
+    """Leaves signals alone: whoever runs the loop decides what Ctrl-C does. It looks up when it is to end, and else for
+    the date in its answers only, which changes once a second and not ten times.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_to_end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._is_to_end.wait()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._is_to_end.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,7 +109,8 @@ class ApiServer:
         route = InvokeRoute(service, StreamRoute(service, self._general))  # the one that has to be fast is asked first
 
         def front(**made: Any) -> Front:
-            return Front(route, made["server_state"], functools.partial(_Protocol, **made))
+            general = functools.partial(_Protocol, **made)
+            return Front(route, made["server_state"], general, service.doorstep.watch)
 
         config = uvicorn.Config(
             UrlDoor(service, Guard(route)),
@@ -142,7 +172,7 @@ class ApiServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
+        self._server.end()
         if self._task is not None:
             await self._task
         self.close()

@@ -23,8 +23,9 @@ __all__ = ["Front", "GeneralProtocol", "ServerState"]
 
 # The names of the path are quoted, so what stands in it is visible ASCII; a client that quotes less is not usual.
 _REQUEST = re.compile(rb"POST /2015-03-31/functions/([$-.0->@-~!]+)/invocations/?(?:\?([$-~!]*))? HTTP/1\.1\r\n")
-_NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # of a header, in lower case
-_BREAK = re.compile(rb"[\r\n\0]")  # a line break of one character is none, and what it means is not decided here
+# A line break of one character is none, and what it means is not decided here.
+_HEADER = re.compile(rb"([a-zA-Z0-9!#$%&'*+.^_`|~-]+):[ \t]*([^\r\n\0]*)\r\n")
+_HEADERS = re.compile(rb"(?:[a-zA-Z0-9!#$%&'*+.^_`|~-]+:[^\r\n\0]*\r\n)+")
 _HEAD_END = b"\r\n\r\n"
 _LONGEST_HEAD = 1 << 16  # bytes; the general server has its own word for longer ones
 # Headers that make a request more than the one that is meant here. The guard looks at what a page has sent.
@@ -32,6 +33,7 @@ _UNUSUAL = frozenset({b"connection", b"expect", b"origin", b"sec-fetch-site", b"
 _URL_HOST = b".lambda-url."
 _AHEAD = 1 << 16  # bytes of a next request that wait for the answer to this one
 _APART = 1 << 16  # bytes; a larger body is written after its head instead of being copied behind it
+_NO_CONTENT = 204
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
@@ -63,10 +65,17 @@ class Front(asyncio.Protocol):
         route: serves invocations.
         state: of the general server.
         general: makes the general server's protocol for this connection.
+        watch: where connections are watched, by their descriptors.
     """
 
-    def __init__(self, route: InvokeRoute, state: ServerState, general: Callable[[], GeneralProtocol]) -> None:
-        self._route, self._state, self._general = route, state, general
+    def __init__(
+        self,
+        route: InvokeRoute,
+        state: ServerState,
+        general: Callable[[], GeneralProtocol],
+        watch: Callable[[int], None],
+    ) -> None:
+        self._route, self._state, self._general, self._watch = route, state, general, watch
         self._busy = False  # a request is being served
         self._ending = False
         self._request: tuple[str, str, dict[bytes, bytes]] | None = None  # its head has come: name, query, headers
@@ -79,6 +88,7 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._state.connections.add(self)
+        self._watch(transport.get_extra_info("socket").fileno())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
@@ -103,16 +113,24 @@ class Front(asyncio.Protocol):
     # -- the request -------------------------------------------------------------------------------------------
 
     def _head(self, data: bytes) -> None:
-        end = data.find(_HEAD_END)
+        end = data.find(_HEAD_END) + 2  # behind the last line
         match = _REQUEST.match(data)
-        headers = _headers(data[match.end() : end]) if match is not None and 0 < end < _LONGEST_HEAD else None
+        headers = _headers(data[match.end() : end]) if match is not None and 1 < end < _LONGEST_HEAD else None
         if match is None or headers is None:
             self._hand_over(data)
             return
-        size = int(headers.get(b"content-length", b"0"))
-        self._request = match[1].decode(), (match[2] or b"").decode(), headers
-        self._pieces, self._size, self._missing = [], size, size
-        self._body(data[end + len(_HEAD_END) :])
+        length = headers.get(b"content-length")
+        size = int(length) if length is not None else 0
+        name, query = match.groups(b"")
+        self._request = name.decode(), query.decode(), headers
+        self._size = size
+        body = data[end + 2 :]
+        if len(body) == size and size <= MAX_PAYLOAD_BYTES:  # it came with its head, as nearly all do
+            self._pieces, self._missing = [body], 0
+            self._serve()
+        else:
+            self._pieces, self._missing = [], size
+            self._body(body)
 
     def _body(self, data: bytes) -> None:
         if len(data) > self._missing:  # the client did not wait for the answer
@@ -147,19 +165,14 @@ class Front(asyncio.Protocol):
         if self._transport.is_closing():  # the client has gone away
             return
         status, headers, body = answer
-        lines = [_STATUS_LINES[status]]
-        for name, value in (*self._state.default_headers, *headers):
-            lines += (name, b": ", value, b"\r\n")
-        if status != HTTPStatus.NO_CONTENT:
-            lines.append(b"content-length: %d\r\n" % len(body))
-        if self._ending:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
+        lines = [b"%b: %b\r\n" % header for header in (*self._state.default_headers, *headers)]
+        length = b"content-length: %d\r\n" % len(body) if status != _NO_CONTENT else b""
+        close = b"connection: close\r\n" if self._ending else b""
+        head = b"%b%b%b%b\r\n" % (_STATUS_LINES[status], b"".join(lines), length, close)
         if len(body) > _APART:
-            self._transport.writelines((b"".join(lines), body))
+            self._transport.writelines((head, body))
         else:
-            lines.append(body)
-            self._transport.write(b"".join(lines))
+            self._transport.write(head + body)
         self._busy = False
         if self._ending:
             self._transport.close()
@@ -177,15 +190,16 @@ class Front(asyncio.Protocol):
 
 def _headers(head: bytes) -> dict[bytes, bytes] | None:
     """The headers by their names in lower case; ``None`` where there is anything that is not usual."""
-    headers = {}
-    for line in head.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
-        name = name.lower()
-        if not colon or not _NAME.fullmatch(name) or name in headers or _BREAK.search(value):
-            return None
-        if name in _UNUSUAL and not (name == b"connection" and value.strip().lower() == b"keep-alive"):
-            return None
-        headers[name] = value.strip(b" \t")
+    if not _HEADERS.fullmatch(head):
+        return None
+    found = _HEADER.findall(head)
+    headers = {name.lower(): value.rstrip(b" \t") for name, value in found}
+    if len(headers) < len(found):
+        return None
+    if not _UNUSUAL.isdisjoint(headers) and (
+        headers.pop(b"connection", b"").lower() != b"keep-alive" or not _UNUSUAL.isdisjoint(headers)
+    ):
+        return None
     # Under its own name a function may be asked for any path. Not "in": for bytes that takes six times as long.
     if headers.get(b"host", b"").find(_URL_HOST) >= 0:
         return None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from emulator.api.control import ControlDoor
 from emulator.api.dashboard import dashboard_routes
 from emulator.api.inspect import inspection_routes
 from emulator.api.metrics import metrics_routes
 from emulator.api.timeline import timeline_routes
+from emulator.control.control import Control
 from emulator.errors import DatabaseError, EmulatorError, RequestError
 from emulator.service import Service
 from emulator.version import VERSION
@@ -32,9 +34,16 @@ def create_general_app(service: Service) -> FastAPI:
     app.include_router(dashboard_routes(service))
     app.add_exception_handler(EmulatorError, _answer_error)
     app.add_exception_handler(RequestValidationError, _refuse_body)
+    door = ControlDoor(Control(service))
+
+    async def rest(path: str, request: Request) -> Response:
+        if door.takes(f"/{path}"):
+            return await door.answer(request)
+        return JSONResponse({"error": f"there is no /{path}", "cure": "See /_emulator/api/docs."}, status_code=404)
+
     app.add_api_route(
         "/{path:path}",
-        _not_implemented,
+        rest,
         methods=["GET", "POST", "PUT", "DELETE", "PATCH"],
         include_in_schema=False,
     )
@@ -52,13 +61,3 @@ async def _refuse_body(request: Request, error: Exception) -> JSONResponse:
     # Without what was found, as the framework would have it: for a number like NaN JSON has no word.
     detail = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
     return JSONResponse({"detail": detail}, status_code=422)
-
-
-async def _not_implemented(path: str, request: Request) -> JSONResponse:
-    if not path.startswith("20"):
-        return JSONResponse({"error": f"there is no /{path}", "cure": "See /_emulator/api/docs."}, status_code=404)
-    return JSONResponse(
-        {"Type": "User", "Message": f"{request.method} /{path} is not implemented by this emulator"},
-        status_code=501,
-        headers={"x-amzn-ErrorType": "NotImplementedException"},
-    )

@@ -3,8 +3,9 @@
 A browser lets every page send requests to this machine, and a page whose name is made to lead here (DNS rebinding)
 may even read the answers. So a request is looked at before any route sees it:
 
-- ``Host`` has to be an address, or a name that nobody outside can make lead here. For an invocation that no page has
-  sent, it may be anything: clients reach a local endpoint under AWS's own names as well.
+- ``Host`` has to be an address, or a name that nobody outside can make lead here. For AWS's API the names that Lambda
+  has on AWS are such, too: clients reach a local endpoint under them as well. For an invocation that no page has sent,
+  it may be anything.
 - A page gives itself away by ``Origin`` (every ``POST`` carries it) or ``Sec-Fetch-Site``. Only a page that came from
   here may ask, and what changes something below ``/_emulator/`` it sends as JSON, which no form can.
 - A link to the dashboard may be followed from anywhere: whoever shows it cannot look into it.
@@ -34,6 +35,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/?#@\s]+)(?::[0-9]{1,5})?")
 _PAGES = re.compile(r"/|/_emulator(/(?!api(/|$))[^/]*)?")
 _INVOCATIONS = re.compile(r"/20[0-9]{2}-[0-9]{2}-[0-9]{2}/functions/[^/]+/[a-z-]*invocations/?")
+_API = re.compile(r"/20[0-9]{2}-[0-9]{2}-[0-9]{2}/.*", re.DOTALL)
+_AWS = re.compile(r"lambda(-fips)?\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|api\.aws)(:[0-9]{1,5})?")
 # Names below these are this machine's, or a private network's: nobody can register one.
 _PRIVATE = (".localhost", ".internal")
 
@@ -69,7 +72,7 @@ def check_request(method: str, path: str, headers: Mapping[bytes, bytes]) -> Non
     host = headers.get(b"host", b"").decode("latin-1")
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
     by_page = origin is not None or site is not None
-    if not (not by_page and method == "POST" and _INVOCATIONS.fullmatch(path)) and host and not is_own_host(host):
+    if host and not is_own_host(host) and (by_page or not _may_have_host(method, path, host)):
         raise ForbiddenError(
             f"the request is for {host!r}, which is no name of this emulator",
             cure="Ask it under 127.0.0.1, localhost, or an address of its machine.",
@@ -86,6 +89,13 @@ def check_request(method: str, path: str, headers: Mapping[bytes, bytes]) -> Non
             "a page has sent this without the content type application/json",
             cure="Send Content-Type: application/json.",
         )
+
+
+def _may_have_host(method: str, path: str, host: str) -> bool:
+    """What no page has sent to AWS's API; what can deploy code is more careful than what only calls it."""
+    if method == "POST" and _INVOCATIONS.fullmatch(path):
+        return True
+    return _API.fullmatch(path) is not None and _AWS.fullmatch(host.lower()) is not None
 
 
 def _is_followed_link(method: str, path: str, headers: Mapping[bytes, bytes]) -> bool:

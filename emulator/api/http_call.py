@@ -81,9 +81,10 @@ class HttpCall:
         *,
         added: _Headers = (),
     ) -> None:
-        self._service, self._function = service, function
+        self._service = service
+        self._target = function if qualifier is None else service.target(function, qualifier)
         self._added = list(added)
-        self.invocation = service.new_invocation(function, b"", qualifier=qualifier)
+        self.invocation = service.new_invocation(self._target, b"", qualifier=qualifier)
         if (trace := request.header("x-amzn-trace-id")) is not None and trace.startswith("Root="):
             self.invocation.trace_id = trace
         self.invocation.payload = text.to_json(make_event(self.invocation))
@@ -148,7 +149,7 @@ class HttpCall:
 
     def _submit(self) -> ResponseQueue:
         queue = ResponseQueue(self.invocation, until_report=False)
-        self._service.submit(self._function, self.invocation)
+        self._service.submit(self._target, self.invocation)
         return queue
 
 

@@ -13,7 +13,6 @@ import functools
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qs, unquote
 
@@ -22,7 +21,6 @@ import pydantic_core
 from emulator import text
 from emulator.errors import (
     EmulatorError,
-    FunctionNotFoundError,
     InvalidParameterValueError,
     InvalidRequestContentError,
     RequestError,
@@ -30,6 +28,7 @@ from emulator.errors import (
     ServiceError,
     ValidationError,
 )
+from emulator.function_names import parse_function_name
 from emulator.invocation import Invocation, Outcome
 from emulator.model import MAX_EVENT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, Report
 from emulator.service import Service
@@ -45,9 +44,9 @@ __all__ = [
     "Scope",
     "Send",
     "error_answer",
+    "executed_version",
     "invocation_headers",
     "log_tail",
-    "parse_function_name",
     "read_body",
     "send_answer",
 ]
@@ -58,46 +57,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-# [R] as recorded in AWS's own validation message
-_NAME_PATTERN = (
-    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
-    r"(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
-)
-_NAME = re.compile(
-    _NAME_PATTERN.replace("((eusc-)", "(?P<region>(eusc-)", 1)
-    .replace("([a-zA-Z0-9-_\\.]+)", "(?P<name>[a-zA-Z0-9-_\\.]+)", 1)
-    .replace("(:(\\$LATEST", "(:(?P<qualifier>\\$LATEST", 1)
-)
 _VERSION = text.VERSION.encode()
+_LOG_TYPES = ("None", "Tail")
 _TAIL_BYTES = 4096
 _MAX_CLIENT_CONTEXT = 3583
 _TOO_LARGE = "Request must be smaller than {} bytes for the InvokeFunction operation"
-
-
-@functools.lru_cache(1024)
-def parse_function_name(given: str, qualifier: str | None, region: str) -> tuple[str, str | None]:
-    """Name and qualifier from any of the forms that AWS takes: name, partial ARN, ARN, each with ``:qualifier``.
-
-    Raises:
-        ValidationError: it has none of these forms.
-        FunctionNotFoundError: the ARN is of another region.
-        InvalidParameterValueError: two qualifiers that differ.
-    """
-    match = _NAME.fullmatch(given)
-    if match is None:
-        raise ValidationError(
-            f"1 validation error detected: Value '{given}' at 'functionName' failed to satisfy constraint: "
-            f"Member must satisfy regular expression pattern: {_NAME_PATTERN}"
-        )
-    named_region = (match["region"] or f"{region}:").removesuffix(":")
-    if named_region != region:
-        raise FunctionNotFoundError(f"Functions from '{named_region}' are not reachable in this region ('{region}')")
-    inner = match["qualifier"]
-    if inner is not None and qualifier is not None and inner != qualifier:
-        raise InvalidParameterValueError(
-            "The derived qualifier from the function name does not match the specified qualifier."
-        )
-    return match["name"], inner or qualifier
 
 
 class HttpAnswer(NamedTuple):
@@ -108,9 +72,11 @@ class HttpAnswer(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeRequest:
-    """What a client asks for; ``invocation`` is not yet on its way."""
+class InvokeRequest(NamedTuple):
+    """What a client asks for; ``invocation`` is not yet on its way.
+
+    ``name`` is what serves it: a function's name, or ``name:version``.
+    """
 
     name: str
     kind: str
@@ -169,13 +135,17 @@ class Route:
         limit = MAX_EVENT_PAYLOAD_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
         if size > limit:
             raise RequestTooLargeError(_TOO_LARGE.format(limit))
-        _check_choice("invocationType", kind, self.kinds)
+        if kind not in self.kinds:
+            raise _no_choice("invocationType", kind, self.kinds)
         log_type = headers.get(b"x-amz-log-type", b"None").decode("latin-1")
-        _check_choice("logType", log_type, ("None", "Tail"))
+        if log_type not in _LOG_TYPES:
+            raise _no_choice("logType", log_type, _LOG_TYPES)
         asked = parse_qs(query).get("Qualifier", [None])[0] if query else None
-        name, qualifier = parse_function_name(unquote(name), asked, self._service.settings.emulator.region)
-        if qualifier not in (None, text.VERSION):
-            raise FunctionNotFoundError(f"Function not found: {self._service.arn(name, qualifier)}")
+        emulator = self._service.settings.emulator
+        plain = unquote(name) if "%" in name else name
+        name, qualifier = parse_function_name(plain, asked, emulator.region, emulator.account)
+        if qualifier is not None:
+            name = self._service.target(name, qualifier)
         invocation = self._service.new_invocation(name, payload or b"{}", qualifier=qualifier)
         _check_json(invocation.payload)
         if (context := headers.get(b"x-amz-client-context")) is not None:
@@ -237,12 +207,17 @@ def _answer(request: InvokeRequest, outcome: Outcome) -> HttpAnswer:
     assert answer is not None, "an invocation is answered or has failed"
     headers = invocation_headers(request.invocation)
     headers.append((b"content-type", b"application/json"))
-    headers.append((b"x-amz-executed-version", _VERSION))
+    headers.append((b"x-amz-executed-version", executed_version(request)))
     if answer.function_error is not None:
         headers.append((b"x-amz-function-error", answer.function_error.encode()))
     if request.with_logs and outcome.report is not None:
         headers.append((b"x-amz-log-result", log_tail(outcome.report)))
     return HttpAnswer(200, headers, answer.payload)
+
+
+def executed_version(request: InvokeRequest) -> bytes:
+    """The version that serves it."""
+    return request.name.rpartition(":")[2].encode() if ":" in request.name else _VERSION
 
 
 def error_answer(error: EmulatorError) -> HttpAnswer:
@@ -290,12 +265,11 @@ async def read_body(receive: Receive) -> tuple[bytes, int]:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces), size
 
 
-def _check_choice(member: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValidationError(
-            f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(allowed)}]"
-        )
+def _no_choice(member: str, value: str, allowed: tuple[str, ...]) -> ValidationError:
+    return ValidationError(
+        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+        f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+    )
 
 
 def _check_json(payload: bytes) -> None:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 
 from emulator import text
 from emulator.api.event_stream import CONTENT_TYPE, invoke_complete, payload_chunk
-from emulator.api.invoke import InvokeRequest, Route, Send, invocation_headers, log_tail, send_answer
+from emulator.api.invoke import (
+    InvokeRequest,
+    Route,
+    Send,
+    executed_version,
+    invocation_headers,
+    log_tail,
+    send_answer,
+)
 from emulator.errors import RequestError
 from emulator.invocation import Invocation, Outcome
 from emulator.model import Report
@@ -179,7 +187,7 @@ class StreamRoute(Route):
     async def _begin(self, request: InvokeRequest, response: ResponseQueue, send: Send) -> None:
         headers = invocation_headers(request.invocation)
         headers.append((b"content-type", CONTENT_TYPE))
-        headers.append((b"x-amz-executed-version", text.VERSION.encode()))
+        headers.append((b"x-amz-executed-version", executed_version(request)))
         headers.append((b"x-amzn-remapped-content-type", response.content_type.encode("latin-1", "replace")))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 

@@ -18,7 +18,6 @@ from emulator.runtime_api.extension_states import TABLE, ExtensionCall, Extensio
 from emulator.runtime_api.registration import requested_events
 from emulator.runtime_api.reply import ACCEPTED, JSON, TEXT, Reply, go_json, reply_error
 from emulator.runtime_api.runtime import InvocationEvent
-from emulator.text import VERSION
 
 __all__ = [
     "MAX_EXTENSIONS",
@@ -99,7 +98,7 @@ class ExtensionsSession:
 
     def __init__(self, events: ExtensionEvents, function: Function, *, external: Sequence[str], account: str) -> None:
         self._events = events
-        self._about = {"functionName": function.name, "functionVersion": VERSION, "handler": function.handler}
+        self._about = {"functionName": function.name, "functionVersion": function.version, "handler": function.handler}
         self._account = account
         self._by_name: dict[str, Extension] = {}
         self._by_identifier: dict[str, Extension] = {}

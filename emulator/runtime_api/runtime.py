@@ -8,9 +8,8 @@ environment hears what matters through :class:`RuntimeEvents` and hands events o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emulator import text
 from emulator.model import Answer, RequestId
@@ -31,8 +30,7 @@ class State(StrEnum):
     RESPONSE_SENT = "RuntimeResponseSentState"
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationEvent:
+class InvocationEvent(NamedTuple):
     """One event as it is handed to the runtime. ``deadline_ms`` is milliseconds since the epoch."""
 
     request_id: RequestId

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emulator.errors import ConfigurationError
 from emulator.model import Function
+from emulator.runtimes import RuntimeKind
 from emulator.sandbox.origins import RUNTIME_FOLDER
 from emulator.sandbox.runtime_main import AWAITS_DEBUGGER, DEBUGGER, search_path
 
@@ -17,8 +18,10 @@ __all__ = [
     "CONTAINER_PLACE",
     "CONTAINER_PORT",
     "MEMORY",
+    "NODE_OPTIONS",
     "SCRIPT",
     "container_debugger",
+    "container_inspector",
     "debugger_variables",
     "find_debugpy",
     "free_port",
@@ -40,18 +43,23 @@ CONTAINER_PLACE = "/run/lambda-freezer-debugger"
 CONTAINER_PORT = 5678
 """The port inside; a container has an address of its own."""
 
+NODE_OPTIONS = "NODE_OPTIONS"
+"""The variable with options of Node.js."""
+
 _DEBUGPY = "debugpy"
 
 
-def require_debugger(function: Function, opt: Path | None) -> None:
-    """See that a function with a debug port can be debugged as a process; nothing for one without.
+def require_debugger(function: Function, opt: Path | None, kind: RuntimeKind) -> None:
+    """See that a function with a debug port can be debugged; nothing for one without.
 
     Raises:
         ConfigurationError: its runtime cannot, or debugpy is missing, with the cure.
     """
     if function.debug_port is None:
         return
-    if not function.runtime.startswith("python"):
+    if kind is RuntimeKind.NODEJS:
+        return  # it has a debugger of its own
+    if kind is not RuntimeKind.PYTHON:
         raise ConfigurationError(
             f"function {function.name}: no debugger is known for {function.runtime}",
             cure="Take debug_port out, or have the runtime's own debugger listen (and its limits stay in force).",
@@ -65,7 +73,8 @@ def require_debugger(function: Function, opt: Path | None) -> None:
 
 def find_debugpy(function: Function, opt: Path | None) -> Path | None:
     """The folder of the debugpy that a function would import: of its own, of a layer, of the emulator's Python."""
-    for folder in search_path(str(function.code), str(opt) if opt is not None else "", []):
+    code = str(function.code) if function.code is not None else ""
+    for folder in search_path(code, str(opt) if opt is not None else "", []):
         if (Path(folder) / _DEBUGPY / "__init__.py").is_file():
             return Path(folder) / _DEBUGPY
     spec = importlib.util.find_spec(_DEBUGPY)
@@ -90,6 +99,15 @@ def container_debugger(pipes: str, variables: Mapping[str, str]) -> dict[str, st
         DEBUGGER: f"0.0.0.0:{CONTAINER_PORT} {CONTAINER_PLACE}",
         "PYTHONPATH": f"{pipes}/{CONTAINER_FOLDER}:{rest}",
     }
+
+
+def container_inspector(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a container's Node.js listens for a debugger; it waits for nobody.
+
+    Arguments:
+        variables: those that it would have.
+    """
+    return {NODE_OPTIONS: f"{variables.get(NODE_OPTIONS, '')} --inspect=0.0.0.0:{CONTAINER_PORT}".strip()}
 
 
 def free_port(address: str) -> int:

@@ -83,7 +83,7 @@ class Engine:
         self._exits: dict[str, Callable[[int], None]] = {}
         self._events: Any = None
         self._listener: threading.Thread | None = None
-        self.version = ""
+        self.version = self.architecture = ""
         self.network: Network | None = None
         """The network of this emulator's containers, once there is one."""
 
@@ -120,6 +120,8 @@ class Engine:
             tuple(config.get("Cmd") or ()),
             config.get("Labels") or {},
             dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
+            config.get("WorkingDir") or "",
+            found.get("Architecture") or "",
         )
 
     async def files_in_image(self, image: str, folder: str) -> tuple[str, ...]:
@@ -139,6 +141,19 @@ class Engine:
             return ()
         finally:
             await self.remove(container)
+
+    async def files_among(self, image: str, paths: Sequence[str]) -> frozenset[str]:
+        """Those of these paths that are there in an image. Nothing is run for that."""
+        found = set()
+        container = await self.create(image, entrypoint=["/"], network_mode="none")  # never started
+        try:
+            for path in paths:
+                with contextlib.suppress(_NotFoundError):
+                    await self._call("look into an image", functools.partial(_read_archive, container, path))
+                    found.add(path)
+        finally:
+            await self.remove(container)
+        return frozenset(found)
 
     async def has_image(self, name: str) -> bool:
         return await self.image(name) is not None
@@ -423,7 +438,8 @@ class Engine:
     def _connect(self) -> docker.APIClient:
         try:
             client = _new_client(_CALL_DEADLINE, num_pools=_THREADS)
-            self.version = str(client.version()["Version"])
+            about = client.version()
+            self.version, self.architecture = str(about["Version"]), str(about.get("Arch", ""))
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             reason = _innermost(error)
             where = os.environ.get("DOCKER_HOST") or "its usual address"
@@ -527,3 +543,9 @@ def _innermost(error: BaseException) -> str:
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return str(error)
+
+
+def _read_archive(container: str, path: str, client: docker.APIClient) -> None:
+    pieces, _ = client.get_archive(container, path)
+    for _piece in pieces:  # to its end, or the connection could not be used again
+        pass

@@ -126,4 +126,5 @@ def _is_wanted(candidate: socket.socket, but_not_to: frozenset[tuple[str, int]])
         peer = candidate.getpeername()
     except OSError:
         return False
-    return peer[:2] not in but_not_to
+    # IPv4 through a socket of IPv6: Java's own client connects like that.
+    return (str(peer[0]).removeprefix("::ffff:"), peer[1]) not in but_not_to

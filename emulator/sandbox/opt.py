@@ -46,16 +46,16 @@ class OptFolders:
             CodeError: a layer cannot be used; what there was stays in force.
         """
         fresh = await self._merge(function) if function.layers else None
-        before = self._current.pop(function.name, None)
+        before = self._current.pop(function.key, None)
         if fresh is not None:
-            self._current[function.name] = fresh
+            self._current[function.key] = fresh
         if before is not None:
             before.is_current = False
             await self._remove_unused(before)
 
     def take(self, function: Function) -> Opt | None:
         """For one sandbox, to be given back; ``None`` for a function without layers."""
-        opt = self._current.get(function.name)
+        opt = self._current.get(function.key)
         assert opt is not None or not function.layers, "a function with layers is prepared before its first sandbox"
         if opt is not None:
             opt.users += 1
@@ -63,7 +63,7 @@ class OptFolders:
 
     def folder_of(self, function: Function) -> Path | None:
         """The merged layers that its next sandbox gets."""
-        opt = self._current.get(function.name)
+        opt = self._current.get(function.key)
         return opt.folder if opt is not None else None
 
     async def give_back(self, opt: Opt) -> None:

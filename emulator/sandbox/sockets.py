@@ -15,11 +15,16 @@ __all__ = ["holder_of_socket", "inode_of_connection"]
 
 _SOCK_DIAG, _BY_FAMILY, _REQUEST, _HEADER = 4, 20, 1, 16
 _ALL_STATES = 0xFFFF_FFFF
+_TABLES = (("/proc/net/tcp", ""), ("/proc/net/tcp6", "0000000000000000FFFF0000"))
+"""With what comes before an IPv4 address there, as the kernel prints it on a little-endian machine."""
 _ANY_SOCKET = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)  # on any device, whatever its number
 
 
 def inode_of_connection(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
-    """The kernel's number for the socket with these two ends, as its holder sees them; IPv4."""
+    """The kernel's number for the socket with these two ends, as its holder sees them; IPv4.
+
+    A holder may speak IPv4 through a socket of IPv6: Java's own client does.
+    """
     try:
         return _ask_kernel(local, remote)
     except OSError:  # a kernel that was built without that, or a sandbox that forbids it
@@ -40,22 +45,29 @@ def _ask_kernel(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
             return None
         raise OSError(number, os.strerror(number))
     # Where there is no such connection, a listener may be told of instead.
-    if answer[_HEADER + 4 : _HEADER + 4 + len(ends)] != ends:
+    if answer[_HEADER + 4 : _HEADER + 4 + len(ends)] not in (ends, _mapped(local, remote)):
         return None
     return int(struct.unpack_from("=I", answer, _HEADER + 68)[0]) or None
 
 
+def _mapped(local: tuple[str, int], remote: tuple[str, int]) -> bytes:
+    """Both ends as a socket of IPv6 has them."""
+    addresses = (b"\0" * 10 + b"\xff\xff" + socket.inet_aton(address) for address, _ in (local, remote))
+    return struct.pack("!HH16s16s", local[1], remote[1], *addresses)
+
+
 def _look_up(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
-    needle = f"{_hex(local)} {_hex(remote)} "
-    try:
-        table = Path("/proc/net/tcp").read_text()
-    except OSError:
-        return None
-    position = table.find(needle)
-    if position < 0:
-        return None
-    # After the two ends: state, queues, timer, retransmissions, user, timeout, inode.
-    return int(table[position + len(needle) :].split(None, 7)[6]) or None
+    for name, prefix in _TABLES:
+        needle = f"{prefix}{_hex(local)} {prefix}{_hex(remote)} "
+        try:
+            table = Path(name).read_text()
+        except OSError:
+            continue
+        position = table.find(needle)
+        if position >= 0:
+            # After the two ends: state, queues, timer, retransmissions, user, timeout, inode.
+            return int(table[position + len(needle) :].split(None, 7)[6]) or None
+    return None
 
 
 def holder_of_socket(inode: int, pids: Iterable[int]) -> int | None:

@@ -114,6 +114,7 @@ class Vessel:
         made: dict[str, Any] = {
             "entrypoint": destiny.entrypoint,
             "environment": destiny.variables,
+            "working_dir": destiny.folder,
             "host": host_settings(destiny, pipes=self._pipe_folder),
         }
         if not self._dock.network.lays_cables:
@@ -136,6 +137,7 @@ class Vessel:
         self._make_folder()
         made = {
             "entrypoint": ["/bin/sh", "-c", anonymous_script(PIPES)],
+            "working_dir": CODE,
             "host": host_settings(None, pipes=self._pipe_folder),
         }
         await self._run(image, made)
@@ -164,7 +166,7 @@ class Vessel:
         await visitor.do(lambda: mounted(visitor, host, destiny.folders, tmp=tmp))
         self.group.limit_memory(destiny.memory * 2**20)
         file = self._pipe_folder / DESTINY
-        file.write_bytes(destiny_script(destiny.variables, CODE, destiny.entrypoint))
+        file.write_bytes(destiny_script(destiny.variables, destiny.folder, destiny.entrypoint))
         file.chmod(0o644)
         self.pipes.command(f"{DESTINY}\n".encode())
         tell()
@@ -256,7 +258,6 @@ class Vessel:
                 image,
                 name=self.container,
                 user=USER,
-                working_dir=CODE,
                 network=outlet.network,
                 network_mode="none",
                 address=outlet.address,
@@ -268,6 +269,8 @@ class Vessel:
             dock.engine.on_exit(self.container, self._exited)
             await dock.engine.start(self.container)
             details = await dock.engine.details(self.container)
+        if not details.running:
+            raise SandboxError(f"the container has ended at once, with status {details.exit_code}")
         self.id, self.pid, self.started_at = details.id, details.pid, details.started_at
         self.cut = await network.plug_in(self.container, details, self.addresses)
         self.group = find_group(details.pid)

@@ -155,10 +155,7 @@ def _image(
         raise ConfigurationError(f"function {logical_id}: it names no image", cure="Give it an ImageUri.")
     config = properties.pop("ImageConfig", None) or {}
     names = {"EntryPoint": "entry_point", "Command": "command", "WorkingDirectory": "working_directory"}
-    folder = place.scratch / "image"  # its code is in the image; the folder stands for none
-    folder.mkdir(exist_ok=True)
-    (folder / "README").write_text("The code is in the image.\n")
-    return {"image": uri, "code": str(folder), **{ours: config[key] for key, ours in names.items() if key in config}}
+    return {"image": uri, **{ours: config[key] for key, ours in names.items() if key in config}}
 
 
 def _written(name: str, source: str, table: Mapping[str, Any], place: Place) -> Path:

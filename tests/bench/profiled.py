@@ -41,6 +41,7 @@ SEAMS = (
     "emulator.runtime_api.connection:Connection.data_received",
     "emulator.runtime_api.connection:Connection._send_event",
     "emulator.logs:LogStream.platform",
+    "emulator.logs:LogStream.say",
 )
 """Where the clock is looked at, on the way in and on the way out. What a build does not have is left out."""
 

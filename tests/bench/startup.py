@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import emulator
 from tests.bench.errors import BenchError
 from tests.bench.figures import Row, Spread, missing
 from tests.bench.part import Scale
@@ -20,6 +23,8 @@ _TIMED = "from time import perf_counter as t; b = t(); {}; print(t() - b)"
 def startup(scale: Scale) -> list[Row]:
     """``up`` until it answers, and the import of the package."""
     rounds = scale.pick(3, 15)
+    # As after an installation or any first start; where Python may write no byte code, each start would compile anew.
+    compileall.compile_dir(str(Path(emulator.__file__).parent), quiet=1)
     kinds: tuple[tuple[str, str, str, float | None], ...] = (
         ("process, no database", "process", "none", 0.5),
         ("process, local database", "process", "local", 1.0),

@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from emulator import Emulator
+from tests.conformance.shapes import check_answer
 
 __all__ = ["lambda_client"]
 
@@ -17,6 +18,8 @@ __all__ = ["lambda_client"]
 @contextmanager
 def lambda_client(emulator: Emulator, **config: Any) -> Iterator[Any]:
     """boto3's client for Lambda; it does not try again, and its connections end with it.
+
+    Every answer that it gets is compared with the service model, which fails the test that has asked.
 
     Arguments:
         emulator: what it talks to.
@@ -30,5 +33,13 @@ def lambda_client(emulator: Emulator, **config: Any) -> Iterator[Any]:
         aws_secret_access_key="test",
         config=Config(retries={"max_attempts": 0}, read_timeout=60, **config),
     )
+    client.meta.events.register("response-received.lambda", _compare)
     with closing(client):
         yield client
+
+
+def _compare(*, event_name: str, response_dict: dict[str, Any], **_: Any) -> None:
+    headers = {str(key): str(value) for key, value in response_dict["headers"].items()}
+    operation = event_name.rpartition(".")[2]
+    body = response_dict["body"]
+    check_answer(operation, response_dict["status_code"], headers, body if isinstance(body, bytes) else b"")

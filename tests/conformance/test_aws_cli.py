@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,24 @@ def test_unknown_function(emulator: Emulator, tmp_path: Path) -> None:
     done = aws(emulator, "invoke", "--function-name", "nobody", str(tmp_path / "out"))
     assert done.returncode != 0
     assert "ResourceNotFoundException" in done.stderr
+
+
+def test_a_layer_and_a_permission(emulator: Emulator, tmp_path: Path) -> None:
+    """The documented command lines for what is around functions."""
+    archive = tmp_path / "layer.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("python/x.py", "")
+    done = aws(emulator, "publish-layer-version", "--layer-name", "mine", "--zip-file", f"fileb://{archive}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["LayerVersionArn"].endswith(":layer:mine:1")
+    permission = ["--statement-id", "s", "--action", "lambda:InvokeFunction", "--principal", "events.amazonaws.com"]
+    done = aws(emulator, "add-permission", "--function-name", "anything", *permission)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(json.loads(done.stdout)["Statement"])["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_an_operation_that_is_not_there(emulator: Emulator) -> None:
+    """It is an error of the command, which names the operation."""
+    done = aws(emulator, "list-event-source-mappings")
+    assert done.returncode != 0
+    assert "ListEventSourceMappings is not implemented by this emulator" in done.stderr

@@ -46,6 +46,7 @@ def test_every_key_is_documented() -> None:
         "`[database]`": config.DatabaseSettings,
         "`[policy]`": config.PolicySettings,
         "`[functions.NAME]`": config.FunctionSettings,
+        "`[runtimes.NAME]`": config.RuntimeSettings,
         "`asynchronous` of a function": config.AsynchronousSettings,
         "`url` of a function": config.UrlTable,
         "`cors` of a URL or a route": config.CorsSettings,

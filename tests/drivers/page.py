@@ -31,7 +31,9 @@ connection.
 
 {ways}
 
-Each trial is one good invocation, then the trouble, then invocations until one is good again:
+Each trial is one good invocation, then the trouble, then invocations until one is good again. Hours are skipped for the
+server and the path; on the function's own clock 0.6 s go by, so what a driver does by the age of a connection, such as
+`pool_recycle` and `maxLifetime`, is not in these tables:
 
 {troubles}
 

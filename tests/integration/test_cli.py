@@ -207,7 +207,7 @@ def test_port_in_use(folder: Path) -> None:
         ("[emulator]\nport = 'x'", "[emulator] port is 'x'"),
         ("[policy]\nidle_timeout = '7 bananas'", 'a duration is written like "7m"'),
         ("[functions.f]\ncode = '/does/not/exist'", "its code /does/not/exist does not exist"),
-        ("[functions.f]\nhandler = 'a.b'", "[functions.f] code is missing"),
+        ("[functions.f]\nhandler = 'a.b'", "function f: code is missing"),
         ("[functions.f]\ncode = '.'\nmemory = 1", "memory is 1"),
         ("[functions.f]\ncode = '.'\nruntime = 'cobol85'", "cobol85"),
         ("[emulator", "is not TOML"),

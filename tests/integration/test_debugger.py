@@ -14,8 +14,10 @@ import pytest
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction, InvocationResult
 from emulator.errors import AddressInUseError, ConfigurationError
+from emulator.runtimes import RuntimeKind
 from tests.integration.dap import Debugger
-from tests.needs import need_debugpy, need_engine
+from tests.integration.inspector import Inspector
+from tests.needs import need_debugpy, need_engine, need_runtime
 from tests.support import eventually
 
 CODE = """LOADED = "once"
@@ -27,6 +29,12 @@ def handler(event, context):
     return answer
 """
 IN_MODULE, IN_HANDLER = 1, 6
+NODE_CODE = """export const handler = async (event) => {
+  const answer = { got: event.n };
+  debugger;
+  return answer;
+};
+"""
 
 
 class Debugged:
@@ -153,3 +161,33 @@ def test_a_function_keeps_its_port_and_shares_it_with_nobody(emulator: Emulator,
     with taken, pytest.raises(AddressInUseError, match="function another: the debug port"):
         emulator.add(Function(name="another", code=code, debug_port=taken.getsockname()[1]))
     assert emulator.add(Function(name="another", code=code)).invoke({"n": 1}).payload["got"] == 1
+
+
+def test_node_is_debugged_by_its_own_inspector(emulator: Emulator, tmp_path: Path) -> None:
+    """For longer than the timeout, as Python is; and as a process from its first line on."""
+    sandbox = emulator.status().sandbox
+    need_runtime(RuntimeKind.NODEJS, sandbox)
+    tmp_path.chmod(0o755)
+    code = tmp_path / "code"
+    code.mkdir(mode=0o755)
+    (code / "app.mjs").write_text(NODE_CODE)
+    port = _free_port()
+    name = f"inspected-{sandbox}"
+    function = emulator.add(Function(name=name, code=code, runtime="nodejs20.x", timeout=1, debug_port=port))
+    with Inspector(port) as inspector:
+        if sandbox == "process":
+            inspector.ask("Runtime.runIfWaitingForDebugger")
+            inspector.stopped()
+            inspector.go_on()
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(function.invoke({"n": 7}).payload))
+        thread.start()
+        frame = inspector.stopped()
+        time.sleep(1.2)
+        assert inspector.value(frame, "answer.got") == 7
+        inspector.go_on()
+        thread.join(20)
+        assert results == [{"got": 7}]
+        assert [environment.state for environment in emulator.environments(name)] == ["idle"]
+    eventually(lambda: [e.state for e in emulator.environments(name)] == ["frozen"], "it is frozen")
+    emulator.recycle(name)

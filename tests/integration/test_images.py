@@ -43,6 +43,32 @@ WRAPPER = """#!/bin/bash
 export WRAPPED=yes
 exec "${@:1:$#-1}" -X dev "${@: -1}"
 """
+ECHO_IN_NODEJS = """
+import * as client from "/var/runtime/node_modules/aws-lambda-ric/dist/index.mjs";
+
+export const handler = async (event, context) => ({
+  event,
+  request_id: context.awsRequestId,
+  pid: process.pid,
+  client: typeof client.run,
+  command: [process.execPath, ...process.execArgv],
+  environment: process.env,
+});
+"""
+ECHO_IN_SHELL = """#!/bin/bash
+set -euo pipefail
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
+while headers=$(mktemp) && event=$(curl -sS -D "$headers" "$api/next"); do
+    id=$(awk 'tolower($1) == "lambda-runtime-aws-request-id:" { print $2 }' "$headers" | tr -d '\\r')
+    curl -sS -o /dev/null -d "{\\"event\\": $event, \\"handler\\": \\"$_HANDLER\\", \\"pid\\": $$}" "$api/$id/response"
+done
+"""
+INVOCATION = "/2018-06-01/runtime/invocation"
+ONE_ROUND = [
+    f"GET {INVOCATION}/next",
+    f"POST {INVOCATION}/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response",
+    f"GET {INVOCATION}/next",
+]
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -107,6 +133,21 @@ def stand_in(reference: str) -> str:
 @pytest.fixture(scope="module")
 def python_image(engine: None) -> str:
     return stand_in("lambda-freezer/python:*")
+
+
+@pytest.fixture(scope="module")
+def nodejs_image(engine: None) -> str:
+    return stand_in("lambda-freezer/nodejs:*")
+
+
+@pytest.fixture(scope="module")
+def java_image(engine: None) -> str:
+    return stand_in("lambda-freezer/java:*")
+
+
+@pytest.fixture(scope="module")
+def provided_image(engine: None) -> str:
+    return stand_in("lambda-freezer/provided:al2023")
 
 
 @pytest.fixture(scope="module")
@@ -216,30 +257,64 @@ def runtime_api(engine: None) -> Iterator[RuntimeApi]:
         docker("network", "rm", network)
 
 
-def serve_one(image: str, api: RuntimeApi, code: Path, *options: str) -> dict[str, Any]:
+def serve_one(image: str, api: RuntimeApi, code: Path, *options: str, handler: str = "app.handler") -> dict[str, Any]:
     """Run the image as Lambda does until it asks for a second invocation; the answer to the first."""
     variables = ("--network", api.network, "--env", f"AWS_LAMBDA_RUNTIME_API={api.address}")
     mount = ("--volume", f"{code}:/var/task:ro")
-    with container(image, *AS_ON_LAMBDA, *variables, *mount, *options, command=("app.handler",)) as name:
+    with container(image, *AS_ON_LAMBDA, *variables, *mount, *options, command=(handler,)) as name:
         parked = api.parked.wait(30)
         assert parked, docker("logs", name).stderr
     answer: dict[str, Any] = json.loads(api.answer)
     return answer
 
 
-def test_python_image_is_configured_like_the_image_of_aws(python_image: str) -> None:
+@pytest.mark.parametrize("runtime", ["python", "nodejs", "java", "provided"])
+def test_an_image_is_configured_like_the_one_of_aws(runtime: str, request: pytest.FixtureRequest) -> None:
     """Entry point, working directory, user and environment are those that function images are built upon."""
-    config = json.loads(ask("image", "inspect", "--format", "{{json .Config}}", python_image))
+    image: str = request.getfixturevalue(f"{runtime}_image")
+    config = json.loads(ask("image", "inspect", "--format", "{{json .Config}}", image))
     environment = dict(entry.split("=", 1) for entry in config["Env"])
+    version = image.rpartition(":")[2]
+    identifier = {"nodejs": f"nodejs{version}.x", "provided": f"provided.{version}"}.get(runtime, f"{runtime}{version}")
 
     assert config["Entrypoint"] == ["/lambda-entrypoint.sh"]
     assert config["WorkingDir"] == "/var/task"
     assert config.get("User", "") == ""
-    assert config["Labels"]["lambda-freezer.standin"] == "python" + python_image.rpartition(":")[2]
+    assert config["Labels"]["lambda-freezer.standin"] == identifier
     assert environment["LAMBDA_TASK_ROOT"] == "/var/task"
     assert environment["LAMBDA_RUNTIME_DIR"] == "/var/runtime"
-    assert environment["PATH"].split(":")[0] == "/var/lang/bin"
     assert environment["TZ"] == ":UTC"
+    if runtime == "provided":
+        assert "AWS_EXECUTION_ENV" not in environment
+    else:
+        assert environment["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{identifier}"
+        assert environment["PATH"].split(":")[0] == "/var/lang/bin"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "program", "says"),
+    [
+        ("nodejs", "/var/lang/bin/node --version", "v{version}."),
+        ("java", "/var/lang/bin/java -version", 'openjdk version "{version}.'),
+        ("provided", "curl --version", "curl "),
+    ],
+)
+def test_an_image_has_the_folders_and_rights_of_lambda(
+    runtime: str, program: str, says: str, request: pytest.FixtureRequest
+) -> None:
+    """Folders and the user are where AWS has them, the program runs, and only /tmp can be written to."""
+    image: str = request.getfixturevalue(f"{runtime}_image")
+    paths = ["/var/task", "/opt", "/var/runtime", "/tmp", "/lambda-entrypoint.sh"]
+    script = (
+        f"stat --format '%a %U %n' {' '.join(paths)}; id; {program} 2>&1 | head -n 1;"
+        "for place in / /var/task /opt /var/runtime /tmp; do touch $place/x 2>/dev/null && echo $place; done"
+    )
+    lines = ask("run", "--rm", *AS_ON_LAMBDA, "--entrypoint", "sh", image, "-c", script).splitlines()
+
+    assert lines[:5] == [f"{1777 if path == '/tmp' else 755} root {path}" for path in paths]
+    assert lines[5].startswith("uid=993(sbx_user1051) gid=990(sbx_user1051)")
+    assert lines[6].startswith(says.format(version=image.rpartition(":")[2]))
+    assert lines[7:] == ["/tmp"]
 
 
 def test_python_image_has_the_folders_of_lambda(python_image: str) -> None:
@@ -290,12 +365,7 @@ def test_python_image_serves_an_invocation(python_image: str, runtime_api: Runti
     """AWS's runtime client, unchanged, as the first process, fetches an invocation and posts the answer."""
     answer = serve_one(python_image, runtime_api, code)
 
-    invocation = "/2018-06-01/runtime/invocation"
-    assert runtime_api.lines[:3] == [
-        f"GET {invocation}/next",
-        f"POST {invocation}/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response",
-        f"GET {invocation}/next",
-    ]
+    assert runtime_api.lines[:3] == ONE_ROUND
     assert answer["event"] == {"id": 1}
     assert answer["request_id"] == "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
     assert answer["pid"] == 1
@@ -328,6 +398,72 @@ def test_python_image_uses_layers_and_wrapper(
     ]
     assert answer["environment"]["WRAPPED"] == "yes"
     assert answer["command"][1:3] == ["-X", "dev"]
+
+
+def test_nodejs_image_serves_an_invocation(nodejs_image: str, runtime_api: RuntimeApi, tmp_path: Path) -> None:
+    """AWS's runtime client, as the first process, serves an ES module with the memory of the function's size."""
+    (tmp_path / "index.mjs").write_text(ECHO_IN_NODEJS)
+    tmp_path.chmod(0o755)
+    size = ("--env", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256")
+    answer = serve_one(nodejs_image, runtime_api, tmp_path, *size, handler="index.handler")
+
+    assert runtime_api.lines[:3] == ONE_ROUND
+    assert answer["event"] == {"id": 1}
+    assert answer["request_id"] == "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+    assert (answer["pid"], answer["client"]) == (1, "function")
+    assert answer["command"][0] == "/var/lang/bin/node"
+    assert answer["command"][-2:] == ["--max-semi-space-size=12", "--max-old-space-size=231"]
+    layers = answer["environment"]["NODE_PATH"].split(":")[:2]
+    assert layers == [f"/opt/nodejs/node{nodejs_image.rpartition(':')[2]}/node_modules", "/opt/nodejs/node_modules"]
+    assert answer["environment"].keys().isdisjoint({"HOME", "HOSTNAME"})
+
+
+def test_java_image_serves_an_invocation(java_image: str, runtime_api: RuntimeApi, tmp_path: Path) -> None:
+    """AWS's runtime client serves a handler; a method of Java's own that returns its argument is enough of one."""
+    tmp_path.chmod(0o755)
+    size = ("--env", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256")
+    answer = serve_one(java_image, runtime_api, tmp_path, *size, handler="java.util.Stack::push")
+
+    assert runtime_api.lines[:3] == ONE_ROUND
+    assert answer == {"id": 1}
+
+
+def test_java_image_has_an_archive_of_prepared_classes(java_image: str) -> None:
+    """The archive fits this Java and the class path of the runtime, or Java would refuse to start with it."""
+    script = (
+        "java -Xshare:on -XX:SharedArchiveFile=/var/lang/lib/server/runtime.jsa -XX:+UseSerialGC"
+        ' -classpath "$(cat /var/runtime/lib/classpath)" -Xlog:class+load -version'
+    )
+    found = ask("run", "--rm", *AS_ON_LAMBDA, "--entrypoint", "sh", java_image, "-c", script)
+
+    assert found.count("source: shared objects file") > 300
+
+
+def test_provided_image_starts_the_bootstrap_of_the_function(
+    provided_image: str, runtime_api: RuntimeApi, tmp_path: Path
+) -> None:
+    """A script with curl is runtime and function at once."""
+    bootstrap = tmp_path / "bootstrap"
+    bootstrap.write_text(ECHO_IN_SHELL)
+    bootstrap.chmod(0o755)
+    tmp_path.chmod(0o755)
+    answer = serve_one(provided_image, runtime_api, tmp_path, handler="leave")
+
+    assert runtime_api.lines[:3] == ONE_ROUND
+    assert answer == {"event": {"id": 1}, "handler": "leave", "pid": 1}
+
+
+def test_provided_image_tells_what_it_cannot_start(provided_image: str, tmp_path: Path) -> None:
+    """Without a bootstrap it says so; one that may not be executed is not passed over."""
+    (tmp_path / "bootstrap").write_text("#!/bin/sh\n")
+    tmp_path.chmod(0o755)
+    variables = ("--env", "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9")
+    nothing = docker("run", "--rm", *variables, provided_image, "leave")
+    locked = docker("run", "--rm", *variables, "--volume", f"{tmp_path}:/var/task:ro", provided_image, "leave")
+
+    assert nothing.returncode == 127
+    assert "no /var/task/bootstrap" in nothing.stderr
+    assert locked.returncode == 126
 
 
 def test_python_image_says_that_it_has_no_interface_emulator(python_image: str) -> None:

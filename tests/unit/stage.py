@@ -136,6 +136,11 @@ class Line:
     def __len__(self) -> int:
         return len(self.waiting)
 
+    @property
+    def has_ready(self) -> bool:
+        """As :class:`emulator.pool.Backlog` says."""
+        return bool(self.waiting)
+
     def submit(self, invocation: Invocation) -> None:
         """Have it served now, or when its turn has come."""
         self.waiting.append(invocation)

@@ -233,3 +233,45 @@ def test_settings_of_a_new_deployment_hold_for_what_waits(tmp_path: Path, deploy
         assert (tmp_path / "failed").exists() is deployed_again
 
     play_it()
+
+
+@in_loop
+async def test_what_waits_of_a_deleted_function_is_dropped_and_told(tmp_path: Path) -> None:
+    """With its payload; others are not touched, and a function of that name can come again."""
+    play = Play(tmp_path)
+    play.pools["a"].share.reserve(1)
+    play.send(payload=b'{"n":1}')
+    runtime = await play.runtime()
+    play.send(payload=b'{"n":2}')
+    play.send("b")
+    play.events.remove("a", "the function was deleted")
+    runtime.serve()
+    await play.stage.settle()
+    dropped = [event for event in play.stage.events() if event.kind == "event.dropped"]
+    assert [(event.function, event.detail["payload"]) for event in dropped if event.detail] == [
+        ("a", '{"n":1}'),
+        ("a", '{"n":2}'),
+    ]
+    assert all(event.reason.startswith("the function was deleted: ") for event in dropped)
+    assert [view.function for view in play.events.pending()] == ["b"]
+    assert play.events.pending("a") == []
+    play.events.remove("nobody", "why ever")
+
+
+@in_loop
+async def test_a_version_has_a_queue_of_its_own(tmp_path: Path) -> None:
+    """Its events are its function's to whoever asks, and its records have the ARN that was invoked, and its number."""
+    play = Play(tmp_path)
+    function = dataclasses.replace(
+        play.stage.function, name="a", version="3", asynchronous=Asynchronous(on_success="function:b")
+    )
+    pool = Pool(function, play.stage.surroundings, Policy("keep-warm"), play.account, share=play.pools["a"].share)
+    play.events.add(pool)
+    invocation = play.stage.invocation(b"{}", asynchronous=True).invocation
+    invocation.function_arn = "arn:aws:lambda:us-east-1:123456789012:function:a:live"
+    play.events.accept("a:3", invocation)
+    assert [view.function for view in play.events.pending("a")] == ["a"]
+    (await play.runtime()).serve(b"1")
+    record = json.loads((await play.runtime()).events[0].payload)
+    assert record["requestContext"]["functionArn"] == invocation.function_arn
+    assert record["responseContext"]["executedVersion"] == "3"

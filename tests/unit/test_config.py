@@ -222,7 +222,7 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
             '[functions.a]\ncode="."\npolicy = { idle = 1 }\n',
             "[functions.a.policy] idle is not a setting; there are: after_error, chance, ",
         ),
-        ('[functions.a]\nhandler="x.y"\n', "[functions.a] code is missing"),
+        ('[functions.a]\nhandler="x.y"\n', "function a: code is missing"),
         (
             '[functions.a]\ncode="."\nasynchronous = { retry = 1 }\n',
             "[functions.a.asynchronous] retry is not a setting; there are: dead_letter, max_age, ",
@@ -328,6 +328,45 @@ def test_a_wrong_file_is_refused_with_file_key_finding_and_what_is_allowed(
     """A reader can mend the file from the message alone."""
     path = write(content)
     assert refusal(path).message.startswith(f"{path}: {complaint}")
+
+
+def test_a_file_may_have_runtimes_of_its_own(write: Write) -> None:
+    """Functions name them like any other; an image needs neither a runtime nor code."""
+    path = write(
+        '[runtimes.deno]\nimage = "deno:1"\ncommand = ["deno", "run", "$_HANDLER"]\n'
+        '[runtimes."python3.12"]\nimage = "mine:3.12"\n'
+        '[functions.a]\ncode = "."\nruntime = "deno"\n'
+        '[functions.b]\nimage = "mine:1"\nentry_point = ["/app"]\ncommand = ["x"]\nworking_directory = "/srv"\n'
+        '[functions.c]\ncode = "."\nimage = "mine:2"\nruntime = "whatever"\n'
+    )
+    settings, base = load_settings(path)
+    runtimes = settings.make_runtimes()
+    assert runtimes.find("deno").command == ("deno", "run", "$_HANDLER")
+    assert runtimes.find("python3.12").image == "mine:3.12"
+    deno, image, both = settings.make_functions(base)
+    assert (deno.runtime, deno.code) == ("deno", base)
+    assert (image.code, image.entry_point, image.command, image.working_directory) == (None, ("/app",), ("x",), "/srv")
+    assert (both.code, both.image) == (base, "mine:2")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('[runtimes.deno]\ncolour = "x"\n', "[runtimes.deno] colour is not a setting; there are: command, image"),
+        ('[runtimes.deno]\ncommand = "deno run"\n', "[runtimes.deno] command is 'deno run'"),
+        ("[runtimes.deno]\n", "runtime deno has neither an image nor a command"),
+        ('[runtimes."a b"]\nimage = "x"\n', "'a b' is not a name for a runtime"),
+        ('[functions.a]\ncode = "."\nruntime = "cobol"\n', "function a: there is no runtime 'cobol'"),
+        ('[functions.a]\ncode = "."\nruntime = "go1.x"\n', "function a: AWS has ended the runtime go1.x"),
+        ('[functions.a]\nimage = "x"\ncommand = "run"\n', "[functions.a] command is 'run'"),
+    ],
+)
+def test_a_runtime_that_is_none_is_refused(write: Write, content: str, complaint: str) -> None:
+    """When the file is read, and not when the function is invoked."""
+    path = write(content)
+    error = refusal(path)
+    assert error.message.startswith(f"{path}: {complaint}")
+    assert error.cure
 
 
 def test_every_fault_of_a_file_is_told_at_once(write: Write) -> None:

@@ -171,6 +171,28 @@ async def test_an_environment_that_ends_for_another_reason_ends_the_connection()
 
 
 @in_loop
+async def test_a_port_is_given_back_when_its_function_is_deleted() -> None:
+    """Who is attached is let go, and nobody can attach any more."""
+    play = Play()
+    async with DebugPort(play.pool, "127.0.0.1", play.stage.timeline) as port:
+        await play.frozen()
+        await play.listen()
+        reader, writer = await connect(play)
+        await play.until("debugger.attached")
+        port.close()
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await connect(play)
+        await play.pool.retire("the function was deleted")
+    for inside in play.inside:
+        inside.close()
+    assert play.stops_to_listen is not None
+    play.stops_to_listen.close()
+
+
+@in_loop
 async def test_a_port_that_is_taken_is_refused() -> None:
     """With what to do about it."""
     play = Play()

@@ -40,6 +40,13 @@ def code(tmp_path: Path) -> Path:
     return folder
 
 
+def test_an_image_has_no_code_that_could_be_wrong() -> None:
+    """Its layers are looked at like those of any other."""
+    check_code(Function(name="orders", image="mine:1"), other_user=True)
+    with pytest.raises(CodeError, match="its layer /none does not exist"):
+        check_code(Function(name="orders", image="mine:1", layers=[Path("/none")]), other_user=True)
+
+
 @contextlib.contextmanager
 def as_ordinary_user() -> Iterator[None]:
     """What access checks say to a user without rights; root passes every one of them."""
@@ -397,3 +404,15 @@ def test_a_watch_that_cannot_be_set_up_is_tried_again(code: Path, monkeypatch: p
     monkeypatch.setattr(watchfiles, "awatch", failing)
     monkeypatch.setattr(deployment, "_LOOK_AGAIN", 0.01)
     watch()
+
+
+@in_loop
+async def test_a_function_that_is_gone_is_not_watched_any_more(tmp_path: Path, code: Path) -> None:
+    """Another one in the same folder is."""
+    async with watching(first=code, second=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "first")
+        watched.watcher.forget("first")
+        watched.watcher.forget("nobody")
+        watched.changed.clear()
+        await watched.hears(lambda n: (code / "app.py").write_text(f"y = {n}\n"), "second")
+        assert "first" not in watched.changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import sys
 import time
@@ -11,9 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from emulator.environment import Environment
-from emulator.errors import DatabaseError, FreezeError, SandboxError
+from emulator.errors import DatabaseError, FreezeError, LaunchError, SandboxError
 from emulator.model import Answer, EnvironmentId, Reclaim
-from emulator.sandbox.base import FakeSandbox, SandboxEvents, SandboxSpec
+from emulator.sandbox.base import ExitStatus, FakeSandbox, SandboxEvents, SandboxSpec
 from emulator.sandbox.freezer import Done, FakeFreezer
 from tests.support import in_loop, skip_time
 from tests.unit.stage import ARN, Broken, PlayedRuntime, SlowReset, Stage, Watched
@@ -39,6 +40,8 @@ def without_figures(logs: str) -> str:
 
 class Recorder:
     """An owner that only remembers what it was told."""
+
+    has_waiting = False
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -474,6 +477,100 @@ async def test_a_network_that_cannot_be_cut_is_told_and_the_environment_goes_on(
     watched = play.invoke()
     runtime.serve(b"2")
     assert watched.outcome.answer == Answer(b"2")
+
+
+class Witness(FakeFreezer):
+    """Notes what the log had come to whenever everything was stopped, and refuses to go on where it is told to."""
+
+    def __init__(self, play: Play) -> None:
+        super().__init__()
+        self._play = play
+        self.saw: list[str] = []
+        self.stays = False
+
+    def stop_early(self) -> bool:
+        self.saw.append(self._play.stage.lines[-1].split(" ")[0])
+        return super().stop_early()
+
+    def thaw(self, done: Done) -> None:
+        if self.stays:
+            raise FreezeError("the kernel said no")
+        super().thaw(done)
+
+
+async def watched_by_a_witness(*, somebody_there: bool = False) -> tuple[Play, PlayedRuntime, Witness]:
+    """One event is being served."""
+    stage = Stage()
+    stage.surroundings = dataclasses.replace(stage.surroundings, is_somebody_there=lambda: somebody_there)
+    play = Play(stage)
+    witness = play.sandbox.freezer = Witness(play)
+    runtime, _ = await play.invoking()
+    return play, runtime, witness
+
+
+@in_loop
+async def test_processes_stop_before_anything_is_written_down() -> None:
+    """What they do in the background ends with the last call for an event; log and timeline read as ever."""
+    play, runtime, witness = await watched_by_a_witness()
+    runtime.serve()
+    assert witness.saw == ["START"]
+    assert witness.frozen
+    assert play.state == "idle"
+    assert [line.split(" ")[0] for line in play.stage.lines] == ["INIT_START", "START", "END"]
+    play.environment.freeze()
+    assert play.state == "frozen"
+    assert play.stage.kinds()[-4:] == [
+        "invocation.finished",
+        "environment.idle",
+        "environment.freezing",
+        "environment.frozen",
+    ]
+
+
+@in_loop
+async def test_who_was_stopped_early_goes_on_for_an_event_that_comes_before_the_freeze() -> None:
+    """And its runtime hears of the event only when it can; no state tells of it."""
+    play, runtime, witness = await watched_by_a_witness()
+    runtime.serve()
+    watched = play.invoke()
+    assert not witness.frozen
+    assert play.stage.kinds()[-2:] == ["environment.idle", "environment.invoking"]
+    runtime.serve(b"2")
+    assert watched.outcome.answer == Answer(b"2")
+
+
+@in_loop
+async def test_nobody_is_stopped_early_while_a_client_waits_on_the_doorstep() -> None:
+    """The next event may be for this environment, which would have to go on at once."""
+    play, runtime, witness = await watched_by_a_witness(somebody_there=True)
+    runtime.serve()
+    assert witness.saw == []
+    assert not witness.frozen
+    play.environment.freeze()
+    assert play.state == "frozen"
+
+
+@in_loop
+async def test_who_was_stopped_early_and_does_not_go_on_fails_the_event_and_ends() -> None:
+    """As after a thaw that fails: its client would wait for ever."""
+    play, runtime, witness = await watched_by_a_witness()
+    runtime.serve()
+    witness.stays = True
+    watched = play.invoke()
+    await play.stage.settle()
+    assert watched.heard == ["failure"]
+    assert play.state == "gone"
+
+
+@in_loop
+async def test_who_was_stopped_early_is_thawed_to_be_told_of_its_end() -> None:
+    """Its extensions are to hear of it, though no state says that they stand still."""
+    play, runtime, witness = await watched_by_a_witness()
+    runtime.serve()
+    play.environment.end("recycled", Reclaim.GRACEFUL)
+    await play.stage.settle()
+    assert "thaw" in witness.calls
+    assert play.state == "gone"
 
 
 class RefusingFreezer(FakeFreezer):
@@ -1232,6 +1329,33 @@ def test_processes_that_do_not_end_end_their_environment(when: str) -> None:
             assert watched.heard == ["failure"]
             assert watched.outcome.failure is not None
             assert watched.outcome.failure.cure == "Restart the engine."
+
+    play_it()
+
+
+@pytest.mark.parametrize("when", ["at the start", "when it is reset"])
+def test_an_image_for_another_machine_is_told_in_the_words_of_aws(when: str) -> None:
+    """The client hears of its function's failure, not of the emulator's; the environment ends."""
+    words = "fork/exec /app: exec format error"
+
+    @in_loop
+    async def play_it() -> None:
+        play = Play(Stage(sandbox_class=Broken))
+        assert isinstance(play.sandbox, Broken)
+        if when == "at the start":
+            play.sandbox.fail_start_with = LaunchError(words)
+            watched = play.stage.invocation()
+            play.environment.start(watched.invocation)
+        else:
+            play.sandbox.fail_reset_with = SandboxError("the container has ended")
+            _, watched = await play.start()
+            play.sandbox.on_exit(ExitStatus(launch_error=words))
+        await play.stage.settle()
+        assert watched.heard == ["answer", "report"]
+        assert watched.outcome.answer is not None
+        assert watched.outcome.answer.error_type == "Runtime.InvalidEntrypoint"
+        assert words in watched.outcome.answer.payload.decode()
+        assert (play.state, play.sandbox.stopped) == ("gone", True)
 
     play_it()
 

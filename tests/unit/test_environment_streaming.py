@@ -13,6 +13,8 @@ from tests.unit.stage import PlayedRuntime, Stage, Watched
 class Owner:
     """An owner who wants to know nothing."""
 
+    has_waiting = False
+
     def environment_parked(self, environment: Environment) -> None:
         pass
 

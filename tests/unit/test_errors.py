@@ -9,17 +9,26 @@ import pytest
 
 from emulator import errors
 from emulator.errors import (
+    CodeStorageExceededError,
     EmulatorError,
     ForbiddenError,
     FunctionNotFoundError,
     IllegalTransitionError,
     InvalidParameterValueError,
     InvalidRequestContentError,
+    NotImplementedHereError,
+    PolicyLengthExceededError,
+    PreconditionFailedError,
+    ProvisionedConfigNotFoundError,
     RequestError,
     RequestTooLargeError,
+    ResourceConflictError,
     SandboxError,
+    SerializationError,
     ServiceError,
     ThrottledError,
+    UnknownOperationError,
+    UnsupportedMediaTypeError,
     ValidationError,
     one_error,
 )
@@ -96,6 +105,20 @@ WIRE = [
         "AccessDeniedException",
         '{"Type":"User","Message":"m"}',
     ),  # ours: AWS has no pages to fear
+    (
+        ProvisionedConfigNotFoundError("m"),
+        404,
+        "ProvisionedConcurrencyConfigNotFoundException",
+        '{"Type":"User","message":"m"}',
+    ),
+    (ResourceConflictError("m"), 409, "ResourceConflictException", '{"Type":"User","message":"m"}'),
+    (PreconditionFailedError("m"), 412, "PreconditionFailedException", '{"Type":"User","message":"m"}'),
+    (PolicyLengthExceededError("m"), 400, "PolicyLengthExceededException", '{"Type":"User","message":"m"}'),
+    (CodeStorageExceededError("m"), 400, "CodeStorageExceededException", '{"Type":"User","message":"m"}'),
+    (SerializationError("m"), 400, "SerializationException", '{"Message":"m"}'),
+    (UnknownOperationError("m"), 404, "UnknownOperationException", '{"message":"m"}'),
+    (UnsupportedMediaTypeError("m"), 415, "UnsupportedMediaTypeException", '{"Type":"User","message":"m"}'),
+    (NotImplementedHereError("m"), 501, "NotImplementedException", '{"Type":"User","Message":"m"}'),  # ours
     (ServiceError("m", cure="c"), 502, "ServiceException", '{"Type":"Service","Message":"m\\nc"}'),
 ]
 

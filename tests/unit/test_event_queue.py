@@ -31,7 +31,8 @@ class Play:
         self.account = Concurrency(limit, scaling=scaling)
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.served: list[EnvironmentId] = []
-        self.office = Office(self.clock, self.stage.timeline, self._send, self._changed)
+        self.said: dict[str, Asynchronous] = {}
+        self.office = Office(self.clock, self.stage.timeline, self._send, self._changed, self.said.get)
         self.pool, self.queue = self.deploy("orders", reserved=reserved, **settings)
 
     def deploy(
@@ -176,6 +177,26 @@ def test_fewer_retries_are_fewer_attempts(retries: int) -> None:
         assert play.contexts("file:failure") == [("RetriesExhausted", retries + 1)]
 
     play_it()
+
+
+@in_loop
+async def test_who_calls_by_an_alias_may_have_other_settings() -> None:
+    """What is said of the ARN that was called, and of no other one; it may change while an event waits."""
+    play = Play()
+    play.said["arn:live"] = Asynchronous(retries=1, on_failure="file:live")
+    watched = play.stage.invocation(b"{}", asynchronous=True)
+    watched.invocation.function_arn = "arn:live"
+    play.queue.accept(watched.invocation)
+    runtime = await play.runtime()
+    fail(runtime)
+    play.said["arn:live"] = Asynchronous(retries=1, on_failure="file:other")
+    play.clock.fast_forward(MINUTE)
+    fail(runtime)
+    assert [name for name, _ in play.sent] == ["file:other"]
+    assert play.contexts("file:other") == [("RetriesExhausted", 2)]
+    play.send()
+    fail(runtime)
+    assert play.states() == ["request-2 waiting"]
 
 
 @in_loop

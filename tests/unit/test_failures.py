@@ -44,6 +44,22 @@ def test_the_end_of_a_runtime_in_words(status: ExitStatus, reason: str) -> None:
     assert failure.fault == f"RequestId: r1 Error: {reason}\nRuntime.ExitError"
 
 
+def test_a_runtime_that_never_began_has_a_type_of_its_own() -> None:
+    """Another one where the working directory is at fault; the old format is no different there."""
+    status = ExitStatus(code=126, launch_error="fork/exec /var/task/bootstrap: exec format error")
+    for old in (False, True):
+        failure = failures.runtime_exit("r1", status, old=old)
+        assert failure.never_began
+        assert _body(failure) == {
+            "errorType": "Runtime.InvalidEntrypoint",
+            "errorMessage": "RequestId: r1 Error: fork/exec /var/task/bootstrap: exec format error",
+        }
+        assert failure.fault.endswith("exec format error\nRuntime.InvalidEntrypoint")
+    wrong = failures.runtime_exit("r1", ExitStatus(launch_error="no folder", wrong_folder=True), old=False)
+    assert (wrong.error_type, wrong.never_began) == ("Runtime.InvalidWorkingDir", True)
+    assert not failures.runtime_exit("r1", ExitStatus(code=127), old=False).never_began
+
+
 def test_out_of_memory_has_a_type_of_its_own_in_the_new_format_only() -> None:
     """Before, it was one more process that was killed."""
     status = ExitStatus(signal=9, out_of_memory=True)

@@ -32,6 +32,8 @@ class WithWatcher(FakeSandbox):
 class Parked:
     """An owner who notes when an environment is free."""
 
+    has_waiting = False
+
     def __init__(self) -> None:
         self.parked = self.gone = 0
 

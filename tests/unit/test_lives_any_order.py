@@ -77,6 +77,8 @@ class Reader:
 class Reserve:
     """Who keeps environments that are made ahead of requests."""
 
+    has_waiting = False
+
     def __init__(self) -> None:
         self.all: list[Environment] = []
         self.resting: list[Environment] = []

@@ -74,6 +74,43 @@ def test_an_empty_handler_is_refused(handler: str) -> None:
         make(handler=handler)
 
 
+def test_only_an_image_needs_no_code() -> None:
+    """Its handler is the last word of what it is told to run."""
+    with pytest.raises(ConfigurationError, match="function orders: code is missing"):
+        Function(name="orders")
+    image = Function(name="orders", image="mine:1", command=["-m", "app.handler"], handler="ignored")
+    assert (image.is_image, image.handler) == (True, "app.handler")
+    assert Function(name="orders", image="mine:1").handler == ""
+    assert not make(image="base:1").is_image
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"entry_point": "/bin/app"}, "entry_point is '/bin/app'"),
+        ({"command": ["run", 1]}, r"command is \['run', 1\]"),
+        ({"command": ["x"] * 1501}, "command has 1,501 words"),
+        ({"working_directory": 1}, "working_directory is 1"),
+        ({"working_directory": "/" * 1001}, "working_directory has 1,001 characters"),
+        ({"image": None, "entry_point": ["/bin/app"]}, "entry_point, command and working_directory are for images"),
+        ({"image": None, "command": ["run"]}, "entry_point, command and working_directory are for images"),
+        ({"image": None, "working_directory": "/srv"}, "entry_point, command and working_directory are for images"),
+        ({"runtime": " "}, "runtime is empty"),
+    ],
+)
+def test_what_aws_would_not_run_in_an_image_is_refused(settings: dict[str, Any], complaint: str) -> None:
+    """[D] 1,500 words, 1,000 characters; and only an image has something to be run instead."""
+    with pytest.raises(ConfigurationError, match=complaint):
+        make(**({"image": "mine:1"} | settings))
+
+
+def test_what_an_image_runs_is_kept_as_it_was_said() -> None:
+    """AWS takes a folder that is none, too: it says so when the function starts."""
+    words = ["x"] * 1500
+    function = make(image="mine:1", entry_point=words, command=(), working_directory="no/path")
+    assert (function.entry_point, function.command, function.working_directory) == (tuple(words), (), "no/path")
+
+
 # [D] the list of configuration-envvars, written down from the fact sheet
 RESERVED = [
     "AWS_DEFAULT_REGION",
@@ -149,3 +186,20 @@ def test_the_limits_are_those_of_the_fact_sheet() -> None:
     assert model.MAX_PAYLOAD_BYTES == 6_291_456
     assert model.MAX_RESPONSE_BYTES == 6_291_556
     assert model.MAX_EVENT_PAYLOAD_BYTES == 1_048_576
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"handler": "app\0.handler"}, {"environment": {"STAGE": "a\0b"}}, {"command": ["\0"]}, {"entrypoint": ["\0"]}],
+)
+def test_no_word_for_a_process_has_a_nul_in_it(given: dict[str, Any]) -> None:
+    """No program can be started with one: it is refused here, and not found out when an environment starts."""
+    with pytest.raises(ConfigurationError, match="has a NUL in it"):
+        make(**given)
+
+
+def test_a_version_is_told_from_its_function_by_its_key() -> None:
+    """What is deployed is known by its name alone."""
+    function = Function(name="orders", code=Path("/code"))
+    assert (function.version, function.key) == ("$LATEST", "orders")
+    assert dataclasses.replace(function, version="3").key == "orders:3"

@@ -53,6 +53,14 @@ def test_an_init_that_starts(phase: str, has_line: bool) -> None:
     assert event.line == (text.init_start_line("python3.13") if has_line else None)
 
 
+def test_an_image_has_no_version_to_tell() -> None:
+    """Neither in the record nor in the log."""
+    function = Function(name="fn", image="mine:1", memory=256)
+    event = events.init_start(function, initialization=ON_DEMAND, phase="init", log_stream="s")
+    assert "runtimeVersion" not in event.record
+    assert event.line is None
+
+
 def test_a_runtime_that_has_done_its_init() -> None:
     """No line; a failure is a warning and has a type."""
     done = events.init_runtime_done(initialization=PROVISIONED, phase="init")

@@ -1080,3 +1080,53 @@ async def test_who_is_wanted_at_once_is_not_frozen_in_between() -> None:
     assert play.states == ["idle"]
     await play.stage.settle()
     assert play.states == ["frozen"]
+
+
+@in_loop
+async def test_a_retired_pool_serves_nothing_more_and_lets_what_runs_finish() -> None:
+    """What is idle ends at once, what serves when it is done; a new invocation is refused, a place is given back."""
+    stage, account = Stage(), Concurrency(10)
+    reserving = dataclasses.replace(stage.function, reserved_concurrency=3)
+    pool = Pool(reserving, stage.surroundings, Policy("keep-warm"), account)
+    first, second = stage.invocation(), stage.invocation()
+    pool.submit(first.invocation)
+    await stage.settle()
+    idle = stage.runtime(0)
+    idle.park()
+    await stage.settle()
+    pool.submit(second.invocation)
+    await stage.settle()
+    busy = stage.runtime(1)
+    busy.park()
+    await stage.settle()
+    idle.serve()
+    await stage.settle()
+    retired = asyncio.ensure_future(pool.retire("deleted"))
+    await stage.settle()
+    assert [environment.state for environment in pool.environments] == ["invoking"]
+    assert (account.reserved, retired.done()) == (0, False)
+    with pytest.raises(ServiceError):
+        pool.submit(stage.invocation().invocation)
+    busy.serve(b'"done"')
+    await retired
+    assert second.outcome.answer is not None
+    assert second.outcome.answer.payload == b'"done"'
+    assert (pool.environments, account.in_use) == ([], 0)
+
+
+@in_loop
+async def test_versions_share_what_their_function_has_reserved() -> None:
+    """One place for all of them; an update of one reserves nothing anew."""
+    stage, account = Stage(), Concurrency(10)
+    reserving = dataclasses.replace(stage.function, reserved_concurrency=1)
+    latest = Pool(reserving, stage.surroundings, Policy("keep-warm"), account)
+    function = dataclasses.replace(stage.function, version="1", reserved_concurrency=1)
+    version = Pool(function, stage.surroundings, Policy("keep-warm"), account, share=latest.share)
+    latest.submit(stage.invocation().invocation)
+    with pytest.raises(ThrottledError):
+        version.submit(stage.invocation().invocation)
+    version.update(dataclasses.replace(function, reserved_concurrency=None), "changed")
+    assert (account.reserved, latest.share.reserved) == (1, 1)
+    assert version.concurrency.function == "orders:1"
+    await latest.close("over")
+    await version.close("over")

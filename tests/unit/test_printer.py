@@ -8,6 +8,7 @@ import threading
 from rich.console import Console
 
 from emulator.printer import LogPrinter
+from emulator.screen import log_block, log_parts
 
 
 class Stuck(io.StringIO):
@@ -38,6 +39,15 @@ def test_what_is_said_in_passing_has_a_sign_of_its_own() -> None:
     with LogPrinter(Console(file=paper, width=20)) as printer:
         printer.say("orders: app.py changed; the next invocation runs the new code")
     assert paper.getvalue() == "· orders: app.py changed; the next invocation runs the new code\n"
+
+
+def test_a_block_without_styles_reads_as_its_lines_do() -> None:
+    """Whatever is in it: the short way, which most blocks take, says the same as the long one."""
+    odd = ("plain", "a\tb", "", "bell \a", "break\rinside", "end\r", "\u2028 \x85 é", "\x7f")
+    for line in odd:
+        for lines in (f"{line}\n", f"before\n{line}\nbehind\n"):
+            long = "".join(f"o {log_parts(one)[0]}\n" for one in lines.removesuffix("\n").split("\n"))
+            assert log_block("o ", lines) == long
 
 
 def test_a_note_stands_among_the_lines() -> None:

@@ -396,3 +396,38 @@ async def test_the_view_is_in_awss_words() -> None:
     assert view.provisioned == ProvisionedView(2, 2, 0, play.ahead.view.status, None)
     assert (view.function, view.reserved, view.in_use) == ("orders", None, 2)
     assert all(isinstance(environment, Environment) for environment in play.ahead.environments)
+
+
+@in_loop
+async def test_another_number_leaves_the_others_as_they_are() -> None:
+    """More are started beside those that are there; of too many the idle ones end, and give their places back."""
+    play = Play(1)
+    (first,) = await play.ready()
+    play.pool.adjust(dataclasses.replace(play.function, provisioned_concurrency=3))
+    assert play.view() == (3, 1, "IN_PROGRESS", None)
+    runtimes = await play.ready()
+    assert play.view() == (3, 3, "READY", None)
+    assert not first.sandbox.stopped
+    served = play.submit()
+    play.pool.adjust(dataclasses.replace(play.function, provisioned_concurrency=1))
+    await play.stage.settle()
+    assert play.types == ["provisioned-concurrency invoking"]
+    assert (play.view(), play.account.in_use) == ((1, 1, "READY", None), 1)
+    play.pool.adjust(dataclasses.replace(play.function, provisioned_concurrency=0))
+    next(one for one in runtimes if one.sandbox.spec.environment_id == served.outcome.environment_id).serve()
+    await play.stage.settle()
+    assert (play.types, play.account.in_use) == ([], 0)
+
+
+@in_loop
+async def test_other_places_and_other_settings_of_events_recycle_nobody() -> None:
+    """What an environment does not see changes beside it; what cannot be had changes nothing."""
+    play = Play(1, limit=3)
+    (runtime,) = await play.ready()
+    changed = dataclasses.replace(play.function, reserved_concurrency=2)
+    play.pool.adjust(changed)
+    assert (play.pool.share.reserved, play.pool.function) == (2, changed)
+    with pytest.raises(ConfigurationError, match="4 places cannot be reserved"):
+        play.pool.adjust(dataclasses.replace(play.function, reserved_concurrency=4))
+    assert (play.pool.share.reserved, play.pool.function) == (2, changed)
+    assert not runtime.sandbox.stopped

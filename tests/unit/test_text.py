@@ -99,6 +99,20 @@ def test_init_start_has_the_recorded_form_and_does_not_pretend_to_be_aws() -> No
 
 
 @pytest.mark.parametrize(
+    ("runtime", "version"),
+    [
+        ("nodejs20.x", "nodejs:20"),
+        ("java8.al2", "java:8.al2"),
+        ("provided.al2023", "provided:al2023"),
+        ("of-mine", "of-mine"),
+    ],
+)
+def test_a_runtimes_version_is_written_as_there(runtime: str, version: str) -> None:
+    """As the tag of its image; one that AWS does not know keeps its name."""
+    assert text.runtime_version(runtime) == f"{version}.emulated"
+
+
+@pytest.mark.parametrize(
     ("duration", "init", "billed"),
     [
         (133.61, 80.0, 214),  # both examples of AWS's documentation

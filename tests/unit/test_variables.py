@@ -136,3 +136,15 @@ def test_extensions_do_not_see_what_is_documented() -> None:
 def test_whatever_begins_with_an_underscore_is_hidden(name: str) -> None:
     """AWS's own code has that rule; it covers names that are not documented."""
     assert hidden_from_extensions([name, "PATH"]) == {name}
+
+
+def test_what_is_in_an_image_is_not_told_of_a_runtime() -> None:
+    """Its handler is the last word of its command, if it is known here."""
+
+    def found(*command: str) -> dict[str, str]:
+        function = Function(name="orders", image="mine:1", command=command)
+        return lambda_variables(function, region="r", log_stream=STREAM, database={}, metadata_token="t", trace_id="x")
+
+    assert found()["AWS_EXECUTION_ENV"] == "AWS_Lambda_Image"
+    assert "_HANDLER" not in found()
+    assert found("-m", "app.handler")["_HANDLER"] == "app.handler"

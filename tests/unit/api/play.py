@@ -14,6 +14,7 @@ from emulator.api.invoke import InvokeRoute, Message, Receive, Route, Scope, Sen
 from emulator.api.urls import UrlDoor
 from emulator.asynchronous import Events
 from emulator.concurrency import Concurrency
+from emulator.doorstep import Doorstep
 from emulator.errors import FunctionNotFoundError
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
@@ -62,6 +63,7 @@ class Play:
         self.settings = types.SimpleNamespace(emulator=types.SimpleNamespace(region=REGION, account="123456789012"))
         self.urls, self.routes = Urls(), Routes()
         self.clock = self.stage.clock
+        self.doorstep = Doorstep()
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
         self.invocations: list[Invocation] = []
@@ -73,6 +75,14 @@ class Play:
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
         return text.function_arn(REGION, "123456789012", name, qualifier)
+
+    aliases: tuple[str, ...] = ()
+    """Names that lead to what is deployed."""
+
+    def target(self, name: str, qualifier: str | None) -> str:
+        if qualifier not in (None, "$LATEST", *self.aliases):
+            raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
+        return name
 
     def new_invocation(self, name: str, payload: bytes, *, qualifier: str | None = None) -> Invocation:
         if name != "orders":

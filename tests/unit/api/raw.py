@@ -41,7 +41,7 @@ PATHS = {
     "another slash": (True, INVOKE.format("front") + "/"),
     "no such function": (True, INVOKE.format("missing")),
     "no name": (True, INVOKE.format("a%20b")),
-    "another operation": (False, INVOKE.format("front").replace("invocations", "versions")),
+    "another operation": (False, INVOKE.format("front").replace("invocations", "nowhere")),
     "nothing": (False, "/nothing"),
 }
 

@@ -19,10 +19,13 @@ class Wire(asyncio.Transport):
     """The other end of a connection: what was written to it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(extra={"socket": self})
         self.written = b""
         self.protocol: object = None
         self.closed = self.paused = False
+
+    def fileno(self) -> int:
+        return 7
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -77,7 +80,8 @@ class Scene:
         self.connections: set[Any] = set()
         self.default_headers = [(b"date", b"now")]
         self.route, self.general, self.wire = Served(), General(), Wire()
-        self.front = Front(self.route, self, lambda: self.general)
+        self.watched: list[int] = []
+        self.front = Front(self.route, self, lambda: self.general, self.watched.append)
         self.front.connection_made(self.wire)
 
     def answer(self, body: bytes = b"{}") -> None:
@@ -175,3 +179,8 @@ def test_nothing_is_written_to_a_client_that_has_gone() -> None:
     scene.answer()
     assert scene.wire.written == b""
     assert not scene.connections
+
+
+def test_a_connection_is_watched_from_its_beginning() -> None:
+    """What it brings can be seen on the doorstep before anybody reads it."""
+    assert Scene().watched == [7]

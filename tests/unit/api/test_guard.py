@@ -16,6 +16,7 @@ from tests.support import in_loop
 HERE = "127.0.0.1:3001"
 INVOKE = "/2015-03-31/functions/orders/invocations"
 STREAM = "/2021-11-15/functions/orders/response-streaming-invocations"
+FUNCTIONS = "/2015-03-31/functions"
 STATUS = "/_emulator/api/status"
 RECYCLE = "/_emulator/api/functions/orders/recycle"
 JSON = {"content-type": "application/json"}
@@ -86,6 +87,28 @@ def test_clients_may_invoke_under_any_name() -> None:
     """An SDK whose endpoint is AWS's own name, made to lead here, sends no origin."""
     check("POST", INVOKE, host="lambda.us-east-1.amazonaws.com")
     check("POST", STREAM, host="lambda.us-east-1.amazonaws.com")
+
+
+@pytest.mark.parametrize("host", ["lambda.us-east-1.amazonaws.com", "Lambda.eu-west-1.amazonaws.com:80"])
+def test_the_control_plane_under_names_of_aws(host: str) -> None:
+    """A client whose endpoint is AWS's name for Lambda, which leads here, reads and deploys as well; no page does."""
+    check("GET", FUNCTIONS, host=host)
+    check("POST", FUNCTIONS, host=host)
+    check("DELETE", "/2017-03-31/tags/arn%3Aaws", host=host)
+    with pytest.raises(ForbiddenError):
+        check("POST", FUNCTIONS, host=host, origin="http://evil.example")
+    with pytest.raises(ForbiddenError):
+        check("GET", STATUS, host=host)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "lambda.evil.example", "lambda.us-east-1.amazonaws.com.evil.example", "s3.amazonaws.com"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_the_control_plane_under_other_names(method: str, host: str) -> None:
+    """What deploys code has to be asked under a name of this machine, or of Lambda."""
+    with pytest.raises(ForbiddenError):
+        check(method, FUNCTIONS, host=host)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", STATUS), ("POST", RECYCLE), ("PUT", STATUS), ("POST", INVOKE)])

@@ -85,6 +85,7 @@ async def test_a_path_instead_of_a_name(target: str, path: str) -> None:
 async def test_an_alias_has_a_path_of_its_own() -> None:
     """Behind a colon."""
     play = url_play()
+    play.aliases = ("live",)
     play.urls.add(UrlConfig("live", "orders", "live"))
     await answered(play, "GET", "/_url/orders:live/")
     assert play.invocations[0].function_arn.endswith(":function:orders:live")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from emulator.model import Function
 from emulator.sandbox.container_settings import (
@@ -10,6 +14,7 @@ from emulator.sandbox.container_settings import (
     destiny_of,
     host_settings,
     names_of_itself,
+    runtime_command,
     unwanted_variables,
     variables,
 )
@@ -97,3 +102,50 @@ def test_the_runtime_is_the_images_entrypoint_with_the_handler() -> None:
     assert destiny.entrypoint[3:] == ["lambda", "/lambda-entrypoint.sh", "python", "app.handler"]
     assert destiny.variables["COLOUR"] == "blue"
     assert "unset HOSTNAME SHLVL; exec" in destiny.script
+
+
+IMAGE = ImageDetails("id", ("/entry", "-x"), ("one", "app.two"), {}, {}, "/srv")
+
+
+@pytest.mark.parametrize(
+    ("settings", "command", "handler"),
+    [
+        ({}, ("/entry", "-x", "one", "app.two"), "app.two"),
+        ({"command": ["app.three"]}, ("/entry", "-x", "app.three"), "app.three"),
+        ({"entry_point": ["/other"]}, ("/other", "one", "app.two"), "app.two"),
+        ({"entry_point": ["/other"], "command": ["a", "b"]}, ("/other", "a", "b"), "b"),
+    ],
+)
+def test_an_image_runs_what_it_says_or_what_is_said_instead(
+    settings: dict[str, Any], command: tuple[str, ...], handler: str
+) -> None:
+    """Each for itself; nothing is mounted over what the image has, and it works where it says."""
+    function = Function(name="orders", image="mine:1", **settings)
+    given = {"_HANDLER": function.handler} if function.handler else {}
+    destiny = destiny_of(function, given, IMAGE, "10.0.0.1:9001", opt=None)
+    assert destiny.command == command
+    assert destiny.variables["_HANDLER"] == handler
+    assert (destiny.folders, destiny.folder) == ({}, "/srv")
+
+
+def test_an_image_that_says_nothing_works_in_the_root() -> None:
+    """And has no handler."""
+    destiny = destiny_of(Function(name="orders", image="mine:1"), {}, BARE, "10.0.0.1:9001", opt=None)
+    assert (destiny.folder, destiny.command) == ("/", ())
+    assert "_HANDLER" not in destiny.variables
+
+
+def test_code_in_an_image_of_ones_own_runs_as_in_any_other() -> None:
+    """What is said instead of the image's own is run instead."""
+    function = replace(FUNCTION, image="mine:1", working_directory="/tmp")
+    destiny = destiny_of(function, {}, IMAGE, "10.0.0.1:9001", opt=None)
+    assert destiny.command == ("/entry", "-x", "app.handler")
+    assert (destiny.folder, destiny.folders) == ("/var/task", {"/var/task": Path("/srv/orders")})
+    assert "cd /tmp && unset OLDPWD || _why=1" in destiny.script
+    assert runtime_command(replace(function, command=["x"]), IMAGE) == ("/entry", "-x", "x")
+
+
+def test_a_program_that_the_function_brings_is_run_itself() -> None:
+    """Not by the entry point of the image."""
+    destiny = destiny_of(FUNCTION, {}, IMAGE, "10.0.0.1:9001", opt=None, bootstrap="/opt/bootstrap")
+    assert destiny.command == ("/opt/bootstrap",)

@@ -9,13 +9,17 @@ import pytest
 
 from emulator.errors import ConfigurationError
 from emulator.model import Function
+from emulator.runtimes import RuntimeKind
 from emulator.sandbox.debugger import (
     container_debugger,
+    container_inspector,
     debugger_variables,
     find_debugpy,
     free_port,
     require_debugger,
 )
+
+PYTHON = RuntimeKind.PYTHON
 
 
 @pytest.fixture
@@ -33,9 +37,9 @@ def function(code: Path, runtime: str = "python3.12", port: int | None = 5678) -
 def test_a_missing_debugpy_is_told_with_the_cure(tmp_path: Path) -> None:
     """In one sentence; a function that nobody wants to debug needs none."""
     with pytest.raises(ConfigurationError, match="there is no debugpy") as caught:
-        require_debugger(function(tmp_path), None)
+        require_debugger(function(tmp_path), None, PYTHON)
     assert "pip install debugpy" in caught.value.cure
-    require_debugger(function(tmp_path, port=None), None)
+    require_debugger(function(tmp_path, port=None), None, PYTHON)
 
 
 @pytest.mark.usefixtures("without")
@@ -47,14 +51,14 @@ def test_the_functions_own_debugpy_will_do(tmp_path: Path, place: str) -> None:
     (folder / "__init__.py").touch()
     (tmp_path / "code").mkdir(exist_ok=True)
     made = function(tmp_path / "code")
-    require_debugger(made, tmp_path / "opt")
+    require_debugger(made, tmp_path / "opt", PYTHON)
     assert find_debugpy(made, tmp_path / "opt") == folder
 
 
 def test_a_runtime_without_a_debugger_is_refused(tmp_path: Path) -> None:
     """Rather than a port at which nobody ever answers."""
     with pytest.raises(ConfigurationError, match="no debugger is known for ruby"):
-        require_debugger(function(tmp_path, "ruby3.4"), None)
+        require_debugger(function(tmp_path, "ruby3.4"), None, RuntimeKind.OTHER)
 
 
 def test_the_runtime_is_told_where_to_listen() -> None:
@@ -73,3 +77,11 @@ def test_a_containers_python_finds_the_debugger_before_anything_else() -> None:
 def test_a_free_port_is_one_of_that_address() -> None:
     """Any program of this machine may have the same one at another."""
     assert 0 < free_port("127.1.2.3") < 65_536
+
+
+@pytest.mark.usefixtures("without")
+def test_node_brings_its_debugger(tmp_path: Path) -> None:
+    """Nothing has to be installed; in a container it is an option beside the function's own."""
+    require_debugger(function(tmp_path, "nodejs20.x"), None, RuntimeKind.NODEJS)
+    assert container_inspector({}) == {"NODE_OPTIONS": "--inspect=0.0.0.0:5678"}
+    assert container_inspector({"NODE_OPTIONS": "-r x"}) == {"NODE_OPTIONS": "-r x --inspect=0.0.0.0:5678"}

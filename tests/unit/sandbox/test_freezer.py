@@ -121,6 +121,28 @@ def test_freezing_twice_and_thawing_twice_is_as_once(name: str, busy: Busy) -> N
         assert busy.moves()
 
 
+@pytest.mark.parametrize("name", RUNGS)
+def test_what_was_stopped_early_is_frozen_without_more_ado_or_goes_on(name: str, busy: Busy) -> None:
+    """Nothing runs from that moment on, whichever of the two follows; a freeze then finds it done."""
+
+    @in_loop
+    async def play_it() -> None:
+        with rung(name, busy) as freezer:
+            for follow in (freezer.freeze, freezer.thaw):
+                assert freezer.stop_early()
+                eventually(freezer.is_frozen, "being frozen")
+                assert busy.stands_still()
+                await asked(follow)
+                assert freezer.is_frozen() == (follow == freezer.freeze)
+            assert busy.moves()
+            await asked(freezer.freeze)
+            eventually(freezer.is_frozen, "being frozen")
+            await asked(freezer.thaw)
+            assert busy.moves()
+
+    play_it()
+
+
 @pytest.mark.parametrize("name", ["cgroup-v2", "signals"])
 def test_what_is_frozen_can_be_killed_without_running_again(name: str, busy: Busy) -> None:
     """SIGKILL needs no thaw; nobody counts one step further."""

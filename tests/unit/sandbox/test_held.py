@@ -308,6 +308,17 @@ async def test_connections_to_an_excluded_place_are_closed_by_the_death() -> Non
             assert await hears_nothing(here)
 
 
+@in_loop
+async def test_a_place_is_excluded_whatever_kind_of_socket_leads_there() -> None:
+    """Java speaks IPv4 through sockets of IPv6."""
+    async with playing() as scene:
+        process = scene.process(("::ffff:" + scene.place[0], scene.place[1]))
+        here = await scene.accept()
+        assert scene.held.take(process.pids, but_not_to=frozenset({scene.place})) == 0
+        process.kill()
+        assert await hears(here) == b""
+
+
 # Has one socket of each kind that is no connection over TCP, or none any more, and says so.
 _OTHER_SOCKETS = """
 import os, socket, sys

@@ -96,7 +96,7 @@ def test_a_version_that_cannot_be_made_changes_nothing(instance: Instance, funct
     async def fail() -> None:
         store = OptFolders(instance)
         await store.prepare(function)
-        broken = function.code.parent / "broken.zip"
+        broken = function.folder.parent / "broken.zip"
         broken.write_text("half")
         with pytest.raises(CodeError):
             await store.prepare(Function(name="orders", code=function.code, layers=[broken]))

@@ -20,7 +20,10 @@ from emulator.sandbox.pipes import Pipes
 from emulator.sandbox.shell import (
     ANONYMOUS,
     DESTINY,
+    FORBIDDEN,
+    MISSING,
     RUNTIME,
+    WRONG_FOLDER,
     Report,
     Shell,
     anonymous_script,
@@ -41,6 +44,7 @@ from tests.support import eventually, in_loop, require
         (b"over 3", Report("over", 3)),
         (b"started 3 12 runtime", Report("started", 3, 12, RUNTIME)),
         (b"ended 3 137 runtime", Report("ended", 3, 137, RUNTIME)),
+        (b"refused 3 127 runtime", Report("refused", 3, 127, RUNTIME)),
         (b"started 1 7 extension agent", Report("started", 1, 7, "agent")),
         (b"ended 1 0 extension with blanks ", Report("ended", 1, 0, "with blanks ")),
     ],
@@ -86,7 +90,8 @@ class Line:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.ended: list[tuple[str, int]] = []
-        self.shell = Shell(lambda who, status: self.ended.append((who, status)))
+        self.refused: list[int] = []
+        self.shell = Shell(lambda who, status: self.ended.append((who, status)), self.refused.append)
         self.shell.connect(self)
 
     def command(self, text: bytes) -> None:
@@ -128,6 +133,23 @@ def test_what_was_never_started_does_not_end(line: Line) -> None:
     """A function that says so fools nobody."""
     line.says("ended 1 0 runtime", "ended 1 0 extension agent")
     assert line.ended == []
+
+
+def test_a_refusal_is_told_once(line: Line) -> None:
+    """Of a runtime that was to be started; before, nobody has heard of the shell."""
+    line.says("refused 1 127 runtime")
+    assert line.refused == []
+    line.shell.start(RUNTIME)
+    line.says("refused 0 127 runtime", "refused 1 126 runtime", "refused 1 126 runtime")
+    assert (line.refused, line.ended) == ([126], [])
+
+
+def test_a_shell_that_has_said_nothing_is_known(line: Line) -> None:
+    """What a function writes there is no word of the shell's."""
+    line.says("nonsense")
+    assert not line.shell.has_spoken
+    line.says("begun 1")
+    assert line.shell.has_spoken
 
 
 def test_a_signal_goes_to_the_process_that_was_started(line: Line) -> None:
@@ -203,12 +225,21 @@ class Played:
     """
 
     def __init__(
-        self, folder: Path, shell: list[str], runtime: str, variables: dict[str, str], *, anonymous: bool = False
+        self,
+        folder: Path,
+        shell: list[str],
+        runtime: str,
+        variables: dict[str, str],
+        *,
+        anonymous: bool = False,
+        command: list[str] | None = None,
+        working_directory: str = "",
     ) -> None:
+        self.refused: list[int] = []
         self.ended: list[tuple[str, int]] = []
         self.output = self.extension_output = b""
         self.extensions = folder / "extensions"
-        self.shell = Shell(lambda who, status: self.ended.append((who, status)))
+        self.shell = Shell(lambda who, status: self.ended.append((who, status)), self.refused.append)
         self.pipes = Pipes(
             folder / "pipes",
             on_output=self._wrote,
@@ -217,8 +248,14 @@ class Played:
         )
         self.shell.connect(self.pipes)
         self.has_waited = False
-        text = script(str(self.pipes.folder), str(self.extensions), unset={"HOME", "SHLVL"}, hidden={"HIDDEN"})
-        command = [*shell, "-c", text, "lambda", "/bin/sh", "-c", runtime]
+        text = script(
+            str(self.pipes.folder),
+            str(self.extensions),
+            unset={"HOME", "SHLVL"},
+            hidden={"HIDDEN"},
+            folder=working_directory,
+        )
+        command = [*shell, "-c", text, "lambda", *(["/bin/sh", "-c", runtime] if command is None else command)]
         variables = {"HIDDEN": "1", "line": "kept", **variables}
         self._process = subprocess.Popen(
             [*shell, "-c", anonymous_script(str(self.pipes.folder))] if anonymous else command,
@@ -308,6 +345,18 @@ async def playing(
         played.close()
 
 
+@contextlib.asynccontextmanager
+async def playing_command(
+    folder: Path, shell: list[str], command: list[str], working_directory: str
+) -> AsyncIterator[Played]:
+    """With a runtime that is another program than a shell, or works elsewhere."""
+    played = Played(folder, shell, "", {}, command=command, working_directory=working_directory)
+    try:
+        yield played
+    finally:
+        played.close()
+
+
 def test_a_runtime_runs_prints_and_ends(tmp_path: Path, program: list[str]) -> None:
     """Its output and its status arrive; what nobody is to see is not in its environment, and nothing is changed."""
 
@@ -338,6 +387,54 @@ def test_extensions_run_beside_a_runtime(tmp_path: Path, program: list[str]) -> 
             played.pipes.drain_output()
             assert sorted(played.ended) == [("one", 4), ("two and a half", 5)]
             assert (played.output, played.extension_output) == (b"", b"[] kept\n")
+
+    play()
+
+
+@pytest.mark.parametrize(
+    ("command", "folder", "reason"),
+    [
+        (["/no/such"], "", MISSING),
+        (["no-such-program-anywhere"], "", MISSING),
+        ([""], "", MISSING),
+        ([], "", MISSING),
+        (["/etc"], "", FORBIDDEN),
+        (["/etc/passwd"], "", FORBIDDEN),
+        (["/bin/echo"], "/no/such", WRONG_FOLDER),
+        (["/bin/echo"], "bin", WRONG_FOLDER),
+    ],
+)
+def test_a_runtime_that_cannot_be_executed_is_refused(
+    tmp_path: Path, program: list[str], command: list[str], folder: str, reason: int
+) -> None:
+    """Nothing of it has run, and the shell goes on: it is started as often as one likes."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing_command(tmp_path, program, command, folder) as played:
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.refused)
+            played.shell.start(RUNTIME)
+            await played.until(lambda: len(played.refused) == 2)
+            assert played.refused == [reason] * 2
+            assert (played.ended, played.output) == ([], b"")
+
+    play()
+
+
+def test_a_runtime_works_where_it_is_told_to(tmp_path: Path, program: list[str]) -> None:
+    """Without a trace of where the shell was before; a program is found by its name."""
+    (tmp_path / "a folder").mkdir()
+
+    @in_loop
+    async def play() -> None:
+        print_it = ["sh", "-c", 'pwd; echo "$PWD" "[$OLDPWD]"']
+        where = str(tmp_path / "a folder")
+        async with playing_command(tmp_path, program, print_it, where) as played:
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.ended)
+            played.pipes.drain_output()
+            assert played.output.decode() == f"{where}\n{where} []\n"
 
     play()
 
@@ -444,7 +541,7 @@ def test_an_anonymous_shell_becomes_what_it_would_have_been(tmp_path: Path, prog
     async def play(*, anonymous: bool) -> None:
         folder = tmp_path / "room"
         folder.mkdir()
-        looking = 'pwd; env -0 | sort -z; tr "\\0" "\\n" </proc/self/status | grep ^Sig'
+        looking = 'pwd; env -0 | sort -z; tr "\\0" "\\n" </proc/self/status | grep "^Sig[^Q]"'
         async with playing(folder, program, looking, anonymous=anonymous, **TRICKY) as played:
             played.shell.start(RUNTIME)
             await played.until(lambda: played.ended)

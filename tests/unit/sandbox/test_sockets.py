@@ -35,6 +35,11 @@ def inode(end: socket.socket) -> int:
     return os.fstat(end.fileno()).st_ino
 
 
+def refuse(*_: object) -> None:
+    """A kernel that was built without the way to ask it."""
+    raise PermissionError("no such protocol")
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3"])
 def test_a_connection_is_found_from_either_end(address: str) -> None:
     """Each end has a number of its own: the one that is named first is meant."""
@@ -46,16 +51,27 @@ def test_a_connection_is_found_from_either_end(address: str) -> None:
 
 def test_a_kernel_that_cannot_be_asked_has_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes longer to read, and says the same."""
-
-    def refuse(*_: object) -> None:
-        raise PermissionError("no such protocol")
-
     with connected() as (client, _):
         ends = client.getsockname(), client.getpeername()
         found = inode_of_connection(*ends)
         monkeypatch.setattr("emulator.sandbox.sockets._ask_kernel", refuse)
         assert inode_of_connection(*ends) == found == inode(client)
         assert inode_of_connection(("127.9.9.9", 1), ends[1]) is None
+
+
+@pytest.mark.parametrize("way", ["asked", "looked up"])
+def test_a_connection_of_ipv6_to_an_ipv4_address_is_found(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Java makes them: to the other end they look like any other."""
+    if way == "looked up":
+        monkeypatch.setattr("emulator.sandbox.sockets._ask_kernel", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.socket(socket.AF_INET6)
+        with client:
+            client.connect(("::ffff:127.0.0.1", listener.getsockname()[1]))
+            server, peer = listener.accept()
+            with server:
+                assert inode_of_connection(peer, server.getsockname()) == inode(client)
+                assert inode_of_connection(server.getsockname(), peer) == inode(server)
 
 
 def test_an_unknown_connection_is_not_found() -> None:

@@ -1,0 +1,168 @@
+"""The states of versions: what is shown of one, what may be done with it, and how it gets from one state to the next.
+
+[R] ``Pending`` becomes ``Active`` or ``Failed``; an update of what is ``Active`` is ``InProgress`` and becomes
+``Successful`` or ``Failed``, and until then the version before it serves. Each of these steps is a new revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from emulator import text
+from emulator.control.configuration import as_shown, function_of
+from emulator.control.control import Control
+from emulator.control.layers import layer_members, layer_paths
+from emulator.control.registry import Code, FunctionRecord, Version
+from emulator.errors import ConfigurationError, EmulatorError, ImageNotFoundError, ResourceConflictError
+from emulator.model import LATEST, Function
+
+__all__ = ["activate", "begin_update", "check_at_rest", "make_function", "new_version", "release", "show"]
+
+_CREATING = ("The function is being created.", "Creating")
+
+
+def new_version(control: Control, number: str, settings: dict[str, Any], code: Code) -> Version:
+    """A version that is not there yet."""
+    reason, why = _CREATING
+    return Version(
+        number,
+        settings,
+        code,
+        text.new_request_id(),
+        control.clock.now(),
+        state="Pending",
+        state_reason=reason,
+        state_reason_code=why,
+        update=None,
+    )
+
+
+def check_at_rest(control: Control, record: FunctionRecord) -> None:
+    """See that nothing else is done with a function now.
+
+    Raises:
+        ResourceConflictError: it is being created or updated.
+    """
+    latest = record.latest
+    if latest.state == "Pending":
+        raise ResourceConflictError(
+            "The operation cannot be performed at this time. "
+            f"The function is currently in the following state: {latest.state}"
+        )
+    if latest.update == "InProgress":
+        raise ResourceConflictError(
+            "The operation cannot be performed at this time. "
+            f"An update is in progress for resource: {control.arn(record.name)}"
+        )
+
+
+def begin_update(control: Control, record: FunctionRecord, settings: dict[str, Any], code: Code) -> None:
+    """``$LATEST`` is shown as it will be, from now on; :func:`activate` makes it true."""
+    latest = record.latest
+    latest.settings, latest.code = settings, code
+    latest.revision, latest.modified = text.new_request_id(), control.clock.now()
+    latest.update, (latest.update_reason, latest.update_reason_code) = "InProgress", _CREATING  # [R] these words
+    control.changed()
+
+
+def make_function(
+    control: Control, record: FunctionRecord, version: Version, layers_before: Sequence[str] = ()
+) -> Function:
+    """The function that a version is.
+
+    Raises:
+        ConfigurationError: a value that AWS would refuse as well.
+        InvalidParameterValueError: a layer is not there.
+    """
+    base = control.deployed(record.name)
+    arns = version.settings.get("Layers")
+    given = layer_paths(control, arns, layers_before) if arns is not None else None
+    return function_of(record.name, version, base, given)
+
+
+async def activate(control: Control, record: FunctionRecord, versions: Sequence[Version], old: Code | None) -> None:
+    """Have versions run, in their order; what they come to is their state.
+
+    Arguments:
+        old: the code before, which goes when nobody has it any more.
+    """
+    async with control.turns[record.name]:
+        for version in versions:
+            if not _is_wanted(control, record, version):
+                continue  # it was deleted, or there is another one already
+            try:
+                function = make_function(control, record, version, version.settings.get("Layers", ()))
+                if version.number == LATEST:
+                    await control.deploy(function)
+                else:
+                    await control.service.add_version(function)
+            except (OSError, EmulatorError) as error:
+                _failed(control, record, version, error)
+            else:
+                _succeeded(version)
+            if not _is_wanted(control, record, version):
+                _take_back(control, record, version)
+        control.changed()
+    if old is not None:
+        await release(control, record, old)
+
+
+def _is_wanted(control: Control, record: FunctionRecord, version: Version) -> bool:
+    return control.registry.functions.get(record.name) is record and record.version(version.number) is version
+
+
+def _take_back(control: Control, record: FunctionRecord, version: Version) -> None:
+    """It was deleted while it was made ready."""
+    if control.registry.functions.get(record.name) is record:
+        control.service.remove_version(record.name, version.number)
+    else:
+        control.service.remove(record.name)
+
+
+def _succeeded(version: Version) -> None:
+    version.state, version.state_reason, version.state_reason_code = "Active", None, None
+    version.update, version.update_reason, version.update_reason_code = "Successful", None, None
+    version.revision = text.new_request_id()
+
+
+def _failed(control: Control, record: FunctionRecord, version: Version, error: Exception) -> None:
+    reason, why = " ".join(str(error).split()), _reason_code(error)
+    if version.state == "Active":
+        version.update, version.update_reason, version.update_reason_code = "Failed", reason, why
+    else:
+        version.state, version.state_reason, version.state_reason_code = "Failed", reason, why
+        key = record.name if version.number == LATEST else f"{record.name}:{version.number}"
+        control.service.hold_back(key, "Failed")
+    version.revision = text.new_request_id()
+
+
+def _reason_code(error: Exception) -> str:
+    if isinstance(error, ImageNotFoundError):
+        return "InvalidImage"
+    return "InvalidConfiguration" if isinstance(error, ConfigurationError) else "InternalError"
+
+
+async def release(control: Control, record: FunctionRecord, code: Code) -> None:
+    """Remove code that no version has any more, when no environment has it either."""
+    is_there = control.registry.functions.get(record.name) is record
+    if is_there and any(one.code.folder == code.folder for one in (record.latest, *record.versions.values())):
+        return
+    await control.service.until_unused(Path(code.folder))
+    await control.code.drop(code)
+
+
+async def show(
+    control: Control, record: FunctionRecord, version: Version, qualifier: str | None = None, *, listed: bool = False
+) -> dict[str, Any]:
+    """AWS's ``FunctionConfiguration`` of a version; the ARN has the qualifier that is given [R]."""
+    return as_shown(
+        record.name,
+        control.arn(record.name, qualifier),
+        control.service.settings.emulator.region,
+        version,
+        await control.code.count(version.code),
+        layer_members(control, version.settings.get("Layers", ())),
+        listed=listed,
+    )

@@ -15,11 +15,15 @@ __all__ = ["holder_of_socket", "inode_of_connection"]
 
 _SOCK_DIAG, _BY_FAMILY, _REQUEST, _HEADER = 4, 20, 1, 16
 _ALL_STATES = 0xFFFF_FFFF
+_MAPPED = "0000000000000000FFFF0000"  # before an address of IPv4 in the kernel's table of IPv6
 _ANY_SOCKET = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)  # on any device, whatever its number
 
 
 def inode_of_connection(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
-    """The kernel's number for the socket with these two ends, as its holder sees them; IPv4."""
+    """The kernel's number for the socket with these two ends, as its holder sees them; IPv4.
+
+    The socket itself may be one of IPv6, through which a program (Java's are all such) has reached an IPv4 address.
+    """
     try:
         return _ask_kernel(local, remote)
     except OSError:  # a kernel that was built without that, or a sandbox that forbids it
@@ -40,15 +44,28 @@ def _ask_kernel(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
             return None
         raise OSError(number, os.strerror(number))
     # Where there is no such connection, a listener may be told of instead.
-    if answer[_HEADER + 4 : _HEADER + 4 + len(ends)] != ends:
+    if answer[_HEADER + 4 : _HEADER + 4 + len(ends)] not in (ends, _mapped(ends)):
         return None
     return int(struct.unpack_from("=I", answer, _HEADER + 68)[0]) or None
 
 
+def _mapped(ends: bytes) -> bytes:
+    """The same two ends as a socket of IPv6 has them."""
+    ports, local, remote = struct.unpack("!4s4s12x4s12x", ends)
+    return struct.pack("!4s10xH4s10xH4s", ports, 0xFFFF, local, 0xFFFF, remote)
+
+
 def _look_up(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
-    needle = f"{_hex(local)} {_hex(remote)} "
+    for table, prefix in (("tcp", ""), ("tcp6", _MAPPED)):
+        found = _look_up_in(Path("/proc/net", table), f"{prefix}{_hex(local)} {prefix}{_hex(remote)} ")
+        if found is not None:
+            return found
+    return None
+
+
+def _look_up_in(file: Path, needle: str) -> int | None:
     try:
-        table = Path("/proc/net/tcp").read_text()
+        table = file.read_text()
     except OSError:
         return None
     position = table.find(needle)

@@ -58,6 +58,22 @@ def test_a_kernel_that_cannot_be_asked_has_a_table(monkeypatch: pytest.MonkeyPat
         assert inode_of_connection(("127.9.9.9", 1), ends[1]) is None
 
 
+def test_a_socket_of_ipv6_that_reaches_ipv4_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Java opens all of its own; by asking the kernel, and in its table."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("no such protocol")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_INET6) as client:
+        client.connect((f"::ffff:{listener.getsockname()[0]}", listener.getsockname()[1]))
+        server, peer = listener.accept()
+        with server:
+            assert inode_of_connection(peer, server.getsockname()) == inode(client)
+            assert inode_of_connection(server.getsockname(), peer) == inode(server)
+            monkeypatch.setattr("emulator.sandbox.sockets._ask_kernel", refuse)
+            assert inode_of_connection(peer, server.getsockname()) == inode(client)
+
+
 def test_an_unknown_connection_is_not_found() -> None:
     """Neither one that never was nor one that is over."""
     with connected() as (client, _):

@@ -1,8 +1,6 @@
 #!/bin/sh
-# The deployment package of this function, into the folder that the first argument names.
+# What package-lock.json says, without types, which are for editors, and without install scripts, which none needs.
 set -eu
-
 cp index.mjs package.json package-lock.json "$1"
 cd "$1"
-# Types are for editors, and no install script has to run.
 npm ci --omit=dev --omit=peer --ignore-scripts --no-audit --no-fund

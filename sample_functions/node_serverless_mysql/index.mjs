@@ -50,7 +50,7 @@ export async function checked(event) {
   try {
     // It sends what was on a lost connection again on a new one, each query by itself, and also within a transaction:
     // then COMMIT comes to a session that knows of no INSERT, and succeeds. Only another session number betrays it.
-    const before = await sessionOf(kept);
+    const before = await sessionOf(kept).catch(again);
     const answer = await takeOrder(kept, event);
     if ((await sessionOf(kept)) !== before) throw new Error("the connection was lost within the transaction");
     return answer;
@@ -77,8 +77,15 @@ async function takeOrder(mysql, event) {
 }
 
 async function sessionOf(mysql) {
-  const [{ session }] = await mysql.query("SELECT CONNECTION_ID() AS session");
+  // A path that has forgotten the connection never answers.
+  const [{ session }] = await mysql.query({ sql: "SELECT CONNECTION_ID() AS session", timeout: 1000 });
   return session;
+}
+
+function again(error) {
+  // The one loss after which the library connects anew, but does not ask again by itself.
+  if (error.code !== "PROTOCOL_SEQUENCE_TIMEOUT") throw error;
+  return sessionOf(kept);
 }
 
 function insert(mysql, { item = "tea", pieces = 2, hold = 0 }) {

@@ -31,8 +31,16 @@ orders = Table(
 # An engine opens nothing before it is asked to. One environment serves one event at a time: a pool of one is enough.
 kept = create_engine(address, pool_size=1, max_overflow=0)
 
-# Asked before use, and not used for longer than the path or the server is known to remember it.
-checking = create_engine(address, pool_size=1, max_overflow=0, pool_pre_ping=True, pool_recycle=300)
+# Asked before use, and not used for longer than the path or the server is known to remember it. Without a limit the
+# question itself would wait for ever where the path has forgotten the connection; no statement here takes as long.
+checking = create_engine(
+    address,
+    pool_size=1,
+    max_overflow=0,
+    pool_pre_ping=True,
+    pool_recycle=300,
+    connect_args={"connect_timeout": 2, "read_timeout": 2},
+)
 
 poolless = create_engine(address, poolclass=NullPool)
 

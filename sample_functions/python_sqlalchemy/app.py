@@ -6,7 +6,20 @@ leave, close, once, checked, nullpool
 import os
 import time
 
-from sqlalchemy import URL, Column, Engine, Integer, MetaData, NullPool, String, Table, create_engine, func, select, text
+from sqlalchemy import (
+    URL,
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    create_engine,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.mysql import BIGINT, TIMESTAMP
 from sqlalchemy.schema import CreateTable
 

@@ -77,6 +77,7 @@ async def assemble(
     Raises:
         EmulatorError: something cannot be had here, with the cure; the stack ends what was started.
     """
+    runtimes = settings.make_runtimes()
     profile = profile_named(settings.database.profile) if settings.database.profile is not None else None
     # The rooms that know the engine are entered only where there is one: its client takes 0.2 s to import.
     swept = len(await asyncio.to_thread(sweep_folders))
@@ -103,6 +104,7 @@ async def assemble(
             freezer=settings.emulator.freezer,
             network=settings.emulator.network,
             prewarmed=settings.emulator.prewarmed,
+            runtimes=runtimes,
         )
         provider = container
     else:
@@ -110,7 +112,12 @@ async def assemble(
         held = HeldSockets(clock, settings.database.keepalive)
         stack.callback(held.close)
         process = ProcessProvider(
-            instance, warden, held, freezer=settings.emulator.freezer, fork_server=settings.emulator.fork_server
+            instance,
+            warden,
+            held,
+            freezer=settings.emulator.freezer,
+            fork_server=settings.emulator.fork_server,
+            runtimes=runtimes,
         )
         provider = process
     server = None

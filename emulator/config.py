@@ -30,6 +30,7 @@ from emulator.policies import (
 )
 from emulator.policies.memory import pressure_of
 from emulator.policies.own import as_policy, is_own_name, load_own
+from emulator.runtimes import Runtimes, own_runtime
 from emulator.spans import Span, seconds_of
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "FunctionSettings",
     "LoggingSettings",
     "PolicySettings",
+    "RuntimeSettings",
     "Settings",
     "load_settings",
     "make_policy",
@@ -180,7 +182,7 @@ class AsynchronousSettings(_Table):
 class FunctionSettings(_Table):
     """One ``[functions.NAME]`` table. Its ``policy`` says only what is different from ``[policy]``."""
 
-    code: Path
+    code: Path | None = None
     handler: str = "app.handler"
     runtime: str | None = None
     memory: Annotated[int, Field(strict=True)] = 128
@@ -188,6 +190,9 @@ class FunctionSettings(_Table):
     ephemeral_storage: Annotated[int, Field(strict=True)] = 512
     environment: dict[str, str] = Field(default_factory=dict)
     image: str | None = None
+    entry_point: list[str] = Field(default_factory=list)
+    command: list[str] = Field(default_factory=list)
+    working_directory: str | None = None
     layers: list[Path] = Field(default_factory=list)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
@@ -196,33 +201,55 @@ class FunctionSettings(_Table):
     asynchronous: AsynchronousSettings = Field(default_factory=AsynchronousSettings)
 
 
+class RuntimeSettings(_Table):
+    """One ``[runtimes.NAME]`` table."""
+
+    image: str | None = None
+    command: list[str] = Field(default_factory=list)
+
+
 class Settings(_Table):
     """The whole file."""
 
     emulator: EmulatorSettings = Field(default_factory=EmulatorSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    runtimes: dict[str, RuntimeSettings] = Field(default_factory=dict)
     functions: dict[str, FunctionSettings] = Field(default_factory=dict)
+
+    def make_runtimes(self) -> Runtimes:
+        """AWS's runtimes, and those of the file.
+
+        Raises:
+            ConfigurationError: one of the file's is none.
+        """
+        own = {
+            name: own_runtime(name, image=table.image, command=tuple(table.command))
+            for name, table in self.runtimes.items()
+        }
+        return Runtimes(own)
 
     def make_functions(self, base: Path) -> list[Function]:
         """The functions of the file; relative code folders are below ``base``.
 
         Raises:
-            ConfigurationError: a value that AWS would refuse.
+            ConfigurationError: a value that AWS would refuse, or a runtime that there is not.
         """
+        runtimes = self.make_runtimes()
         made = []
         for name, table in self.functions.items():
             given = table.model_dump(exclude_unset=True, exclude={"policy", "code", "layers", "logging"})
-            made.append(
-                Function(
-                    name=name,
-                    code=(base / table.code).resolve(),
-                    layers=[(base / layer).resolve() for layer in table.layers],
-                    logging=_make_logging(name, table.logging),
-                    policy=table.policy.model_dump(exclude_unset=True),
-                    **given,
-                )
+            function = Function(
+                name=name,
+                code=(base / table.code).resolve() if table.code is not None else None,
+                layers=[(base / layer).resolve() for layer in table.layers],
+                logging=_make_logging(name, table.logging),
+                policy=table.policy.model_dump(exclude_unset=True),
+                **given,
             )
+            if function.image is None:
+                _require_runtime(function, runtimes)
+            made.append(function)
         return made
 
     def make_concurrency(self) -> Concurrency:
@@ -383,6 +410,13 @@ def _make_logging(function: str, table: LoggingSettings) -> Logging:
         raise ConfigurationError(f"function {function}: {error.message}", cure=error.cure) from error
 
 
+def _require_runtime(function: Function, runtimes: Runtimes) -> None:
+    try:
+        runtimes.find(function.runtime)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"function {function.name}: {error.message}", cure=error.cure) from error
+
+
 def _checked(values: Mapping[str, Any], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
@@ -415,6 +449,8 @@ def _known_keys(tables: list[str]) -> list[str]:
             return sorted(EmulatorSettings.model_fields)
         case ["database"]:
             return sorted(DatabaseSettings.model_fields)
+        case ["runtimes", _]:
+            return sorted(RuntimeSettings.model_fields)
         case ["functions", _, "logging"]:
             return sorted(LoggingSettings.model_fields)
         case ["functions", _, "asynchronous"]:

@@ -29,8 +29,14 @@ def check_code(function: Function, *, other_user: bool) -> None:
     Raises:
         CodeError: it is missing, no folder, unreadable or empty, with the cure.
     """
-    folder = function.code
-    where = f"function {function.name}: its code {folder}"
+    if function.code is not None:
+        _check_code_folder(function.name, function.code, other_user=other_user)
+    for layer in function.layers:
+        _check_layer(f"function {function.name}: its layer {layer}", layer, other_user=other_user)
+
+
+def _check_code_folder(function: str, folder: Path, *, other_user: bool) -> None:
+    where = f"function {function}: its code {folder}"
     if not folder.exists():
         raise CodeError(f"{where} does not exist", cure="code names the folder that holds the handler's file.")
     if not folder.is_dir():
@@ -38,8 +44,6 @@ def check_code(function: Function, *, other_user: bool) -> None:
     _check_folder(where, folder, other_user=other_user)
     if not any(folder.iterdir()):
         raise CodeError(f"{where} is empty", cure="code names the folder that holds the handler's file.")
-    for layer in function.layers:
-        _check_layer(f"function {function.name}: its layer {layer}", layer, other_user=other_user)
 
 
 def _check_layer(where: str, layer: Path, *, other_user: bool) -> None:

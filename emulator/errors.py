@@ -9,6 +9,7 @@
     ├── SandboxError                a sandbox could not be made, frozen, thawed or ended
     │   ├── EngineError             the container engine refused, failed or did not answer in time
     │   ├── ImageNotFoundError      no image serves the function's runtime
+    │   ├── RuntimeNotFoundError    this machine lacks what a process of the function's runtime is made of
     │   └── FreezeError             a freezer did not stop or continue an environment
     ├── DeliveryError               a record of an asynchronous event did not get to its destination
     ├── DatabaseError               the database server cannot be started, reached or asked
@@ -52,6 +53,7 @@ __all__ = [
     "NotRunningError",
     "RequestError",
     "RequestTooLargeError",
+    "RuntimeNotFoundError",
     "SandboxError",
     "ServiceError",
     "ThrottledError",
@@ -107,6 +109,10 @@ class EngineError(SandboxError):
 
 class ImageNotFoundError(SandboxError):
     """No image serves the function's runtime."""
+
+
+class RuntimeNotFoundError(SandboxError):
+    """This machine lacks the interpreter, or AWS's client for it, that a process of the runtime is made of."""
 
 
 class FreezeError(SandboxError):

@@ -27,6 +27,7 @@ __all__ = [
 _TIMED_OUT = "Sandbox.Timedout"
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"
 _EXIT = "Runtime.ExitError"
+_ENTRY, _FOLDER = "Runtime.InvalidEntrypoint", "Runtime.InvalidWorkingDir"
 _LAUNCH = "Extension.LaunchError"
 _LAUNCH_ERRORS: Mapping[int | None, str] = {
     ExitStatus.CANNOT_EXECUTE: "permission denied",
@@ -75,7 +76,10 @@ def init_timeout(request_id: str, limit: float, seconds: float, *, now: float, o
 
 
 def runtime_exit(request_id: str, status: ExitStatus, *, old: bool) -> Failure:
-    """The runtime's process has ended. In the old format that was all, also when memory was the reason."""
+    """The runtime's process has ended, or never began. In the old format out of memory was no reason of its own."""
+    if status.launch_error:
+        message = f"RequestId: {request_id} Error: {status.launch_error}"
+        return _error(_FOLDER if status.wrong_folder else _ENTRY, message, status.launch_error)  # [C]
     message = text.exit_message(request_id, status.code, status.signal)
     error_type = _OUT_OF_MEMORY if status.out_of_memory and not old else _EXIT
     reason = "out of memory" if status.out_of_memory else message.partition("Error: ")[2]

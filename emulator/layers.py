@@ -39,7 +39,7 @@ def merge_layers(function: Function, opt: Path) -> None:
     """
     opt = opt.resolve()
     layers = [_Layer(function, path) for path in function.layers]
-    size = _size_of(function.code) + sum(layer.size() for layer in layers)
+    size = (_size_of(function.code) if function.code is not None else 0) + sum(layer.size() for layer in layers)
     if size > MAX_UNZIPPED_BYTES:
         raise CodeError(
             f"function {function.name}: code and layers take {size:,} bytes unzipped",

@@ -87,6 +87,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
 _MANY = 1_000_000
 _MAX_LAYERS = 5  # [D] gettingstarted-limits
+_MAX_WORDS, _MAX_FOLDER = 1500, 1000  # [D] API_ImageConfig
 
 
 class InitializationType(StrEnum):
@@ -140,14 +141,18 @@ class Function:
 
     Arguments:
         name: 1 to 64 letters, digits, ``-`` and ``_``.
-        code: the folder that becomes ``/var/task``.
-        handler: ``module.function`` as the runtime takes it.
-        runtime: AWS's identifier, such as ``python3.12``; by default the Python that runs the emulator.
+        code: the folder that becomes ``/var/task``; ``None`` for an image that brings its code.
+        handler: ``module.function`` as the runtime takes it; of no meaning to an image that brings its code.
+        runtime: AWS's identifier, such as ``python3.12``, or a name of the configuration's own table; by default the
+            Python that runs the emulator.
         memory: MiB, 128 to 10,240.
         timeout: whole seconds, 1 to 900.
         ephemeral_storage: MiB of ``/tmp``, 512 to 10,240.
         environment: variables of the function; Lambda's own names are refused.
-        image: a container image to use instead of the one the runtime stands for.
+        image: a container image to use instead of the one the runtime stands for; without ``code`` it is the function.
+        entry_point: what is run in that image instead of its own entry point; empty for its own.
+        command: the arguments of that, instead of the handler or of the image's own; empty for those.
+        working_directory: where it is run; ``/var/task`` where there is code, else as the image says.
         layers: folders or zip archives, at most five, merged in this order into ``/opt``.
         logging: format and levels of its log.
         policy: the settings of the ``[policy]`` table that are different for this function; or rules of
@@ -162,7 +167,7 @@ class Function:
     """
 
     name: str
-    code: Path
+    code: Path | None = None
     handler: str = "app.handler"
     runtime: str = field(default_factory=_default_runtime)
     memory: int = 128
@@ -170,6 +175,9 @@ class Function:
     ephemeral_storage: int = 512
     environment: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    entry_point: Sequence[str] = ()
+    command: Sequence[str] = ()
+    working_directory: str | None = None
     layers: Sequence[Path] = ()
     logging: Logging = field(default_factory=Logging)
     policy: object = field(default_factory=dict)
@@ -178,7 +186,8 @@ class Function:
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "code", Path(self.code))
+        if self.code is not None:
+            object.__setattr__(self, "code", Path(self.code))
         object.__setattr__(self, "layers", tuple(Path(layer) for layer in self.layers))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
@@ -188,13 +197,39 @@ class Function:
         self._check_range("memory", self.memory, 128, 10_240, "MiB")
         self._check_range("timeout", self.timeout, 1, 900, "seconds")
         self._check_range("ephemeral_storage", self.ephemeral_storage, 512, 10_240, "MiB")
-        if not self.handler.strip():
+        if not self.runtime.strip():
+            self._refuse("runtime is empty", 'It names what runs the code, as in runtime = "python3.12".')
+        self._check_image()
+        if self.is_image:  # [C] what stands for the handler there
+            object.__setattr__(self, "handler", self.command[-1] if self.command else "")
+        elif not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")
         self._check_environment()
         self._check_concurrency()
         self._check_asynchronous()
+
+    def _check_image(self) -> None:
+        if self.code is None and self.image is None:
+            self._refuse("code is missing", "It names the folder with the handler's file; only an image has it inside.")
+        for key in ("entry_point", "command"):
+            words: Any = getattr(self, key)
+            if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+                self._refuse(f"{key} is {words!r}", f'{key} is a list of strings, as in ["/usr/bin/app", "--quiet"].')
+            if len(words) > _MAX_WORDS:
+                self._refuse(f"{key} has {len(words):,} words", f"It may have {_MAX_WORDS:,}.")
+            object.__setattr__(self, key, tuple(words))
+        folder: Any = self.working_directory
+        if folder is not None and not isinstance(folder, str):
+            self._refuse(f"working_directory is {folder!r}", "It is a folder inside the image, as a string.")
+        if folder is not None and len(folder) > _MAX_FOLDER:
+            self._refuse(f"working_directory has {len(folder):,} characters", f"It may have {_MAX_FOLDER:,}.")
+        if self.image is None and (self.entry_point or self.command or folder):
+            self._refuse(
+                "entry_point, command and working_directory are for images",
+                "Name an image; what else is run is a matter of the runtime.",
+            )
 
     def _check_concurrency(self) -> None:
         if self.reserved_concurrency is not None:
@@ -219,6 +254,17 @@ class Function:
             object.__setattr__(self, "asynchronous", given)
         if any(place.function == self.name for place in given.destinations):
             self._refuse("it is a destination for itself", "Name another function, a file or an address.")  # [R]
+
+    @property
+    def folder(self) -> Path:
+        """Its code; for those who have seen that there is some."""
+        assert self.code is not None, "only a function that is an image has no code folder"
+        return self.code
+
+    @property
+    def is_image(self) -> bool:
+        """Its code is in its image [D] ``PackageType`` ``Image``."""
+        return self.code is None
 
     @property
     def log_group(self) -> str:

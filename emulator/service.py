@@ -255,7 +255,7 @@ class Service:
         """
         function = replace(
             function,
-            code=(self._base / function.code).resolve(),
+            code=(self._base / function.code).resolve() if function.code is not None else None,
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
@@ -273,7 +273,8 @@ class Service:
                 function, self._surroundings, policy, self._concurrency, memory, provisioned_lifetime=lifetime
             )
         self._events.add(self._pools[function.name])
-        self._watcher.watch(function.name, function.code, *function.layers)
+        own = (function.code,) if function.code is not None else ()
+        self._watcher.watch(function.name, *own, *function.layers)
 
     def function(self, name: str) -> Function:
         return self._pool(name).function

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from emulator.model import MAX_RESPONSE_BYTES, Function, Report
+from emulator.runtimes import KNOWN
 
 __all__ = [
     "VERSION",
@@ -101,7 +102,8 @@ def function_arn(region: str, account: str, name: str, qualifier: str | None = N
 
 def runtime_version(runtime: str) -> str:
     """``python:3.13.emulated``: AWS names a build of the runtime there; this says that it is not AWS's."""
-    return f"{runtime.replace('python', 'python:')}.emulated"
+    known = KNOWN.get(runtime)
+    return f"{known.tag if known is not None else runtime}.emulated"
 
 
 def init_start_line(runtime: str) -> str:

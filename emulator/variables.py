@@ -57,7 +57,7 @@ def lambda_variables(
         "AWS_DEFAULT_REGION": region,
         "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
         "_AWS_XRAY_DAEMON_PORT": "2000",
-        "_HANDLER": function.handler,
+        **({"_HANDLER": function.handler} if function.handler else {}),
         "_X_AMZN_TRACE_ID": trace_id,  # [R] there during init already; runtimes set it anew for each event
         # A role's credentials on AWS. These have the right form and open nothing.
         "AWS_ACCESS_KEY_ID": "ASIAEMULATEDEMULATED",
@@ -69,7 +69,9 @@ def lambda_variables(
 
 
 def _of_runtime(function: Function) -> dict[str, str]:
-    """[D] Not defined where the function brings its own runtime (``provided.*``)."""
+    """[D] Not defined where the function brings its own runtime (``provided.*``); [X] in images."""
+    if function.is_image:
+        return {"AWS_EXECUTION_ENV": "AWS_Lambda_Image"}
     return {} if function.runtime.startswith("provided") else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}"}
 
 

@@ -99,7 +99,8 @@ def _find(function: str, settings: Settings, base: Path, handler: str | None) ->
     """The function's name and its table."""
     folder = Path(function).resolve()
     for name, known in settings.functions.items():
-        if name == function or (folder.is_dir() and (base / known.code).resolve() == folder):
+        is_it = known.code is not None and folder.is_dir() and (base / known.code).resolve() == folder
+        if name == function or is_it:
             return name, known.model_dump(exclude_unset=True)
     if not folder.is_dir():
         there = f"There are {', '.join(settings.functions)}." if settings.functions else "The configuration has none."

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from emulator.errors import SandboxError
 from emulator.model import EnvironmentId, FreezerReport, Function, SandboxView
+from emulator.runtimes import is_python
 from emulator.sandbox.freezer import FakeFreezer, Freezer
 from emulator.sandbox.network import Cut, FakeCut
 
@@ -33,7 +34,11 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """How a process of a sandbox ended; the two numbers mean, as in a shell, that it never began."""
+    """How a process of a sandbox ended; the two numbers mean, as in a shell, that it never began.
+
+    ``launch_error`` says of a runtime why it never began, in the words of AWS's agent; ``wrong_folder`` that its
+    working directory is the reason.
+    """
 
     CANNOT_EXECUTE: ClassVar[int] = 126
     NOT_FOUND: ClassVar[int] = 127
@@ -41,6 +46,8 @@ class ExitStatus:
     code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
+    launch_error: str = ""
+    wrong_folder: bool = False
 
     @classmethod
     def from_shell(cls, code: int, *, out_of_memory: bool = False) -> ExitStatus:
@@ -66,8 +73,8 @@ class SandboxSpec:
 
     @property
     def tells_origins(self) -> bool:
-        """Whether its runtime can be asked to, and is."""
-        return self.origins and self.function.runtime.startswith("python")
+        """Whether its runtime can be asked to, and is; of what is in an image with its code nothing is known."""
+        return self.origins and not self.function.is_image and is_python(self.function.runtime)
 
 
 def require_code(function: Function) -> None:
@@ -76,7 +83,7 @@ def require_code(function: Function) -> None:
     Raises:
         SandboxError: the folder has been taken away.
     """
-    if not function.code.is_dir():
+    if function.code is not None and not function.code.is_dir():
         raise SandboxError(
             f"the code of function {function.name} is gone: {function.code}",
             cure="Put the folder back; the next invocation finds it.",

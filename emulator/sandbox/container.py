@@ -29,9 +29,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from emulator.errors import EmulatorError, EngineError, FreezeError, SandboxError
+from emulator.errors import EmulatorError, EngineError, FreezeError, ImageNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, NetworkReport, RungReport, SandboxView
-from emulator.sandbox import probe
+from emulator.runtimes import RuntimeKind, Runtimes
+from emulator.sandbox import bootstrap, probe
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn, require_code
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
@@ -51,7 +52,7 @@ from emulator.sandbox.memory import MemoryMeter
 from emulator.sandbox.network import Cut
 from emulator.sandbox.opt import Opt, OptFolders
 from emulator.sandbox.prewarmed import Prewarmed
-from emulator.sandbox.shell import RUNTIME, Shell, can_be_told
+from emulator.sandbox.shell import FORBIDDEN, RUNTIME, WRONG_FOLDER, Shell, can_be_told
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.vessel import Dock, Inmate, Vessel
 from emulator.sandbox.visits import Host, mounted
@@ -61,6 +62,7 @@ __all__ = ["ContainerProvider", "ContainerSandbox"]
 
 _MEMORY_OF_ONE_CPU = 1769  # MiB [D]
 _PATIENCE = 10.0  # seconds
+_SHELL = "/bin/sh"
 _SOMEWHERE = "/dev/shm"  # noqa: S108 (inside; in every container)
 _SOME_MEMORY = 2**30  # bytes
 # From inside, -1 is everything but the first process and oneself. Then what is not dead yet is counted, by the state
@@ -81,6 +83,7 @@ class ContainerProvider:
         spawn: for calls to the engine that nobody waits for.
         freezer: ``cgroup-v2``, ``cgroup-v1``, ``engine``, or ``auto`` for the best.
         prewarmed: how many sandboxes wait for each image that functions use.
+        runtimes: those that functions may name.
         network: the means to cut the network with: ``netlink``, ``helper``, ``disconnect``, ``none``, or ``auto``.
     """
 
@@ -96,12 +99,14 @@ class ContainerProvider:
         freezer: str = "auto",
         network: str = "auto",
         prewarmed: int = 0,
+        runtimes: Runtimes | None = None,
     ) -> None:
         self.instance = instance
         self.warden = warden
         self.engine = engine
         self.spawn = spawn
         self._freezer = freezer
+        self._runtimes = runtimes or Runtimes()
         self.network = ContainerNetwork(instance, engine, spawn, wanted=network)
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
@@ -161,6 +166,11 @@ class ContainerProvider:
         chosen = await self.image(function)
         await self.opt.prepare(function)
         if function.image is not None and chosen.name not in self._extensions:
+            if not await self.engine.has_file(chosen.name, _SHELL):
+                raise ImageNotFoundError(
+                    f"function {function.name}: there is no {_SHELL} in {chosen.name}, and the emulator works by one",
+                    cure="Make it from a base that has a shell, such as debian:stable-slim or AWS's own.",
+                )
             self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, EXTENSIONS)
         self.prewarmed.want(chosen.name)
 
@@ -173,7 +183,7 @@ class ContainerProvider:
     async def image(self, function: Function) -> ChosenImage:
         key = (function.runtime, function.image)
         if key not in self._images:
-            chosen = await choose_image(self.engine, function)
+            chosen = await choose_image(self.engine, function, self._runtimes)
             self._images[key] = chosen
             if chosen.note and chosen.note not in self._notes:
                 self._notes.append(chosen.note)
@@ -181,6 +191,10 @@ class ContainerProvider:
                 self._report = await self._probe(chosen)
                 await self.network.prove(chosen.name)
         return self._images[key]
+
+    def brings_bootstrap(self, function: Function) -> bool:
+        """Whether its runtime is an operating system and nothing else, so that it is executed itself."""
+        return function.image is None and self._runtimes.find(function.runtime).kind is RuntimeKind.PROVIDED
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ContainerSandbox:
         return ContainerSandbox(self, spec, events)
@@ -282,7 +296,9 @@ class ContainerSandbox:
         self._provider = provider
         self._spec = spec
         self._events = events
-        self._shell = Shell(self._ended)
+        self._shell = Shell(self._ended, self._refused)
+        self._command: Sequence[str] = ()
+        self._generation = 0
         self._is_being_ended = False  # by us, so that nobody is told
         self._is_born = False
         self._opt = provider.opt.take(spec.function)
@@ -308,6 +324,7 @@ class ContainerSandbox:
             require_code(self._spec.function)  # or the engine would make an empty folder in its place
             image = await self._provider.image(self._spec.function)
             destiny = self._destiny(image)
+            self._command = destiny.command
             if not await self._is_there_already(image.name, destiny):
                 await self._vessel.start(image.name, destiny, self._inmate(), self._start_first)
                 self.started_at = max(self.started_at, self._vessel.started_at)
@@ -340,7 +357,7 @@ class ContainerSandbox:
         self._provider.prewarmed.unfit(image, trouble)
         await vessel.remove()
         self._settle()
-        self._shell = Shell(self._ended)  # what the first one was told is lost
+        self._shell = Shell(self._ended, self._refused)  # what the first one was told is lost
         self._vessel = self._provider.new_vessel(f"env-{self._spec.environment_id}", vessel.addresses)
         return False
 
@@ -362,7 +379,22 @@ class ContainerSandbox:
     def start_runtime(self) -> None:
         self._check_it_lives()
         self.started_at = time.time()
-        self._shell.start(RUNTIME)
+        if (status := self._why_it_cannot_start()) is None:
+            self._shell.start(RUNTIME)
+        else:  # not before who asked for it is ready to listen
+            asyncio.get_running_loop().call_soon(self._tell_launch_error, self._generation, status)
+
+    def _why_it_cannot_start(self) -> ExitStatus | None:
+        """As far as that can be seen of a program that the function brings: a shell does not tell why it cannot."""
+        function = self._spec.function
+        if not self._provider.brings_bootstrap(function):
+            return None
+        found = bootstrap.find_bootstrap(function, self._opt.folder if self._opt is not None else None)
+        return bootstrap.obstacle(*found) if found is not None else bootstrap.missing_bootstrap()
+
+    def _tell_launch_error(self, generation: int, status: ExitStatus) -> None:
+        if generation == self._generation and not self._is_being_ended:
+            self._events.runtime_exited(status)
 
     def signal_runtime(self, number: signal.Signals) -> None:
         # DIFFERS: on AWS its whole process group gets it [C]; a plain shell makes no groups, so here it does alone.
@@ -373,6 +405,7 @@ class ContainerSandbox:
 
     async def reset(self) -> None:
         self._check_it_lives()
+        self._generation += 1
         self._is_being_ended = True
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -458,14 +491,19 @@ class ContainerSandbox:
 
     def _destiny(self, image: ChosenImage) -> Destiny:
         runtime_api = f"{self._provider.runtime_api_host}:{self._spec.runtime_api_port}"
-        opt = self._opt.folder if self._opt is not None else None
+        function, opt = self._spec.function, self._opt.folder if self._opt is not None else None
+        brought = None
+        if self._provider.brings_bootstrap(function):
+            found = bootstrap.find_bootstrap(function, opt)
+            brought = found[0] if found is not None else bootstrap.PLACES[0]
         return destiny_of(
-            self._spec.function,
+            function,
             self._spec.variables,
             image.details,
             runtime_api,
             opt=opt,
             origins=self._spec.tells_origins,
+            bootstrap=brought,
         )
 
     def _inmate(self) -> Inmate:
@@ -492,6 +530,16 @@ class ContainerSandbox:
                 self._events.runtime_exited(status)
             else:
                 self._events.extension_exited(who, status)
+
+    def _refused(self, reason: int) -> None:
+        """The shell says that the runtime cannot be executed."""
+        self.drain_output()
+        if not self._is_being_ended:
+            folder, program = self._spec.function.working_directory, next(iter(self._command), "")
+            if reason == WRONG_FOLDER and folder is not None:
+                self._events.runtime_exited(bootstrap.wrong_folder(folder))
+            else:
+                self._events.runtime_exited(bootstrap.refused(program, forbidden=reason == FORBIDDEN))
 
     def _exited(self, code: int) -> None:
         """The whole container has ended, which nobody here has asked for."""

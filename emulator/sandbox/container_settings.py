@@ -27,6 +27,7 @@ __all__ = [
     "destiny_of",
     "host_settings",
     "names_of_itself",
+    "runtime_command",
     "unwanted_variables",
     "variables",
 ]
@@ -93,12 +94,14 @@ class Destiny:
 
     Attributes:
         folders: what it has of this machine, read-only, by the place inside.
+        folder: where it works.
         variables: all that differ from the image's.
         script: what the first process runs, and ``command`` that one's arguments: the runtime's command line.
         memory, tmp: limits, in MiB.
     """
 
     folders: Mapping[str, Path]
+    folder: str
     variables: Mapping[str, str]
     script: str
     command: Sequence[str]
@@ -119,6 +122,7 @@ def destiny_of(
     *,
     opt: Path | None,
     origins: bool = False,
+    bootstrap: str | None = None,
 ) -> Destiny:
     """Everything that a container has for this function's sake.
 
@@ -127,23 +131,46 @@ def destiny_of(
         runtime_api: ``host:port``.
         opt: its merged layers.
         origins: whether its runtime tells which lines of code open connections.
+        bootstrap: the program that the function brings, by its place inside, where its runtime has none.
     """
+    command = runtime_command(function, image, bootstrap)
+    if function.is_image and not function.handler and len(command) > len(_entry_point(function, image)):
+        given = {**given, "_HANDLER": command[-1]}
     environment = variables(given, image, runtime_api)
     if origins:
         environment["PYTHONPATH"] = container_search_path(PIPES, {**image.variables, **environment})
     return Destiny(
-        {CODE: function.code} | ({_OPT: opt} if opt is not None else {}),
+        ({CODE: function.code} if function.code is not None else {}) | ({_OPT: opt} if opt is not None else {}),
+        CODE if not function.is_image else image.folder or "/",
         environment,
         script(
             PIPES,
             EXTENSIONS,
             unset=unwanted_variables(environment, image),
             hidden=hidden_from_extensions([*environment, *image.variables]),
+            folder=function.working_directory or "",
         ),
-        (*image.entrypoint, function.handler),
+        command,
         function.memory,
         function.ephemeral_storage,
     )
+
+
+def runtime_command(function: Function, image: ImageDetails, bootstrap: str | None = None) -> tuple[str, ...]:
+    """What is run in the image; arguments as for :func:`destiny_of`. Each setting is overridden for itself [I]."""
+    if bootstrap is not None:
+        return (bootstrap,)
+    if function.command:
+        arguments = tuple(function.command)
+    elif function.is_image:
+        arguments = image.command
+    else:
+        arguments = (function.handler,)
+    return (*_entry_point(function, image), *arguments)
+
+
+def _entry_point(function: Function, image: ImageDetails) -> tuple[str, ...]:
+    return tuple(function.entry_point) or image.entrypoint
 
 
 def names_of_itself(address: str) -> dict[str, str]:

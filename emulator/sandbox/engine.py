@@ -83,7 +83,7 @@ class Engine:
         self._exits: dict[str, Callable[[int], None]] = {}
         self._events: Any = None
         self._listener: threading.Thread | None = None
-        self.version = ""
+        self.version = self.architecture = ""
         self.network: Network | None = None
         """The network of this emulator's containers, once there is one."""
 
@@ -120,6 +120,8 @@ class Engine:
             tuple(config.get("Cmd") or ()),
             config.get("Labels") or {},
             dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
+            config.get("WorkingDir") or "",
+            found.get("Architecture") or "",
         )
 
     async def files_in_image(self, image: str, folder: str) -> tuple[str, ...]:
@@ -137,6 +139,21 @@ class Engine:
             return await self._call("look into an image", look)
         except _NotFoundError:
             return ()
+        finally:
+            await self.remove(container)
+
+    async def has_file(self, image: str, path: str) -> bool:
+        """Whether there is something in an image under this path. Nothing is run for that."""
+
+        def look(client: docker.APIClient) -> bool:
+            pieces, _ = client.get_archive(container, path)
+            return any(pieces)
+
+        container = await self.create(image, entrypoint=["/"], network_mode="none")  # never started
+        try:
+            return await self._call("look into an image", look)
+        except _NotFoundError:
+            return False
         finally:
             await self.remove(container)
 
@@ -423,7 +440,8 @@ class Engine:
     def _connect(self) -> docker.APIClient:
         try:
             client = _new_client(_CALL_DEADLINE, num_pools=_THREADS)
-            self.version = str(client.version()["Version"])
+            about = client.version()
+            self.version, self.architecture = str(about["Version"]), str(about.get("Arch", ""))
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             reason = _innermost(error)
             where = os.environ.get("DOCKER_HOST") or "its usual address"

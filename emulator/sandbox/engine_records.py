@@ -15,13 +15,18 @@ __all__ = ["ContainerDetails", "ImageDetails", "Network", "ServerContainer", "fr
 
 @dataclass(frozen=True, slots=True)
 class ImageDetails:
-    """What we need to know of an image. ``variables`` are those that its containers have."""
+    """What we need to know of an image. ``variables`` are those that its containers have, ``folder`` where they work.
+
+    ``architecture`` is the engine's word for the machine that it is made for.
+    """
 
     id: str
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     labels: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)

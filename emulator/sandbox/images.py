@@ -6,19 +6,29 @@ same layout serve, if they were built (docker/build-images); the emulator says s
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from emulator.errors import EngineError, ImageNotFoundError
 from emulator.model import Function
-from emulator.sandbox.engine import Engine
+from emulator.runtimes import Runtime, Runtimes
 from emulator.sandbox.engine_records import ImageDetails
 
-__all__ = ["ChosenImage", "choose_image"]
+__all__ = ["ChosenImage", "ImageStore", "choose_image", "image_at_hand"]
 
-_AWS = "public.ecr.aws/lambda"
-_STAND_IN = "lambda-freezer"
-_PYTHON = re.compile(r"python(3\.\d+)")
+
+class ImageStore(Protocol):
+    """The part of an engine that has the images."""
+
+    @property
+    def architecture(self) -> str: ...
+
+    async def image(self, name: str) -> ImageDetails | None: ...
+
+    async def image_names(self, repository: str) -> list[str]: ...
+
+    async def pull(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +40,72 @@ class ChosenImage:
     note: str = ""
 
 
-async def choose_image(engine: Engine, function: Function) -> ChosenImage:
-    """The function's own image, else AWS's for its runtime, else a stand-in.
+async def choose_image(store: ImageStore, function: Function, runtimes: Runtimes) -> ChosenImage:
+    """The function's own image, else its runtime's, else a stand-in.
 
     Raises:
         ImageNotFoundError: none of them is here, and none can be fetched.
+        ConfigurationError: there is no such runtime.
     """
     if function.image is not None:
-        return await _required(engine, function.image, function)
-    version = _PYTHON.fullmatch(function.runtime)
-    if version is None:
+        return _with_note(store, await _required(store, function.image, function))
+    runtime = runtimes.find(function.runtime)
+    if not runtime.image:
         raise ImageNotFoundError(
-            f"function {function.name}: no image is known for the runtime {function.runtime!r}",
-            cure='Supported: python3.9 to python3.14; or name an image: image = "...".',
+            f"function {function.name}: the runtime {runtime.name} has no image",
+            cure=f'Say image = "..." in [runtimes.{runtime.name}], or use processes: sandbox = "process".',
         )
-    aws = f"{_AWS}/python:{version[1]}"
-    if (details := await engine.image(aws)) is not None:
-        return ChosenImage(aws, details)
-    exact = f"{_STAND_IN}/python:{version[1]}"
-    if (details := await engine.image(exact)) is not None:
-        return ChosenImage(exact, details, f"{function.runtime} runs in the stand-in image {exact}.")
-    others = await engine.image_names(f"{_STAND_IN}/python")
-    if others and (details := await engine.image(others[-1])) is not None:
-        python = others[-1].rpartition(":")[2]
-        return ChosenImage(
-            others[-1],
-            details,
-            f"{function.runtime} runs on Python {python}, in the stand-in image {others[-1]}.",
-        )
-    return await _fetched(engine, aws, function)
+    chosen = await image_at_hand(store, runtime)
+    return _with_note(store, chosen if chosen is not None else await _fetched(store, runtime.image, function))
 
 
-async def _required(engine: Engine, name: str, function: Function) -> ChosenImage:
-    if (details := await engine.image(name)) is not None:
+async def image_at_hand(store: ImageStore, runtime: Runtime) -> ChosenImage | None:
+    """What serves a runtime without being fetched: its image, else its stand-in, else that of another version."""
+    if (details := await store.image(runtime.image)) is not None:
+        return ChosenImage(runtime.image, details)
+    if not runtime.stand_in:
+        return None
+    exact = f"{runtime.stand_in}:{runtime.version}"
+    if (details := await store.image(exact)) is not None:
+        return ChosenImage(exact, details, f"{runtime.name} runs in the stand-in image {exact}.")
+    name = _newest(await store.image_names(runtime.stand_in))
+    if name is not None and (details := await store.image(name)) is not None:
+        version = runtime.on(name.rpartition(":")[2])
+        return ChosenImage(name, details, f"{runtime.name} runs on {version}, in the stand-in image {name}.")
+    return None
+
+
+def _newest(names: Sequence[str]) -> str | None:
+    """By the numbers in the tag: 3.11 is newer than 3.9."""
+
+    def numbers(name: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (0, part) for part in name.rpartition(":")[2].split(".")]
+
+    return max(names, key=numbers, default=None)
+
+
+def _with_note(store: ImageStore, chosen: ChosenImage) -> ChosenImage:
+    made_for, here = chosen.details.architecture, store.architecture
+    if not made_for or not here or made_for == here:
+        return chosen
+    note = f"{chosen.name} is made for {made_for} and this engine runs {here}: it starts only where that is emulated."
+    return replace(chosen, note=f"{chosen.note} {note}".strip())
+
+
+async def _required(store: ImageStore, name: str, function: Function) -> ChosenImage:
+    if (details := await store.image(name)) is not None:
         return ChosenImage(name, details)
-    return await _fetched(engine, name, function)
+    return await _fetched(store, name, function)
 
 
-async def _fetched(engine: Engine, name: str, function: Function) -> ChosenImage:
+async def _fetched(store: ImageStore, name: str, function: Function) -> ChosenImage:
     try:
-        await engine.pull(name)
+        await store.pull(name)
     except EngineError as error:
         raise ImageNotFoundError(
             f"function {function.name}: the image {name} is not here and cannot be fetched: {error.message}",
             cure="Build stand-ins from Debian packages with docker/build-images, or name a local image.",
         ) from error
-    details = await engine.image(name)
+    details = await store.image(name)
     assert details is not None, "an image that was just fetched is there"
     return ChosenImage(name, details)

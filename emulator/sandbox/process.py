@@ -25,12 +25,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
 
-from emulator.errors import ImageNotFoundError, SandboxError
+from emulator.errors import RuntimeNotFoundError, SandboxError
 from emulator.model import FreezerReport, Function, SandboxView
-from emulator.sandbox import probe
+from emulator.runtimes import Runtime, RuntimeKind, Runtimes
+from emulator.sandbox import bootstrap, probe
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, require_code
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
 from emulator.sandbox.child import Child, Process, start_process
+from emulator.sandbox.equipment import Equipment, equip, version_of
 from emulator.sandbox.fork_server import ForkServer
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
@@ -76,6 +78,7 @@ class ProcessProvider:
         held: keeps the connections of those that end silently.
         freezer: the rung to use (``cgroup-v2``, ``cgroup-v1``, ``signals``), or ``auto`` for the best.
         fork_server: whether runtimes are forked from a prepared process, where that comes to the same.
+        runtimes: those that functions may name.
     """
 
     kind = "process"
@@ -83,9 +86,18 @@ class ProcessProvider:
     runtime_api_host = "0.0.0.0"
 
     def __init__(
-        self, instance: Instance, warden: Warden, held: HeldSockets, *, freezer: str = "auto", fork_server: bool = False
+        self,
+        instance: Instance,
+        warden: Warden,
+        held: HeldSockets,
+        *,
+        freezer: str = "auto",
+        fork_server: bool = False,
+        runtimes: Runtimes | None = None,
     ) -> None:
         self.instance = instance
+        self._runtimes = runtimes or Runtimes()
+        self._versions: dict[Path, str] = {}
         self.held = held
         self.warden = warden
         self._freezer = freezer
@@ -133,14 +145,35 @@ class ProcessProvider:
         return self._place.memory is not None or self._place.unified_memory
 
     async def prepare(self, function: Function) -> None:
-        if not function.runtime.startswith("python"):
-            raise ImageNotFoundError(
-                f"function {function.name}: the process sandbox runs Python only, not {function.runtime}",
-                cure='Use a container: sandbox = "container".',
+        if function.is_image:
+            raise RuntimeNotFoundError(
+                f"function {function.name}: an image runs in a container",
+                cure='Use containers: sandbox = "container"; or name a code folder and a runtime.',
             )
+        equipment = self.equip(function)
+        if equipment.runtime.version and equipment.program is not None:
+            await self._compare_version(equipment.runtime, equipment.program)
         await self.opt.prepare(function)
-        if self.fork_server is not None:
+        if self.fork_server is not None and equipment.runtime.kind is RuntimeKind.PYTHON:
             await self.fork_server.ready()
+
+    def equip(self, function: Function) -> Equipment:
+        """What its runtime is made of here.
+
+        Raises:
+            RuntimeNotFoundError: something is missing.
+            ConfigurationError: there is no such runtime.
+        """
+        return equip(self._runtimes.find(function.runtime), function)
+
+    async def _compare_version(self, runtime: Runtime, program: Path) -> None:
+        """A function may be of another version than the one interpreter that this machine has."""
+        if program not in self._versions:
+            self._versions[program] = await asyncio.to_thread(version_of, program)
+        found = self._versions[program]
+        note = f"{runtime.name} runs on this machine's {runtime.on(found)}, {program}."
+        if found and found != runtime.version.partition(".")[0] and note not in self._notes:
+            self._notes.append(note)
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ProcessSandbox:
         number = next(self._numbers)
@@ -170,6 +203,7 @@ class ProcessProvider:
 
 
 class _Settings(TypedDict):
+    equipment: Equipment
     opt: Path | None
     temporary: Path
     runtime_api: str
@@ -208,7 +242,7 @@ class ProcessSandbox:
         try:
             self._folder = self._provider.instance.make_folder(f"env-{self._spec.environment_id}")
             (self._folder / "tmp").mkdir()
-            if self._spec.tells_origins:
+            if self._spec.tells_origins and not self._provider.equip(self._spec.function).runtime.command:
                 self._origins = OriginPipe(self._folder / "origins", self._events.connection_told)
             self._group = self._provider.make_group(self._spec.environment_id)
             if self._group is not None:
@@ -238,10 +272,14 @@ class ProcessSandbox:
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
-                self._start_runtime(runtime_command(self._spec.function, settings["opt"]), variables, output)
+                self._start_as(settings, variables, output)
         except OSError as error:
             raise SandboxError(f"the runtime's process could not be started: {error}") from error
-        pid = self._children[_RUNTIME_KEY].pid
+        runtime = self._children.get(_RUNTIME_KEY)
+        if runtime is None:
+            self.view = SandboxView("process", "", 0, self.view.address)
+            return
+        pid = runtime.pid
         self.view = SandboxView("process", str(pid), pid, self.view.address)
 
     def signal_runtime(self, number: signal.Signals) -> None:
@@ -377,13 +415,34 @@ class ProcessSandbox:
         try:
             self._start_child(name, [self._opt.folder / "extensions" / name], variables, output)
         except OSError as error:
-            # Not before who asked for it is ready to listen.
             code = ExitStatus.NOT_FOUND if isinstance(error, FileNotFoundError) else ExitStatus.CANNOT_EXECUTE
-            asyncio.get_running_loop().call_soon(self._could_not_start, self._generation, name, code)
+            self._could_not_start(name, ExitStatus(code=code))
 
-    def _could_not_start(self, generation: int, name: str, code: int) -> None:
+    def _could_not_start(self, name: str, status: ExitStatus) -> None:
+        # Not before who asked for it is ready to listen.
+        asyncio.get_running_loop().call_soon(self._tell_that_it_could_not, self._generation, name, status)
+
+    def _tell_that_it_could_not(self, generation: int, name: str, status: ExitStatus) -> None:
         if generation == self._generation:
-            self._events.extension_exited(name, ExitStatus(code=code))
+            self._tell_end(name, status)
+
+    def _start_as(self, settings: _Settings, variables: dict[str, str], output: int) -> None:
+        """Start the runtime; or tell, in AWS's words, that what is to be executed cannot be."""
+        function, equipment, opt = self._spec.function, settings["equipment"], settings["opt"]
+        program = None
+        if equipment.brings_bootstrap:
+            if (found := bootstrap.find_bootstrap(function, opt)) is None:
+                self._could_not_start(_RUNTIME_KEY, bootstrap.missing_bootstrap())
+                return
+            _, program = found
+        command = runtime_command(function, opt, equipment, bootstrap=program, variables=variables)
+        try:
+            self._start_runtime(command, variables, output)
+        except OSError as error:
+            if error.errno not in bootstrap.REFUSALS:
+                raise
+            known_as = bootstrap.name_on_lambda(Path(command[0]), function, opt)
+            self._could_not_start(_RUNTIME_KEY, bootstrap.launch_error(known_as, error))
 
     def _start_runtime(self, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
         function, server = self._spec.function, self._provider.fork_server
@@ -393,7 +452,7 @@ class ProcessSandbox:
             forked = server.fork(
                 function.name,
                 command,
-                folder=function.code,
+                folder=function.folder,
                 variables=variables,
                 output=output,
                 groups=self._group.folders() if self._group is not None else (),
@@ -411,7 +470,7 @@ class ProcessSandbox:
 
     def _start_child(self, name: str, command: Sequence[str | Path], variables: dict[str, str], output: int) -> None:
         require_code(self._spec.function)
-        folder = self._spec.function.code
+        folder = self._spec.function.folder
         self._take_child(name, start_process(command, folder=folder, variables=variables, output=output))
 
     def _take_child(self, name: str, process: Process, is_in_groups: Callable[[], bool] = lambda: False) -> None:
@@ -432,6 +491,9 @@ class ProcessSandbox:
             if code < 0
             else ExitStatus(code=code, out_of_memory=out_of_memory)
         )
+        self._tell_end(name, status)
+
+    def _tell_end(self, name: str, status: ExitStatus) -> None:
         if name == _RUNTIME_KEY:
             self._events.runtime_exited(status)
         else:
@@ -463,6 +525,7 @@ class ProcessSandbox:
     def _settings(self) -> _Settings:
         assert self._folder is not None, "processes are started in surroundings that were made"
         return {
+            "equipment": self._provider.equip(self._spec.function),
             "opt": self._opt.folder if self._opt is not None else None,
             "temporary": self._folder / "tmp",
             "runtime_api": f"{self.view.address}:{self._spec.runtime_api_port}",

@@ -9,7 +9,8 @@ command                                     effect
 ==========================================  ==========================================================================
 ``begin N``                                 the first process starts the keeper of generation N; it tells ``begun N``
 ``end N``                                   the first process reaps what was killed, and tells ``over N``
-``runtime``                                 ``started N PID runtime``, and one day ``ended N STATUS runtime``
+``runtime``                                 ``started N PID runtime``, and one day ``ended N STATUS runtime``; or
+                                            ``refused N REASON runtime``, if it cannot be executed
 ``extension NAME``                          ``started N PID extension NAME``, ``ended N STATUS extension NAME``
 ``signal TERM PID``                         the signal is sent
 ==========================================  ==========================================================================
@@ -43,7 +44,10 @@ from typing import Protocol
 __all__ = [
     "ANONYMOUS",
     "DESTINY",
+    "FORBIDDEN",
+    "MISSING",
     "RUNTIME",
+    "WRONG_FOLDER",
     "CommandPipe",
     "Report",
     "Shell",
@@ -57,6 +61,9 @@ __all__ = [
 RUNTIME = ""
 """Who a report is about: the name of an extension, or this."""
 
+WRONG_FOLDER, FORBIDDEN, MISSING = 1, 126, 127
+"""Why a runtime is refused: its working directory is none; its program cannot be executed; there is none."""
+
 ANONYMOUS = b"begun 0"
 """What the first process of an anonymous container says when it waits."""
 
@@ -64,7 +71,7 @@ DESTINY = "destiny"
 """The name of the file beside the pipes; and of the command to read it."""
 
 _REPORT = re.compile(
-    rb"(begun|over|started|ended) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL
+    rb"(begun|over|started|ended|refused) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Some cannot be set, some change what the shell does, some it sets itself.
@@ -87,6 +94,19 @@ while read -r _word _generation <&3; do
       case $_line in
         runtime)
           (
+            _why=
+            {enter}
+            [ -n "$_why" ] || case ${{1:-}} in
+              */*)
+                if [ ! -e "$1" ]; then _why={missing}
+                elif [ ! -f "$1" ] || [ ! -x "$1" ]; then _why={forbidden}
+                fi ;;
+              *) [ -n "${{1:-}}" ] && command -v "$1" >/dev/null || _why={missing} ;;
+            esac
+            if [ -n "$_why" ]; then
+              echo "refused $_generation $_why runtime" >&4
+              exit
+            fi
             ({unset_for_runtime}exec "$@") >{pipes}/output 2>&1 3<&- 4>&- &
             echo "started $_generation $! runtime" >&4
             wait $!
@@ -109,7 +129,7 @@ done
 """
 
 
-def script(pipes: str, extensions: str, *, unset: Iterable[str], hidden: Iterable[str]) -> str:
+def script(pipes: str, extensions: str, *, unset: Iterable[str], hidden: Iterable[str], folder: str = "") -> str:
     """What the first process runs; its arguments are the command line of the runtime.
 
     Arguments:
@@ -117,10 +137,17 @@ def script(pipes: str, extensions: str, *, unset: Iterable[str], hidden: Iterabl
         extensions: the folder of the extensions, inside.
         unset: environment variables that nobody is to see: an engine sets some.
         hidden: those that extensions are not to see besides.
+        folder: where the runtime works, if that is not where the container does.
     """
     unset, hidden = set(unset), set(hidden)
     return _SCRIPT.format(
-        pipes=pipes, extensions=extensions, unset_for_runtime=_unset(unset), unset_for_extensions=_unset(unset | hidden)
+        pipes=pipes,
+        extensions=extensions,
+        unset_for_runtime=_unset(unset),
+        unset_for_extensions=_unset(unset | hidden),
+        enter=_enter(folder),
+        missing=MISSING,
+        forbidden=FORBIDDEN,
     ).strip()
 
 
@@ -143,6 +170,14 @@ def destiny_script(variables: Mapping[str, str], folder: str, command: Sequence[
 def can_be_told(names: Iterable[str]) -> bool:
     """Whether a shell hands such variables on as they are: it has some of its own."""
     return not any(_OF_SHELLS.fullmatch(name) or not _NAME.fullmatch(name) for name in names)
+
+
+def _enter(folder: str) -> str:
+    if not folder:
+        return ":"
+    if not folder.startswith("/"):  # [C] it has to be absolute
+        return f"_why={WRONG_FOLDER}"
+    return f"cd {shlex.quote(folder)} && unset OLDPWD || _why={WRONG_FOLDER}"
 
 
 def _unset(names: set[str]) -> str:
@@ -182,10 +217,12 @@ class Shell:
 
     Arguments:
         on_end: gets who has ended, and the status as a shell tells it; not of an old generation.
+        on_refusal: gets why the runtime cannot be executed, likewise.
     """
 
-    def __init__(self, on_end: Callable[[str, int], None]) -> None:
+    def __init__(self, on_end: Callable[[str, int], None], on_refusal: Callable[[int], None] | None = None) -> None:
         self._on_end = on_end
+        self._on_refusal = on_refusal
         self._pipe: CommandPipe | None = None
         self._generation = 1
         self._pids: dict[str, int] = {}
@@ -236,6 +273,8 @@ class Shell:
                 self._pids[report.who] = report.value
                 for number in self._unstarted.pop(report.who, []):
                     self.signal(report.who, number)
+            case "refused" if self._unstarted.pop(report.who, None) is not None and self._on_refusal is not None:
+                self._on_refusal(report.value)
             case "ended" if self._pids.pop(report.who, None) is not None:
                 self._on_end(report.who, report.value)
 

@@ -114,6 +114,7 @@ class Vessel:
         made: dict[str, Any] = {
             "entrypoint": destiny.entrypoint,
             "environment": destiny.variables,
+            "working_dir": destiny.folder,
             "host": host_settings(destiny, pipes=self._pipe_folder),
         }
         if not self._dock.network.lays_cables:
@@ -136,6 +137,7 @@ class Vessel:
         self._make_folder()
         made = {
             "entrypoint": ["/bin/sh", "-c", anonymous_script(PIPES)],
+            "working_dir": CODE,
             "host": host_settings(None, pipes=self._pipe_folder),
         }
         await self._run(image, made)
@@ -164,7 +166,7 @@ class Vessel:
         await visitor.do(lambda: mounted(visitor, host, destiny.folders, tmp=tmp))
         self.group.limit_memory(destiny.memory * 2**20)
         file = self._pipe_folder / DESTINY
-        file.write_bytes(destiny_script(destiny.variables, CODE, destiny.entrypoint))
+        file.write_bytes(destiny_script(destiny.variables, destiny.folder, destiny.entrypoint))
         file.chmod(0o644)
         self.pipes.command(f"{DESTINY}\n".encode())
         tell()
@@ -246,7 +248,6 @@ class Vessel:
                 image,
                 name=self.container,
                 user=USER,
-                working_dir=CODE,
                 network=outlet.network,
                 network_mode="none",
                 address=outlet.address,

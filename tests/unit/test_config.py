@@ -154,7 +154,7 @@ def test_a_function_needs_no_more_than_its_code(write: Write) -> None:
             '[functions.a]\ncode="."\npolicy = { idle = 1 }\n',
             "[functions.a.policy] idle is not a setting; there are: after_error, chance, ",
         ),
-        ('[functions.a]\nhandler="x.y"\n', "[functions.a] code is missing"),
+        ('[functions.a]\nhandler="x.y"\n', "function a: code is missing"),
         (
             '[functions.a]\ncode="."\nasynchronous = { retry = 1 }\n',
             "[functions.a.asynchronous] retry is not a setting; there are: dead_letter, max_age, ",

@@ -6,12 +6,16 @@ import functools
 import importlib.util
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 from emulator.database.program import find_program
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["need_browser", "need_compose", "need_database", "need_engine"]
+__all__ = ["need_browser", "need_compose", "need_database", "need_engine", "need_sample"]
+
+_BUILD_SAMPLES = Path(__file__).parent.parent / "sample_functions" / "build-samples"
 
 
 @functools.cache
@@ -60,3 +64,18 @@ def need_browser() -> str:
     )
     require(program, "There is no Chromium.", "Run ./dev setup, or install chromium.")
     return program
+
+
+@functools.cache
+def _sample_state(name: str) -> str:
+    asked = subprocess.run(
+        [sys.executable, _BUILD_SAMPLES, "--check", name], capture_output=True, text=True, timeout=30, check=False
+    )
+    return "" if asked.returncode == 0 else asked.stdout.strip()
+
+
+def need_sample(name: str) -> Path:
+    """A sample function that has to be built, as it is now; answers its deployment package."""
+    state = _sample_state(name)
+    require(not state, f"The sample {state}.", f"Run ./dev build-samples {name}.")
+    return _BUILD_SAMPLES.with_name(name) / "build"

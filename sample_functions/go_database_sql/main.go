@@ -24,10 +24,13 @@ func main() {
 	case "close":
 		lambda.Start(closeAfterwards)
 	case "once":
-		db = open()
+		db = open(fromEnvironment())
 		lambda.Start(once)
 	case "checked":
-		db = open()
+		config := fromEnvironment()
+		// After a failover the old writer only reads: the driver parts with a connection that leads there.
+		config.RejectReadOnly = true
+		db = open(config)
 		// An environment serves one event at a time.
 		db.SetMaxOpenConns(1)
 		// Shorter than the patience of servers, firewalls and NAT gateways.
@@ -40,12 +43,12 @@ func main() {
 
 // leave is the mistake: a new pool for every event, and each keeps its connection for ever.
 func leave(ctx context.Context, in event) (*answer, error) {
-	return serve(ctx, open(), in)
+	return serve(ctx, open(fromEnvironment()), in)
 }
 
 // closeAfterwards costs a handshake for every event, and leaves nothing behind.
 func closeAfterwards(ctx context.Context, in event) (*answer, error) {
-	db := open()
+	db := open(fromEnvironment())
 	defer db.Close()
 	return serve(ctx, db, in)
 }
@@ -81,13 +84,17 @@ func shutDown() {
 	os.Exit(0)
 }
 
-func open() *sql.DB {
+func fromEnvironment() *mysql.Config {
 	config := mysql.NewConfig()
 	config.Net = "tcp"
 	config.Addr = os.Getenv("DB_HOST") + ":" + os.Getenv("DB_PORT")
 	config.User = os.Getenv("DB_USER")
 	config.Passwd = os.Getenv("DB_PASSWORD")
 	config.DBName = os.Getenv("DB_NAME")
+	return config
+}
+
+func open(config *mysql.Config) *sql.DB {
 	db, err := sql.Open("mysql", config.FormatDSN())
 	if err != nil {
 		log.Fatal(err) // a configuration that cannot be read; a server that cannot be reached shows later

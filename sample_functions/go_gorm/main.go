@@ -23,10 +23,13 @@ func main() {
 	case "close":
 		lambda.Start(closeAfterwards)
 	case "once":
-		db = mustOpen()
+		db = mustOpen(fromEnvironment())
 		lambda.Start(once)
 	case "checked":
-		db = mustOpen()
+		config := fromEnvironment()
+		// After a failover the old writer only reads: the driver parts with a connection that leads there.
+		config.RejectReadOnly = true
+		db = mustOpen(config)
 		pool := mustPool(db)
 		// An environment serves one event at a time.
 		pool.SetMaxOpenConns(1)
@@ -40,7 +43,7 @@ func main() {
 
 // leave follows GORM's quick start, which has no Close: each event opens a pool, and each pool keeps its connection.
 func leave(ctx context.Context, in event) (*answer, error) {
-	db, err := open()
+	db, err := open(fromEnvironment())
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +54,7 @@ func leave(ctx context.Context, in event) (*answer, error) {
 // is thawed is a closed pool, which says "sql: database is closed"; it works only because every event opens anew.
 func closeAfterwards(ctx context.Context, in event) (*answer, error) {
 	var err error
-	if db, err = open(); err != nil {
+	if db, err = open(fromEnvironment()); err != nil {
 		return nil, err
 	}
 	defer mustPool(db).Close()

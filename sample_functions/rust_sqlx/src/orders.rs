@@ -75,11 +75,7 @@ async fn show(connection: &mut MySqlConnection, count: u64) -> Result<Answer, sq
     })
 }
 
-async fn order(
-    connection: &mut MySqlConnection,
-    event: Order,
-    count: u64,
-) -> Result<Answer, sqlx::Error> {
+async fn order(connection: &mut MySqlConnection, event: Order, count: u64) -> Result<Answer, sqlx::Error> {
     // A transaction that is dropped before its commit is rolled back.
     let mut transaction = connection.begin().await?;
     let order = sqlx::query("INSERT INTO orders (item, pieces) VALUES (?, ?)")

@@ -12,7 +12,7 @@ from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction, InvocationResult
 from emulator.errors import RuntimeNotFoundError
 from tests.integration.conftest import SAMPLES
-from tests.needs import need_database
+from tests.needs import need_database, need_sample
 from tests.support import eventually, require
 
 # Runtime, and how the handler of a variant is called.
@@ -77,8 +77,7 @@ def deploy(emulator: Emulator) -> Deploy:
         return deployed[sample, variant]
 
     def deploy_or_say(sample: str, variant: str) -> DeployedFunction:
-        package = SAMPLES / sample / "build"
-        require(package.is_dir(), f"The sample {sample} is not built.", f"Run ./dev build-samples {sample}.")
+        need_sample(sample)
         try:
             return deploy(sample, variant)
         except RuntimeNotFoundError as error:

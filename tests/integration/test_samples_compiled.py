@@ -45,7 +45,7 @@ def sessions_of(emulator: Emulator, function: DeployedFunction) -> list[int]:
 @EVERY_SAMPLE
 @pytest.mark.parametrize("handler", ["leave", "close", "once", "checked"])
 def test_sessions_after_the_freeze(emulator: Emulator, deploy_sample: DeploySample, sample: str, handler: str) -> None:
-    """One more with every event, none, or one for all, as the handler says; in Rust nothing is left that was dropped."""
+    """One more with every event, none, or one for all, as the handler says; Rust leaves nothing that was dropped."""
     function = deploy_sample(sample, handler)
     first, second, third = (function.invoke(event) for event in ({}, {"item": "coffee", "pieces": 2}, {"show": True}))
     assert [result.payload.get("count") for result in (first, second, third)] == [1, 2, 3]

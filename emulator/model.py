@@ -216,7 +216,7 @@ class Function:
             object.__setattr__(self, "handler", self.command[-1] if self.command else "")
         elif not self.handler.strip():
             self._refuse("handler is empty", 'It names what to call, as in handler = "app.handler".')
-        if any("\0" in word for word in (self.handler, *self.command, *self.entry_point)):
+        if any("\0" in word for word in (self.handler, *self.command, *self.entry_point, self.working_directory or "")):
             self._refuse("handler has a NUL in it", "No program can be called with one.")
         if len(self.layers) > _MAX_LAYERS:
             self._refuse(f"it has {len(self.layers)} layers", f"A function may have {_MAX_LAYERS}.")

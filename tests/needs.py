@@ -6,6 +6,8 @@ import functools
 import importlib.util
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 from emulator.database.program import find_program
 from emulator.doctor import runtime_as_process
@@ -22,7 +24,10 @@ __all__ = [
     "need_engine",
     "need_program",
     "need_runtime",
+    "need_sample",
 ]
+
+_BUILD_SAMPLES = Path(__file__).parent.parent / "sample_functions" / "build-samples"
 
 
 @functools.cache
@@ -99,3 +104,18 @@ def need_browser() -> str:
     program = find_browser()
     require(program, "There is no Chromium.", "Run ./dev setup, or install chromium.")
     return program or ""
+
+
+@functools.cache
+def _sample_state(name: str) -> str:
+    asked = subprocess.run(
+        [sys.executable, _BUILD_SAMPLES, "--check", name], capture_output=True, text=True, timeout=30, check=False
+    )
+    return "" if asked.returncode == 0 else asked.stdout.strip()
+
+
+def need_sample(name: str) -> Path:
+    """A sample function that has to be built, as it is now; answers its deployment package."""
+    state = _sample_state(name)
+    require(not state, f"The sample {state}.", f"Run ./dev build-samples {name}.")
+    return _BUILD_SAMPLES.with_name(name) / "build"

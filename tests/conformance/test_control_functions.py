@@ -264,7 +264,7 @@ def test_what_cannot_run_here_fails_and_the_waiter_hears_of_it(aws: Any) -> None
     with pytest.raises(Exception, match="terminal failure state"):
         waiter(aws, "function_active_v2", "no-image-here")
     shown = aws.get_function_configuration(FunctionName="no-image-here")
-    assert (shown["State"], "process sandbox" in shown["StateReason"]) == ("Failed", True)
+    assert (shown["State"], "runs in a container" in shown["StateReason"]) == ("Failed", True)
     assert refusal(aws.invoke, FunctionName="no-image-here") == (
         409,
         "ResourceConflictException",

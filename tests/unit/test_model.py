@@ -190,7 +190,13 @@ def test_the_limits_are_those_of_the_fact_sheet() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"handler": "app\0.handler"}, {"environment": {"STAGE": "a\0b"}}, {"command": ["\0"]}, {"entrypoint": ["\0"]}],
+    [
+        {"handler": "app\0.handler"},
+        {"environment": {"STAGE": "a\0b"}},
+        {"image": "shop:1", "command": ["\0"]},
+        {"image": "shop:1", "entry_point": ["\0"]},
+        {"image": "shop:1", "working_directory": "\0"},
+    ],
 )
 def test_no_word_for_a_process_has_a_nul_in_it(given: dict[str, Any]) -> None:
     """No program can be started with one: it is refused here, and not found out when an environment starts."""

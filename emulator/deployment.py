@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import re
 import stat
@@ -196,6 +197,7 @@ class CodeWatcher:
                 await self._pause()
                 self._changed.set()
                 return
+            _forget_bytecode(path for _, path in changes)
             self._tell({Path(path) for _, path in changes}, folders)
             gone = {Path(path) for change, path in changes if change is watchfiles.Change.deleted} & folders
             back = {Path(path) for _, path in changes} & self._gone
@@ -232,6 +234,18 @@ class CodeWatcher:
                         files.add(path.name if path == watched else str(path.relative_to(watched)))
             if files:
                 self._on_change(Change(name, tuple(sorted(files))))
+
+
+def _forget_bytecode(changed: Iterable[str]) -> None:
+    """Take away the bytecode of modules that have changed.
+
+    Python compares sizes and whole seconds: it would take the old one for that of a file which is saved twice in a
+    second and is as long as before.
+    """
+    for path in changed:
+        if path.endswith(".py"):
+            with contextlib.suppress(OSError, NotImplementedError):  # there is none, or it is not ours
+                os.unlink(importlib.util.cache_from_source(path))  # noqa: PTH108 (its place is a text)
 
 
 class _BelowThese(watchfiles.BaseFilter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -273,6 +274,18 @@ def test_dependencies_are_code(code: Path, folder: str) -> None:
             assert watched.changes[0].files == (f"{folder}/main.file",)
 
     watch()
+
+
+@in_loop
+async def test_bytecode_of_what_has_changed_goes(code: Path) -> None:
+    """It would be taken for that of the new code, if that is as long and of the same second; others' stays."""
+    old, other = (Path(importlib.util.cache_from_source(str(code / name))) for name in ("app.py", "other.py"))
+    old.parent.mkdir()
+    old.touch()
+    other.touch()
+    async with watching(orders=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        assert (old.exists(), other.exists()) == (False, True)
 
 
 @in_loop

@@ -6,12 +6,13 @@ import functools
 import importlib.util
 import shutil
 import subprocess
+from pathlib import Path
 
 from emulator.database.program import find_program
 from emulator.sandbox.engine import engine_answers
 from tests.support import require
 
-__all__ = ["find_browser", "need_browser", "need_compose", "need_database", "need_engine"]
+__all__ = ["find_browser", "need_browser", "need_compose", "need_database", "need_engine", "need_javascript_sdk"]
 
 
 @functools.cache
@@ -65,3 +66,22 @@ def need_browser() -> str:
     program = find_browser()
     require(program, "There is no Chromium.", "Run ./dev setup, or install chromium.")
     return program or ""
+
+
+@functools.cache
+def _node_version() -> int:
+    node = shutil.which("node")
+    if node is None:
+        return 0
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    major = asked.stdout.removeprefix("v").partition(".")[0]
+    return int(major) if major.isdigit() else 0
+
+
+def need_javascript_sdk() -> Path:
+    """AWS's client library for JavaScript, and what runs it; answers the folder that has it."""
+    folder = Path(__file__).parent.parent / ".cache" / "javascript-sdk"
+    require(_node_version() >= 20, "There is no Node.js 20 or later.", "Install it with npm, and run ./dev setup.")
+    is_there = (folder / "node_modules" / "@aws-sdk" / "client-lambda" / "package.json").exists()
+    require(is_there, "The AWS SDK for JavaScript is not installed.", "Run ./dev setup.")
+    return folder

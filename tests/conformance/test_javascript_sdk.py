@@ -200,7 +200,7 @@ def test_connections_are_kept(seen: Seen) -> None:
 
 
 def test_expect_and_chunked_bodies(seen: Seen) -> None:
-    """A body that waits until it is asked for is asked for before the library loses patience; one in chunks is whole."""
+    """A body that waits to be asked for is asked for before the library loses patience; one in chunks is whole."""
     asked, chunked = case(seen, "expect"), case(seen, "chunked")
     assert json.loads(asked["payload"])["text"] == "asked"
     assert asked["milliseconds"] < 900

@@ -77,7 +77,9 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     """What the framework refuses before a route sees it: a body that it cannot parse."""
     assert isinstance(error, HTTPException), "it is registered for these only"
     cure = "Send JSON, as /_emulator/api/docs shows it." if error.status_code == 400 else "See /_emulator/api/docs."
-    return _refusal(error.status_code, error.detail, cure)
+    answer = _refusal(error.status_code, error.detail, cure)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 class _NotThere:

@@ -43,12 +43,14 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
-def ask(emulator: Emulator, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], Any]:
+def ask(
+    emulator: Emulator, method: str, path: str, body: bytes | None = None, *, below: str = API
+) -> tuple[int, dict[str, str], Any]:
     """Status, headers by their names in lower case, and the body's JSON, of one request."""
     address = urlsplit(emulator.endpoint_url)
     with closing(http.client.HTTPConnection(str(address.hostname), address.port, timeout=20)) as connection:
         headers = {"content-type": "application/json"} if body is not None else {}
-        connection.request(method, f"{API}{path}", body, headers)
+        connection.request(method, f"{below}{path}", body, headers)
         answer = connection.getresponse()
         content = answer.read()
         told = {name.lower(): value for name, value in answer.getheaders()}
@@ -123,6 +125,9 @@ def test_other_methods(emulator: Emulator) -> None:
     assert answer == {"error": "/_emulator/api/policy takes no POST", "cure": "It takes GET, PUT."}
     assert ask(emulator, "QUERY", "/status")[0] == 405
     assert ask(emulator, "POST", "/nothing", b"{}")[0] == 404
+    status, headers, answer = ask(emulator, "QUERY", "/nothing", below="")
+    assert (status, answer["error"]) == (405, "Method Not Allowed")
+    assert "GET" in headers["allow"]
 
 
 def test_time_has_an_end(emulator: Emulator) -> None:

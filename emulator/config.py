@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from emulator.concurrency import Concurrency
 from emulator.errors import ConfigurationError
@@ -33,7 +42,7 @@ from emulator.policies.memory import pressure_of
 from emulator.policies.own import as_policy, is_own_name, load_own
 from emulator.runtimes import Runtimes, own_runtime
 from emulator.schedules import Schedule
-from emulator.spans import Span, seconds_of
+from emulator.spans import LONGEST, Span, seconds_of
 from emulator.urls import Cors
 
 __all__ = [
@@ -61,6 +70,7 @@ __all__ = [
 CONFIG_FILE = "lambda-freezer.toml"
 
 _OFF = "off"
+_MANY = 1_000_000_000
 _KINDS = {  # of value, by pydantic's names for what it found instead
     "model_type": "input should be a table, such as { key = value }",
     "dict_type": "input should be a table, such as { key = value }",
@@ -98,11 +108,18 @@ def _policy_name(value: str) -> str:
     return value
 
 
+def _written(form: str) -> WithJsonSchema:
+    """How it is told to clients: seconds, or a text of this form."""
+    number = {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST}
+    return WithJsonSchema({"anyOf": [number, {"type": "string", "pattern": f"^({form}|{_OFF})$"}]})
+
+
+_TIME = r"([0-9]+(\.[0-9]+)? *[dhms] *)+"
 _Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 """Seconds, as a number or as ``"7m"``."""
-_Span = Annotated[float | str, BeforeValidator(_span)]
+_Span = Annotated[float | str, BeforeValidator(_span), _written(f"{_TIME}(\\.\\.{_TIME})?")]
 """The same, or a range to draw from, ``"5m..10m"``, which stays as it was written; or ``"off"``."""
-_Period = Annotated[float | str, BeforeValidator(_period)]
+_Period = Annotated[float | str, BeforeValidator(_period), _written(_TIME)]
 """A duration, or ``"off"``."""
 
 
@@ -156,12 +173,12 @@ class PolicySettings(_Table):
     select: Selection | None = None
     idle_timeout: _Span | None = None
     max_lifetime: _Span | None = None
-    max_invocations: int | None = Field(default=None, ge=0, strict=True)
+    max_invocations: int | None = Field(default=None, ge=0, le=_MANY, strict=True)
     half_of_idle: _Period | None = None
     histogram: _Period | None = None
     chance: float | None = Field(default=None, ge=0, le=1, strict=True)
     after_error: bool | None = Field(default=None, strict=True)
-    memory_limit: int | None = Field(default=None, ge=0, strict=True)
+    memory_limit: int | None = Field(default=None, ge=0, le=_MANY, strict=True)
     eviction: EvictionOrder = EvictionOrder.LRU
     reclaim: Reclaim = Reclaim.SILENT
 

@@ -130,6 +130,20 @@ class Schedules:
         """When the next one is due, as a reading of the emulator's clock."""
         return min((self._reading(due) for _, due in self._due.values()), default=None)
 
+    def more_than(self, number: int, *, until: float) -> bool:
+        """Whether more events than this are due up to a moment, in seconds since the epoch."""
+        if len(self._due) * (until - self._clock.now()) / 60 < number:
+            return False  # for none is due more often than once a minute
+        left = number
+        for schedule, due in self._due.values():
+            moment: float | None = due
+            while moment is not None and moment <= until:
+                left -= 1
+                if left < 0:
+                    return True
+                moment = schedule.after(moment, first=self._first)
+        return False
+
     async def finished(self) -> None:
         """What they send is waited for by who serves it."""
 

@@ -76,6 +76,8 @@ __all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
 
 T = TypeVar("T")
 
+_LAST_MOMENT = 253_370_764_800.0  # 9999-01-01: calendars end with that year
+_MOST_SCHEDULED = 50_000  # events of schedules that one skip brings: half a minute's work
 _DRAIN = 3.0  # seconds that a stop gives to asynchronous events which are being served
 
 
@@ -871,10 +873,18 @@ class Service:
         events that fall into that time run at theirs, and are waited for.
 
         Raises:
-            InvalidParameterValueError: time goes forward only.
+            InvalidParameterValueError: time goes forward only, and not beyond the year 9998; or more is scheduled in
+                that time than can be waited for.
         """
         if not 0 <= seconds < float("inf"):
             raise InvalidParameterValueError(f"time goes forward, by a number of seconds: {seconds}")
+        target = self.clock.now() + seconds
+        if target > _LAST_MOMENT:
+            raise InvalidParameterValueError("the emulator's clock ends with the year 9998", cure="Skip less.")
+        if self._schedules.more_than(_MOST_SCHEDULED, until=target):
+            raise InvalidParameterValueError(
+                f"more than {_MOST_SCHEDULED:,} events are scheduled in that time", cure="Skip less at once."
+            )
         await self.look_at_sessions()  # what the server has done by now is not caused by this
         before = self.timeline.last_seq
         timers = await skip(

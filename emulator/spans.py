@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Span", "in_words", "seconds_of"]
+__all__ = ["LONGEST", "Span", "in_words", "seconds_of"]
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s)\s*)+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)")
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-_LONGEST = 100 * 365 * 86_400.0  # beyond that an event loop cannot wait
+LONGEST = 100 * 365 * 86_400.0
+"""Seconds; an event loop cannot wait for longer."""
 
 
 def seconds_of(value: float | str) -> float:
@@ -25,15 +26,19 @@ def seconds_of(value: float | str) -> float:
         if not _DURATION.fullmatch(value.strip()):
             raise ValueError('a duration is written like "7m", "1h30m" or "90s"')
         found = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
-    elif isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    elif isinstance(value, bool) or not isinstance(value, int | float) or _is_nan(value):
         raise ValueError('a duration is a number of seconds, or written like "7m"')
     else:
-        found = float(value)
+        found = min(value, LONGEST + 1.0)  # a whole number may be more than a float can be
     if found < 0:
         raise ValueError("input should be greater than 0")
-    if found > _LONGEST:
+    if found > LONGEST:
         raise ValueError("a duration is a hundred years at most")
-    return found
+    return float(found)
+
+
+def _is_nan(value: float) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ __all__ = [
     "need_database",
     "need_debugpy",
     "need_engine",
+    "need_javascript_sdk",
     "need_program",
     "need_runtime",
     "need_sample",
@@ -119,3 +120,22 @@ def need_sample(name: str) -> Path:
     state = _sample_state(name)
     require(not state, f"The sample {state}.", f"Run ./dev build-samples {name}.")
     return _BUILD_SAMPLES.with_name(name) / "build"
+
+
+@functools.cache
+def _node_version() -> int:
+    node = shutil.which("node")
+    if node is None:
+        return 0
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    major = asked.stdout.removeprefix("v").partition(".")[0]
+    return int(major) if major.isdigit() else 0
+
+
+def need_javascript_sdk() -> Path:
+    """AWS's client library for JavaScript, and what runs it; answers the folder that has it."""
+    folder = Path(__file__).parent.parent / ".cache" / "javascript-sdk"
+    require(_node_version() >= 20, "There is no Node.js 20 or later.", "Install it with npm, and run ./dev setup.")
+    is_there = (folder / "node_modules" / "@aws-sdk" / "client-lambda" / "package.json").exists()
+    require(is_there, "The AWS SDK for JavaScript is not installed.", "Run ./dev setup.")
+    return folder

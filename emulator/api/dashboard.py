@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from emulator import text
+from emulator.api.answers import NO_SUCH, REFUSED, BurstAnswer, FunctionName
 from emulator.errors import RequestError
 from emulator.invocation import Outcome
 from emulator.model import MAX_PAYLOAD_BYTES
@@ -47,11 +48,16 @@ def _sendable(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    """JSON does not tell 3.0 from 3; ``true`` is no number there, though."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class BurstWish(BaseModel):
-    """How many invocations at once, each with this payload."""
+    """How many invocations at once, a thousand at most, each with this payload."""
 
     model_config = ConfigDict(extra="forbid")
-    count: int = Field(ge=1, le=1000)
+    count: Annotated[int, BeforeValidator(_whole)] = Field(ge=1, le=1000, strict=True)
     payload: Annotated[Any, AfterValidator(_sendable)] = Field(default_factory=dict)
 
 
@@ -68,13 +74,13 @@ def dashboard_routes(service: Service) -> APIRouter:
     async def page() -> Response:
         return _file("index.html")
 
-    @routes.post("/_emulator/api/functions/{name}/burst")
-    async def burst(name: str, wish: BurstWish) -> dict[str, Any]:
+    @routes.post("/_emulator/api/functions/{name}/burst", responses=REFUSED | NO_SUCH)
+    async def burst(name: FunctionName, wish: BurstWish) -> BurstAnswer:
         """Invoke a function so many times at once, and wait for all. A browser has six connections at most."""
         payload = text.to_json(wish.payload)
         begin = time.monotonic()
         outcomes = await asyncio.gather(*(_invoke(service, name, payload) for _ in range(wish.count)))
-        return {"seconds": time.monotonic() - begin, **_counted(outcomes)}
+        return _counted(time.monotonic() - begin, outcomes)
 
     for name in files():
         routes.add_api_route(f"/_emulator/{name}", functools.partial(_serve, name), include_in_schema=False)
@@ -105,15 +111,16 @@ async def _invoke(service: Service, name: str, payload: bytes) -> Outcome | Requ
     return await answered
 
 
-def _counted(outcomes: Sequence[Outcome | RequestError]) -> dict[str, Any]:
+def _counted(seconds: float, outcomes: Sequence[Outcome | RequestError]) -> BurstAnswer:
     refusals = [
         found for one in outcomes if (found := one if isinstance(one, RequestError) else one.failure) is not None
     ]
     answers = [one.answer for one in outcomes if not isinstance(one, RequestError) and one.answer is not None]
     failed = sum(answer.function_error is not None for answer in answers)
-    return {
-        "answered": len(answers) - failed,
-        "failed": failed,
-        "refused": len(refusals),
-        "first_refusal": refusals[0].message if refusals else None,
-    }
+    return BurstAnswer(
+        seconds=seconds,
+        answered=len(answers) - failed,
+        failed=failed,
+        refused=len(refusals),
+        first_refusal=refusals[0].message if refusals else None,
+    )

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from emulator import text
+from emulator.api.answers import (
+    MOST,
+    NO_DATABASE,
+    NO_SUCH,
+    REFUSED,
+    ConcurrencyAnswer,
+    Connections,
+    EnvironmentName,
+    Environments,
+    FastForwardReport,
+    FunctionAnswer,
+    FunctionName,
+    Functions,
+    Killed,
+    Queue,
+    Responses,
+    UrlAnswer,
+)
+from emulator.chronicle.lines import to_line
 from emulator.config import PolicySettings
 from emulator.errors import ConfigurationError, InvalidParameterValueError
 from emulator.log_files import LogPiece
-from emulator.model import EnvironmentId, Function, Reclaim
-from emulator.service import RecycleAnswer, Service
+from emulator.model import EnvironmentId, EnvironmentView, Function, Reclaim
+from emulator.rulebook import PolicyView
+from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
 
 __all__ = ["FastForwardWish", "RecycleWish", "inspection_routes"]
 
@@ -29,53 +48,53 @@ class RecycleWish(BaseModel):
 
 
 class FastForwardWish(BaseModel):
-    """How much time to skip, in seconds."""
+    """How much time to skip: ten years at once at most, and in all not beyond the year 9998."""
 
     model_config = ConfigDict(extra="forbid")
-    seconds: float = Field(ge=0, le=10 * 365 * 86_400)
+    seconds: float = Field(ge=0, le=10 * 365 * 86_400, strict=True)
 
 
 def inspection_routes(service: Service) -> APIRouter:
     """The routes below ``/_emulator/api``; the shapes are the records of :mod:`emulator.model`."""
-    routes = APIRouter(prefix="/_emulator/api", tags=["inspection"])
+    routes = APIRouter(prefix="/_emulator/api", tags=["inspection"], responses=REFUSED)
 
     @routes.get("/status")
-    async def status() -> dict[str, Any]:
+    async def status() -> Status:
         """How this emulator runs, and how faithful it can be here."""
-        return asdict(service.status())
+        return service.status()
 
     @routes.get("/functions")
-    async def functions() -> dict[str, Any]:
+    async def functions() -> Functions:
         """The functions, with the URLs and the routes under which each answers HTTP requests."""
-        return {"functions": [_function(service, function) for function in service.functions]}
+        return Functions(functions=[_function(service, function) for function in service.functions])
 
-    @routes.get("/environments")
-    async def environments(function: str | None = None) -> dict[str, Any]:
+    @routes.get("/environments", responses=NO_SUCH)
+    async def environments(function: str | None = None) -> Environments:
         """Every execution environment, or those of one function."""
         await service.look_at_sessions()
-        return {"environments": [asdict(view) for view in service.environments(function)]}
+        return Environments(environments=service.environments(function))
 
-    @routes.get("/environments/{environment_id}")
-    async def environment(environment_id: str) -> dict[str, Any]:
+    @routes.get("/environments/{environment_id}", responses=NO_SUCH)
+    async def environment(environment_id: EnvironmentName) -> EnvironmentView:
         """One execution environment, by its id or the beginning of it."""
         await service.look_at_sessions()
-        return asdict(service.environment(environment_id))
+        return service.environment(environment_id)
 
-    @routes.post("/environments/{environment_id}/recycle")
-    async def recycle_environment(environment_id: str, wish: RecycleWish | None = None) -> RecycleAnswer:
+    @routes.post("/environments/{environment_id}/recycle", responses=NO_SUCH)
+    async def recycle_environment(environment_id: EnvironmentName, wish: RecycleWish | None = None) -> RecycleAnswer:
         """End one environment: now, or when its running invocation is over."""
         return service.recycle_environment(environment_id, wish.reclaim if wish is not None else None)
 
-    @routes.post("/functions/{name}/recycle")
-    async def recycle_function(name: str, wish: RecycleWish | None = None) -> RecycleAnswer:
+    @routes.post("/functions/{name}/recycle", responses=NO_SUCH)
+    async def recycle_function(name: FunctionName, wish: RecycleWish | None = None) -> RecycleAnswer:
         """End all environments of a function."""
         return service.recycle_function(name, wish.reclaim if wish is not None else None)
 
-    @routes.get("/functions/{name}/logs", response_class=StreamingResponse)
+    @routes.get("/functions/{name}/logs", response_class=StreamingResponse, responses=NO_SUCH | _LOGS)
     async def logs(
-        name: str,
+        name: FunctionName,
         environment: str | None = None,
-        tail: Annotated[int | None, Query(ge=0)] = None,
+        tail: Annotated[int | None, Query(ge=0, le=MOST)] = None,
         follow: bool = False,
         form: Annotated[Literal["text", "json"], Query(alias="format")] = "text",
     ) -> StreamingResponse:
@@ -85,83 +104,84 @@ def inspection_routes(service: Service) -> APIRouter:
         return StreamingResponse(_rendered(batches, render), media_type=media_type)
 
     @routes.get("/policy")
-    async def policy() -> dict[str, Any]:
+    async def policy() -> PolicyView:
         """The policy of all functions that say nothing else."""
-        return asdict(service.policy())
+        return service.policy()
 
     @routes.put("/policy")
-    async def set_policy(wish: PolicySettings) -> dict[str, Any]:
+    async def set_policy(wish: PolicySettings) -> PolicyView:
         """Another policy for all functions, from now on; the body takes the place of the whole table."""
         return _set_policy(service, wish)
 
-    @routes.get("/functions/{name}/policy")
-    async def policy_of_function(name: str) -> dict[str, Any]:
+    @routes.get("/functions/{name}/policy", responses=NO_SUCH)
+    async def policy_of_function(name: FunctionName) -> PolicyView:
         """The policy of a function, and what of it is its own."""
-        return asdict(service.policy(name))
+        return service.policy(name)
 
-    @routes.put("/functions/{name}/policy")
-    async def set_policy_of_function(name: str, wish: PolicySettings) -> dict[str, Any]:
+    @routes.put("/functions/{name}/policy", responses=NO_SUCH)
+    async def set_policy_of_function(name: FunctionName, wish: PolicySettings) -> PolicyView:
         """What is different for this function, from now on; with nothing in it, nothing is."""
         return _set_policy(service, wish, name)
 
-    @routes.get("/connections")
-    async def connections(environment: str | None = None) -> dict[str, Any]:
+    @routes.get("/connections", responses=NO_SUCH | NO_DATABASE)
+    async def connections(environment: str | None = None) -> Connections:
         """The sessions of the database, each joined to the environment that opened it."""
         wanted = EnvironmentId(service.environment(environment).id) if environment is not None else None
         sessions, summary = await service.connections(wanted)
-        return {"connections": [asdict(session) for session in sessions], "summary": asdict(summary)}
+        return Connections(connections=list(sessions), summary=summary)
 
-    @routes.get("/queue")
-    async def queue(function: str | None = None) -> dict[str, Any]:
+    @routes.get("/queue", responses=NO_SUCH)
+    async def queue(function: str | None = None) -> Queue:
         """The asynchronous events that were accepted and are not done, of one function or of all."""
-        return {"events": [asdict(event) for event in service.queue(function)]}
+        return Queue(events=service.queue(function))
 
     @routes.get("/concurrency")
-    async def concurrency() -> dict[str, Any]:
+    async def concurrency() -> ConcurrencyAnswer:
         """The places of the account, and what of them each function has, reserves, and has initialised ahead."""
         account, functions = service.concurrency()
-        return {
-            "limit": account.limit,
-            "unreserved": account.unreserved,
-            "in_use": account.in_use,
-            "functions": [asdict(function) for function in functions],
-        }
+        return ConcurrencyAnswer(
+            limit=account.limit, unreserved=account.unreserved, in_use=account.in_use, functions=functions
+        )
 
-    @routes.post("/zombies/kill")
-    async def kill_zombies() -> dict[str, Any]:
+    @routes.post("/zombies/kill", responses=NO_DATABASE)
+    async def kill_zombies() -> Killed:
         """Have the server end every session whose environment is gone."""
-        return {"killed": [asdict(session) for session in await service.kill_zombies()]}
+        return Killed(killed=await service.kill_zombies())
 
-    @routes.post("/fast-forward")
-    async def fast_forward(wish: FastForwardWish) -> dict[str, Any]:
+    @routes.post("/fast-forward", response_model=FastForwardReport, response_class=JSONResponse)
+    async def fast_forward(wish: FastForwardWish) -> Response:
         """Skip time on the emulator's clock."""
-        answer = await service.fast_forward(wish.seconds)
-        caused = [event._asdict() for event in answer.caused]
-        return {"seconds": answer.seconds, "now": answer.now, "timers": answer.timers, "caused": caused}
+        return Response(_report(await service.fast_forward(wish.seconds)), media_type="application/json")
 
     return routes
 
 
-def _function(service: Service, function: Function) -> dict[str, Any]:
+def _function(service: Service, function: Function) -> FunctionAnswer:
     urls = [
-        {
-            "qualifier": config.qualifier,
-            "address": service.urls.address(config),
-            "path_address": service.urls.path_address(config),
-            "auth": config.auth,
-            "invoke_mode": config.invoke_mode,
-        }
+        UrlAnswer(
+            qualifier=config.qualifier,
+            address=service.urls.address(config),
+            path_address=service.urls.path_address(config),
+            auth=config.auth,
+            invoke_mode=config.invoke_mode,
+        )
         for config in service.urls.of(function.name)
     ]
-    return {
-        "name": function.name,
-        "runtime": function.runtime,
-        "handler": function.handler,
-        "memory": function.memory,
-        "timeout": function.timeout,
-        "urls": urls,
-        "routes": [route.key for route in service.routes if route.function == function.name],
-    }
+    return FunctionAnswer(
+        name=function.name,
+        runtime=function.runtime,
+        handler=function.handler,
+        memory=function.memory,
+        timeout=function.timeout,
+        urls=urls,
+        routes=[route.key for route in service.routes if route.function == function.name],
+    )
+
+
+def _report(answer: FastForwardAnswer) -> bytes:
+    """By hand, for there may be a hundred thousand events in it."""
+    told = text.to_json({"seconds": answer.seconds, "now": answer.now, "timers": answer.timers})
+    return told[:-1] + b',"caused":[' + b",".join([to_line(event) for event in answer.caused]) + b"]}"
 
 
 def _plain(pieces: Sequence[LogPiece]) -> bytes:
@@ -177,6 +197,15 @@ def _ndjson(pieces: Sequence[LogPiece]) -> bytes:
     return "".join(entries).encode()
 
 
+_LOGS: Responses = {
+    200: {
+        "description": "Lines as they were written, or one JSON object for each",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    }
+}
 _LOG_FORMATS: dict[str, tuple[str, Callable[[Sequence[LogPiece]], bytes]]] = {
     "text": ("text/plain; charset=utf-8", _plain),
     "json": ("application/x-ndjson", _ndjson),
@@ -190,8 +219,8 @@ async def _rendered(
         yield render(pieces)
 
 
-def _set_policy(service: Service, wish: PolicySettings, name: str | None = None) -> dict[str, Any]:
+def _set_policy(service: Service, wish: PolicySettings, name: str | None = None) -> PolicyView:
     try:
-        return asdict(service.set_policy(wish.model_dump(exclude_unset=True), name))
+        return service.set_policy(wish.model_dump(exclude_unset=True), name)
     except ConfigurationError as error:
         raise InvalidParameterValueError(error.message, cure=error.cure) from error

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from emulator import text
+from emulator.api.answers import MOST, REFUSED, Responses, TimelineAnswer
 from emulator.chronicle.lines import to_line
 from emulator.service import Service
 from emulator.timeline import Timeline, Wanted
@@ -23,6 +24,9 @@ from emulator.timeline import Timeline, Wanted
 __all__ = ["Filters", "place_of", "timeline_routes"]
 
 _MOST = 200  # events in one piece: half a millisecond of the loop's time
+_STREAM: Responses = {
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
 _NO_CACHE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -33,10 +37,10 @@ class Filters:
         self,
         function: str | None = None,
         environment: str | None = None,
-        kind: Annotated[list[str] | None, Query()] = None,
+        kind: Annotated[tuple[str, ...], Query()] = (),
         age: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
     ) -> None:
-        self._said = (function, environment, tuple(kind or ()))
+        self._said = (function, environment, kind)
         self._age = age
 
     def wanted(self, now: float) -> Wanted:
@@ -46,13 +50,13 @@ class Filters:
 
 def timeline_routes(service: Service) -> APIRouter:
     """The routes below ``/_emulator/api/timeline``."""
-    routes = APIRouter(prefix="/_emulator/api/timeline", tags=["timeline"])
+    routes = APIRouter(prefix="/_emulator/api/timeline", tags=["timeline"], responses=REFUSED)
     timeline = service.timeline
 
-    @routes.get("")
+    @routes.get("", response_model=TimelineAnswer, response_class=JSONResponse)
     async def events(
         filters: Annotated[Filters, Depends()],
-        since: Annotated[int, Query(ge=0)] = 0,
+        since: Annotated[int, Query(ge=0, le=MOST)] = 0,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> StreamingResponse:
         """Events after number ``since``, oldest first, at most ``limit``; ``last`` is where to go on."""
@@ -60,10 +64,10 @@ def timeline_routes(service: Service) -> APIRouter:
             _answer(timeline, since, filters.wanted(timeline.now), limit), media_type="application/json"
         )
 
-    @routes.get("/stream")
+    @routes.get("/stream", response_class=StreamingResponse, responses=_STREAM)
     async def stream(
         filters: Annotated[Filters, Depends()],
-        since: Annotated[int, Query(ge=0)] = 0,
+        since: Annotated[int, Query(ge=0, le=MOST)] = 0,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
         """What is there after number ``since`` or after ``Last-Event-ID``, and then what comes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_rate_counts_from_the_start() -> None:
     post = _Post(_schedule("rate(5 minutes)"))
     post.clock.fast_forward(900)
     assert post.times == [300, 600, 900]
+
+
+def test_how_many_are_due() -> None:
+    """Those of all schedules are counted, up to the moment that is asked for and with it."""
+    post = _Post(_schedule("rate(5 minutes)"), replace(_schedule("rate(1 minute)"), name="often"))
+    assert post.schedules.more_than(11, until=START + 600)
+    assert not post.schedules.more_than(12, until=START + 600)
+    assert not _Post().schedules.more_than(0, until=START + 600)
 
 
 def test_cron_is_on_the_wall_clock() -> None:

@@ -82,6 +82,16 @@ def up(
             help="auto, local, docker, none or mysql://USER:PASSWORD@HOST/DB.",
         ),
     ] = None,
+    debug_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="LAMBDA_FREEZER_DEBUG_PORT", min=1, max=65_535, help="Where a debugger can attach to the function."
+        ),
+    ] = None,
+    debug_function: Annotated[
+        str | None,
+        typer.Option(envvar="LAMBDA_FREEZER_DEBUG_FUNCTION", help="Which function, where there are several."),
+    ] = None,
     speed: Annotated[
         float | None,
         typer.Option(
@@ -117,8 +127,17 @@ def up(
             settings, rows = _with_template(settings, template, parameter or [], stack)
         elif parameter:
             raise ConfigurationError("--parameter without a template", cure="lambda-freezer up template.yaml")
+        settings = _with_debugger(settings, debug_port, debug_function)
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(_up(settings, base, rows))
+
+
+def _with_debugger(settings: Settings, port: int | None, function: str | None) -> Settings:
+    if port is not None:
+        return settings.with_debugger(port, function)
+    if function is not None:
+        raise ConfigurationError("--debug-function without a port", cure="Add --debug-port 5678.")
+    return settings
 
 
 def _with_template(
@@ -646,6 +665,7 @@ async def _serve(settings: Settings, base: Path, printer: LogPrinter, rows: Sequ
         err.print(Text("starting sandboxes and database", "dim"))
         async with service, server:
             service.timeline.listen(lambda event: _note_trouble(event, printer), lambda kind: kind.endswith(".trouble"))
+            service.timeline.listen(lambda event: printer.say(_told(event)), _TOLD.__contains__)
             out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
             names = [function.name for function in service.functions]
             out.print(screen.status_lines(asdict(service.status()), names, rows))
@@ -672,6 +692,16 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+_TOLD = frozenset({"debugger.attached", "debugger.detached", "function.changed"})
+
+
+def _told(event: TimelineEvent) -> str:
+    """What is nobody's trouble, and nice to know."""
+    if event.kind == "function.changed":
+        return f"{event.function}: {event.reason}; the next invocation runs the new code"
+    return f"{event.function} {(event.environment or '')[:4]}: {event.kind.replace('.', ' ')}: {event.reason}"
 
 
 def _note_trouble(event: TimelineEvent, printer: LogPrinter) -> None:

@@ -143,6 +143,7 @@ class EmulatorSettings(_Table):
     quiet: _Duration = 0.05
     old_formats: bool = Field(default=False, strict=True)
     origins: bool = Field(default=False, strict=True)
+    hot_reload: bool = Field(default=True, strict=True)
     log_folder: Path | None = None
     streaming_bandwidth: Literal["unlimited", "aws"] = "unlimited"
     seed: int | None = Field(default=None, strict=True)
@@ -270,6 +271,7 @@ class FunctionSettings(_Table):
     provisioned_concurrency: int = Field(default=0, ge=0, strict=True)
     asynchronous: AsynchronousSettings = Field(default_factory=AsynchronousSettings)
     url: Annotated[UrlTable | None, BeforeValidator(_switched)] = None
+    debug_port: Annotated[int, Field(strict=True)] | None = None
 
 
 class RuntimeSettings(_Table):
@@ -309,7 +311,7 @@ class Settings(_Table):
             ConfigurationError: a value that AWS would refuse, or a runtime that there is not.
         """
         runtimes = self.make_runtimes()
-        made = []
+        made: list[Function] = []
         for name, table in self.functions.items():
             given = table.model_dump(exclude_unset=True, exclude={"policy", "code", "layers", "logging"})
             function = Function(
@@ -390,6 +392,31 @@ class Settings(_Table):
             **{key: [*values.get(key, []), *tables[key]] for key in ("routes", "schedules")},
         }
         return _checked(merged, source)
+
+    def with_debugger(self, port: int, function: str | None = None) -> Settings:
+        """These settings with a debug port for one function; its name may be left out where there is only one.
+
+        Raises:
+            ConfigurationError: there is no such function, or there are several to choose from.
+        """
+        names = ", ".join(self.functions)
+        if function is None and len(self.functions) == 1:
+            function = next(iter(self.functions))
+        if function is None:
+            raise ConfigurationError(
+                f"--debug-port {port} is for one function, and there are several: {names}"
+                if names
+                else f"--debug-port {port} without any function",
+                cure="Say which one with --debug-function NAME." if names else "Describe it in [functions].",
+            )
+        if function not in self.functions:
+            raise ConfigurationError(
+                f"--debug-function {function}: there is no such function",
+                cure=f"There are {names}." if names else "Describe it in [functions].",
+            )
+        values = self.model_dump(exclude_unset=True)
+        values["functions"][function]["debug_port"] = port
+        return _checked(values, "the command line")
 
     def with_values(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced, checked like a file: ``{"emulator": {"port": 0}}``.

@@ -90,6 +90,8 @@ class Environment:
         surroundings: Surroundings,
         owner: Owner,
         initialization: InitializationType = InitializationType.ON_DEMAND,
+        *,
+        awaits_debugger: Callable[[], bool] | None = None,
     ) -> None:
         self.id = environment_id
         self.function = function
@@ -136,6 +138,7 @@ class Environment:
                 ),
                 surroundings.runtime_api.port,
                 surroundings.origins,
+                awaits_debugger,
             ),
             self,
         )
@@ -220,10 +223,14 @@ class Environment:
             self.end(failure.reason)
 
     @property
-    def _init_limit(self) -> float:
+    def _init_limit(self) -> float | None:
         if self._initialization is InitializationType.ON_DEMAND:
             return _ON_DEMAND_LIMIT
         return max(_PROVISIONED_LIMIT, self.function.timeout)
+
+    @property
+    def _init_again_limit(self) -> float | None:
+        return self.function.timeout
 
     def _new_generation(self, phase: str) -> Generation:
         generation = self._generation = Generation(
@@ -242,7 +249,7 @@ class Environment:
         )
         return generation
 
-    async def _init(self, phase: str, begin: float, limit: float) -> Failure | None:
+    async def _init(self, phase: str, begin: float, limit: float | None) -> Failure | None:
         """Wait for the end of init, and report on it; ``begin`` is seconds since the epoch."""
         assert self._generation is not None, "a generation is made before it is waited for"
         failure = await self._generation.init(phase, limit)
@@ -271,7 +278,7 @@ class Environment:
             self._sandbox.start_extensions()
         else:
             self._sandbox.start_runtime()
-        failure = await self._init("invoke", begin_wall, self.function.timeout)
+        failure = await self._init("invoke", begin_wall, self._init_again_limit)
         if self._is_ending():
             return
         if failure is None:

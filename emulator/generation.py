@@ -89,6 +89,8 @@ class Generation:
         self._runtime_is_parked = False
         self._runtime_is_gone = bool(sandbox.extensions)  # it is not there before they have registered
         self._progress = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
+        self._limit_seconds: float | None = None
         self._gone: set[str] = set()
         self._unstarted: dict[str, str] = {}  # extensions, with the type of the error
         self.runtime = RuntimeSession(self)
@@ -109,28 +111,29 @@ class Generation:
 
     # -- init ----------------------------------------------------------------------------------------------
 
-    async def init(self, phase: str, limit: float) -> Failure | None:
+    async def init(self, phase: str, limit: float | None) -> Failure | None:
         """Wait until everybody waits for the first event; why that does not come to pass, if it does not.
 
         Arguments:
             phase: ``init``, or ``invoke`` inside an invocation.
-            limit: seconds.
+            limit: seconds; none for one that a debugger may hold up.
 
         Raises:
             SandboxError: the runtime cannot be started.
         """
+        self._limit_seconds = limit
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as self._limit:
                 await self._all_ready(phase)
         except TimeoutError:
             self._failure = self._failure or failures.init_timeout(
                 self._owner.last_request_id or "",
-                limit,
+                self._limit_seconds or 0.0,
                 self._function.timeout,
                 now=self._around.clock.now(),
                 old=self._around.old_formats,
             )
-        self._initializing = False
+        self._initializing, self._limit = False, None
         failure = self._failure
         if failure is not None and self._runtime_has_begun and not self._runtime_is_parked:
             self._tell_runtime_done(phase, failure)
@@ -139,6 +142,12 @@ class Generation:
         if not self.telemetry.is_wanted:
             self._logs.on_event = None
         return failure
+
+    def limit_init(self, limit: float | None) -> None:
+        """From now on an init that goes on has so many seconds, or as long as it takes."""
+        if self._limit is not None:
+            self._limit_seconds = limit
+            self._limit.reschedule(None if limit is None else asyncio.get_running_loop().time() + limit)
 
     async def _all_ready(self, phase: str) -> None:
         """[C] In this order, and nobody before his turn."""

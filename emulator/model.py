@@ -168,6 +168,7 @@ class Function:
         asynchronous: what becomes of its asynchronous events; also as a mapping of the same names.
         url: how it answers under a URL of its own; also as ``True``, or a mapping of the same names. Without it there
             is none.
+        debug_port: where a debugger can attach to its runtime, which then serves one event at a time.
         version: the number of a published version, which the control plane gives; what is deployed is ``$LATEST``.
 
     Raises:
@@ -193,6 +194,7 @@ class Function:
     provisioned_concurrency: int = 0
     asynchronous: Asynchronous = field(default_factory=Asynchronous)
     url: UrlSettings | None = None
+    debug_port: int | None = None
     version: str = LATEST
 
     def __post_init__(self) -> None:
@@ -222,6 +224,8 @@ class Function:
         self._check_concurrency()
         self._check_asynchronous()
         self._check_url()
+        if self.debug_port is not None and not 1 <= self.debug_port <= 65_535:
+            self._refuse(f"debug_port is {self.debug_port!r}", "A port is a whole number from 1 to 65,535.")
 
     def _check_image(self) -> None:
         if self.code is None and self.image is None:

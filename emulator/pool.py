@@ -93,7 +93,7 @@ class Pool:
         self._around = surroundings
         self._clock: Clock = surroundings.clock
         self._shares = share is not None
-        self.share = share or concurrency.share(self._clock, function.reserved_concurrency)
+        self.share = share or concurrency.share(self._clock, self._reserved(function))
         self._make = make
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
@@ -216,7 +216,7 @@ class Pool:
             ConfigurationError: what it reserves is more than the account has left; nothing has changed.
         """
         if not self._shares:
-            self.share.reserve(function.reserved_concurrency)
+            self.share.reserve(self._reserved(function))
         self.function = function
         self.provisioned.update(function)
         self.recycle(reason)
@@ -228,7 +228,7 @@ class Pool:
             ConfigurationError: what it reserves is more than the account has left; nothing has changed.
         """
         if not self._shares:
-            self.share.reserve(function.reserved_concurrency)
+            self.share.reserve(self._reserved(function))
         self.function = function
         self.provisioned.resize(function)
 
@@ -301,6 +301,10 @@ class Pool:
             timer.cancel()
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _reserved(function: Function) -> int | None:
+        return function.reserved_concurrency
 
     def _serve(self, invocation: Invocation) -> None:
         """With a slot in hand: the policy's choice of the idle ones, else a new environment."""

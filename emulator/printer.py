@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +28,15 @@ _PATIENCE = 1.0  # seconds that the end waits for a reader
 _GATHER = 0.02
 
 _Lines = tuple[str, str, bytes]
-_Entry = tuple[int, _Lines | str | None]  # how many lines were left out before these, or this note; None is the end
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    text: str
+    style: str
+
+
+_Entry = tuple[int, _Lines | _Note | None]  # how many lines were left out before these, or this note; None is the end
 
 
 class LogPrinter:
@@ -64,8 +73,15 @@ class LogPrinter:
 
     def note(self, text: str) -> None:
         """Something that is in no log, and is to be seen."""
+        self._tell(f"! {text}", "yellow")
+
+    def say(self, text: str) -> None:
+        """Something that is in no log, said in passing."""
+        self._tell(f"· {text}", "dim")
+
+    def _tell(self, text: str, style: str) -> None:
         left_out, self._left_out = self._left_out, 0
-        self._entries.put((left_out, text))
+        self._entries.put((left_out, _Note(text, style)))
 
     def _print(self) -> None:
         try:
@@ -93,12 +109,12 @@ class LogPrinter:
         except queue.Empty:
             return None
 
-    def _shown(self, left_out: int, found: _Lines | str | None) -> Iterator[str]:
+    def _shown(self, left_out: int, found: _Lines | _Note | None) -> Iterator[str]:
         if left_out:
             note = f"{left_out} lines are left out here, for nobody read them; lambda-freezer logs has them"
             yield self._painted(note, "yellow") + "\n"
-        if isinstance(found, str):
-            yield self._painted(f"! {found}", "yellow") + "\n"
+        if isinstance(found, _Note):
+            yield self._painted(found.text, found.style) + "\n"
         elif found is not None:
             function, environment, lines = found
             shown, style = screen.log_origin(environment, function)

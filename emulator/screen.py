@@ -305,7 +305,9 @@ def plain_table(*columns: str) -> Table:
 
 def _addresses(status: Mapping[str, Any]) -> list[tuple[str, Text]]:
     urls = [("url", Text.assemble(name, "  ", (address, "cyan"))) for name, address in status["urls"].items()]
-    return urls + [("route", Text.assemble(key, "  ", (name, "cyan"))) for key, name in status["routes"].items()]
+    routes = [("route", Text.assemble(key, "  ", (name, "cyan"))) for key, name in status["routes"].items()]
+    ports = [("debug", Text.assemble(name, "  ", (port, "cyan"))) for name, port in status["debug_ports"].items()]
+    return urls + routes + ports
 
 
 def _microseconds(value: float | None) -> str:

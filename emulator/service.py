@@ -23,10 +23,13 @@ from emulator.concurrency import Concurrency, Share
 from emulator.config import Settings
 from emulator.database.relay_records import PATHS
 from emulator.database.server import DatabaseServer
-from emulator.deployment import CodeWatcher, check_code
+from emulator.debugged import Attachment, DebuggedEnvironment, DebuggedPool
+from emulator.debugger import DebugPort
+from emulator.deployment import Change, CodeWatcher, check_code
 from emulator.doorstep import Doorstep
 from emulator.environment import Environment
 from emulator.errors import (
+    ConfigurationError,
     DatabaseError,
     EmulatorError,
     FunctionNotFoundError,
@@ -85,7 +88,7 @@ class Status:
     ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them; ``profile`` is the
     class of instances whose limits the database has; ``events`` counts those of the timeline, and ``events_dropped``
     those of them that it does not have any more. ``urls`` are the addresses of functions that have one, ``routes`` the
-    functions by what each serves, such as ``GET /orders/{id}``.
+    functions by what each serves, such as ``GET /orders/{id}``. ``debug_ports`` are those of functions that have one.
     """
 
     version: str
@@ -109,6 +112,7 @@ class Status:
     events_dropped: int = 0
     urls: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
+    debug_ports: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ class Service:
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
         self.routes = Routes()
+        self._debug_ports: dict[str, DebugPort] = {}
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
@@ -238,10 +243,12 @@ class Service:
             at_rest=self.at_rest,
             said=self._alias_events.get,
         )
+        self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
         stack.callback(watcher.close)
-        self._spawn(watcher.run())
+        if self.settings.emulator.hot_reload:
+            self._spawn(watcher.run())
         for function in self.settings.make_functions(self._base):
             await self.add(function)
         for route in self.settings.make_routes():
@@ -300,6 +307,7 @@ class Service:
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
+        function = self._with_debug_port(function)
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
             await self._parts.server.ensure_database(name)
@@ -313,11 +321,43 @@ class Service:
                 self._set_url(function)
         else:
             self._set_url(function)
-            self._pools[function.name] = self._make_pool(function)
+            self._pools[function.name] = (
+                await self._open_debug_port(function) if function.debug_port is not None else self._make_pool(function)
+            )
         self._unready.pop(function.name, None)
         self._events.add(self._pools[function.name])
         own = (function.code,) if function.code is not None else ()
         self._watcher.watch(function.name, *own, *function.layers)
+
+    def _with_debug_port(self, function: Function) -> Function:
+        """A function keeps the port that it has: who deploys it again need not know of it."""
+        known, port = self._pools.get(function.name), function.debug_port
+        if known is not None and port is None:
+            return replace(function, debug_port=known.function.debug_port)
+        if known is not None and known.function.debug_port != port:
+            raise ConfigurationError(
+                f"function {function.name}: its debug port cannot change while the emulator runs",
+                cure="Start the emulator anew.",
+            )
+        others = [name for name, pool in self._pools.items() if port and pool.function.debug_port == port]
+        if known is None and others:
+            raise ConfigurationError(
+                f"function {function.name}: {port} is the debug port of {others[0]} already",
+                cure="Give each function that is to be debugged a port of its own.",
+            )
+        return function
+
+    async def _open_debug_port(self, function: Function) -> Pool:
+        policy = self._rulebook.policy_of(function)
+        pool = DebuggedPool(function, self._surroundings, policy, self._concurrency, attachment=Attachment())
+        port = DebugPort(pool, self.settings.emulator.host, self.timeline)
+        try:
+            self._debug_ports[function.name] = await self._ports.enter_async_context(port)
+        except EmulatorError:
+            await pool.close("it has no debug port")
+            pool.share.reserve(None)
+            raise
+        return pool
 
     def _set_url(self, function: Function) -> None:
         url_id = make_url_id(self.settings.emulator.account, function.name)
@@ -360,6 +400,8 @@ class Service:
         self._qualifiers.forget(name)
         self._unready.pop(name, None)
         self._watcher.forget(name)
+        if (port := self._debug_ports.pop(name, None)) is not None:
+            port.close()
         for config in self.urls.of(name):
             self.urls.remove(config.url_id)
         for arn in [arn for arn in self._alias_events if arn.startswith(f"{self.arn(name)}:")]:
@@ -492,10 +534,13 @@ class Service:
         emulator = self.settings.emulator
         return text.function_arn(emulator.region, emulator.account, name, qualifier)
 
-    def _code_changed(self, name: str) -> None:
-        pool = self._pools.get(name)
+    def _code_changed(self, change: Change) -> None:
+        pool = self._pools.get(change.function)
         if pool is None:
             return  # it was deleted just now
+        self.timeline.record(
+            "function.changed", str(change), function=change.function, detail={"files": list(change.files)}
+        )
         if pool.function.layers:
             self._spawn(self._prepare_again(pool))
         else:
@@ -644,13 +689,19 @@ class Service:
         return Killing(environment, self._parts.relays, self.timeline, middle)
 
     async def at_rest(self, environment_id: EnvironmentId) -> None:
-        """Wait until an environment is frozen or gone, or a freeze has failed.
+        """Wait until an environment is frozen or gone, or a freeze has failed, or a debugger keeps it from that.
 
         Raises:
             EmulatorError: it is still at work after half a minute.
         """
         environment = self._find(environment_id)
         if environment is None or environment.state in (State.FROZEN, State.GONE):
+            return
+
+        def is_kept() -> bool:
+            return isinstance(environment, DebuggedEnvironment) and environment.is_kept
+
+        if is_kept():
             return
         states = {f"environment.{state}": state for state in State}
         last: State = environment.state
@@ -661,7 +712,7 @@ class Service:
                 return False
             before, last = last, states[event.kind]
             freeze_failed = before is State.FREEZING and last is State.IDLE
-            return last in (State.FROZEN, State.GONE) or freeze_failed
+            return last in (State.FROZEN, State.GONE) or freeze_failed or is_kept()
 
         await self.wait_for(
             rested, since=self.timeline.last_seq, timeout=30, what=f"environment {environment_id} comes to rest"
@@ -922,6 +973,7 @@ class Service:
             events_dropped=self.timeline.dropped,
             urls={config.name: self.urls.address(config) for config in self.urls},
             routes={route.key: route.function for route in self.routes},
+            debug_ports={name: f"{port.host}:{port.port}" for name, port in self._debug_ports.items()},
         )
 
     def metrics(self) -> Metrics:

@@ -20,6 +20,7 @@ __all__ = [
     "need_browser",
     "need_compose",
     "need_database",
+    "need_debugpy",
     "need_engine",
     "need_javascript_sdk",
     "need_program",
@@ -48,6 +49,11 @@ def need_database() -> None:
         "There is no MySQL or MariaDB server program.",
         "Run ./dev setup, or install mariadb-server-core.",
     )
+
+
+def need_debugpy() -> None:
+    """What listens for a debugger inside a Python runtime."""
+    require(importlib.util.find_spec("debugpy"), "There is no debugpy.", "Run ./dev setup, or install it with pip.")
 
 
 def need_program(program: str, package: str) -> None:

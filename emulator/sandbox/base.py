@@ -63,6 +63,9 @@ class SandboxSpec:
 
     ``variables`` are complete but for what only the sandbox knows: paths, and the host of the Runtime API. With
     ``origins`` a Python runtime tells which line of code has opened a connection.
+
+    With ``awaits_debugger`` the runtime runs under a debugger, at :attr:`Sandbox.debugger_end`. Each time it is started
+    that is asked whether it begins with the function's code only when somebody has attached.
     """
 
     environment_id: EnvironmentId
@@ -70,6 +73,7 @@ class SandboxSpec:
     variables: Mapping[str, str]
     runtime_api_port: int
     origins: bool = False
+    awaits_debugger: Callable[[], bool] | None = None
 
     @property
     def tells_origins(self) -> bool:
@@ -138,6 +142,11 @@ class Sandbox(Protocol):
     @property
     def runtime_api_address(self) -> str:
         """The address by which its connections to the Runtime API are known."""
+        ...
+
+    @property
+    def debugger_end(self) -> tuple[str, int] | None:
+        """Host and port where the runtime that was started last listens for a debugger, or is about to."""
         ...
 
     @property
@@ -266,6 +275,7 @@ class FakeSandbox:
     """A sandbox without processes: the test plays the runtime, and the extensions."""
 
     extensions: Sequence[str] = ()
+    debugger_end: tuple[str, int] | None = None
 
     def __init__(self, spec: SandboxSpec, address: str, events: SandboxEvents) -> None:
         self.spec = spec

@@ -37,6 +37,7 @@ from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, Spawn,
 from emulator.sandbox.cgroup import Group, Place, find_group
 from emulator.sandbox.container_network import Addresses, ContainerNetwork
 from emulator.sandbox.container_settings import EXTENSIONS, SMALLEST_TMP, USER, Destiny, destiny_of
+from emulator.sandbox.debugger import CONTAINER_FOLDER, CONTAINER_PORT, SCRIPT, find_debugpy, require_debugger
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import (
     CgroupV1Anchor,
@@ -165,6 +166,7 @@ class ContainerProvider:
         """
         chosen = await self.image(function)
         await self.opt.prepare(function)
+        require_debugger(function, self.opt.folder_of(function), self.kind_of(function))
         if function.image is not None and chosen.name not in self._extensions:
             self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, EXTENSIONS)
         self.prewarmed.want(chosen.name)
@@ -216,7 +218,11 @@ class ContainerProvider:
 
     def brings_bootstrap(self, function: Function) -> bool:
         """Whether its runtime is an operating system and nothing else, so that it is executed itself."""
-        return function.image is None and self._runtimes.find(function.runtime).kind is RuntimeKind.PROVIDED
+        return function.image is None and self.kind_of(function) is RuntimeKind.PROVIDED
+
+    def kind_of(self, function: Function) -> RuntimeKind:
+        """Of what kind its runtime is."""
+        return self._runtimes.find(function.runtime).kind
 
     def create(self, spec: SandboxSpec, events: SandboxEvents) -> ContainerSandbox:
         return ContainerSandbox(self, spec, events)
@@ -227,6 +233,8 @@ class ContainerProvider:
 
     def take_prewarmed(self, spec: SandboxSpec) -> Vessel | None:
         """One that can become what is wanted, if one is ready."""
+        if spec.awaits_debugger is not None:
+            return None  # it could not be shown where the debugger is
         image = self._images.get((spec.function.runtime, spec.function.image))
         return self.prewarmed.take(image.name) if image is not None and can_be_told(spec.variables) else None
 
@@ -332,6 +340,7 @@ class ContainerSandbox:
         self._vessel = self._prewarmed or provider.new_vessel(f"env-{spec.environment_id}")
         self.view = SandboxView("container", "", 0, self._vessel.addresses.vpc)
         self.started_at = 0.0
+        self.debugger_end: tuple[str, int] | None = None
 
     @property
     def freezer(self) -> Freezer:
@@ -406,6 +415,7 @@ class ContainerSandbox:
 
     def start_runtime(self) -> None:
         self._check_it_lives()
+        self._let_debug()
         self.started_at = time.time()
         if (status := self._why_it_cannot_start()) is None:
             self._shell.start(RUNTIME)
@@ -423,6 +433,13 @@ class ContainerSandbox:
     def _tell_launch_error(self, generation: int, status: ExitStatus) -> None:
         if generation == self._generation and not self._is_being_ended:
             self._events.runtime_exited(status)
+
+    def _let_debug(self) -> None:
+        """Show the next runtime the way to its debugger, and whether to wait for it."""
+        if (awaits := self._spec.awaits_debugger) is not None:
+            wait = {"wait": b""} if awaits() else {}
+            self._vessel.lend(CONTAINER_FOLDER, {"sitecustomize.py": SCRIPT.read_bytes(), **wait})
+            self.debugger_end = (self._vessel.addresses.control, CONTAINER_PORT)
 
     def signal_runtime(self, number: signal.Signals) -> None:
         # DIFFERS: on AWS its whole process group gets it [C]; a plain shell makes no groups, so here it does alone.
@@ -474,6 +491,8 @@ class ContainerSandbox:
     def initialized(self) -> None:
         self._settle()
         self.peak_memory()  # a container that crashes takes its figures along
+        if self._spec.awaits_debugger is not None:
+            return  # DIFFERS: a debugger has too much to do for a share
         # [X] Init has more CPU than the memory setting gives; the share applies to invocations.
         share = self._spec.function.memory / _MEMORY_OF_ONE_CPU
         if not self._vessel.group.limit_cpu(share):
@@ -524,6 +543,7 @@ class ContainerSandbox:
         if self._provider.brings_bootstrap(function):
             found = bootstrap.find_bootstrap(function, opt)
             brought = found[0] if found is not None else bootstrap.PLACES[0]
+        debugged = self._provider.kind_of(function) if self._spec.awaits_debugger is not None else None
         return destiny_of(
             function,
             self._spec.variables,
@@ -531,6 +551,8 @@ class ContainerSandbox:
             runtime_api,
             opt=opt,
             origins=self._spec.tells_origins,
+            debugpy=find_debugpy(function, opt) if debugged is RuntimeKind.PYTHON else None,
+            inspected=debugged is RuntimeKind.NODEJS,
             bootstrap=brought,
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.model import Function
+from emulator.sandbox.debugger import CONTAINER_PLACE, MEMORY, NODE_OPTIONS, container_debugger, container_inspector
 from emulator.sandbox.engine_records import ImageDetails
 from emulator.sandbox.origins import container_search_path
 from emulator.sandbox.shell import script
@@ -122,6 +123,8 @@ def destiny_of(
     *,
     opt: Path | None,
     origins: bool = False,
+    debugpy: Path | None = None,
+    inspected: bool = False,
     bootstrap: str | None = None,
 ) -> Destiny:
     """Everything that a container has for this function's sake.
@@ -131,6 +134,8 @@ def destiny_of(
         runtime_api: ``host:port``.
         opt: its merged layers.
         origins: whether its runtime tells which lines of code open connections.
+        debugpy: what listens for a debugger in its Python, where it is to be debugged.
+        inspected: whether its Node.js listens for one.
         bootstrap: the program that the function brings, by its place inside, where its runtime has none.
     """
     command = runtime_command(function, image, bootstrap)
@@ -139,19 +144,25 @@ def destiny_of(
     environment = variables(given, image, runtime_api)
     if origins:
         environment["PYTHONPATH"] = container_search_path(PIPES, {**image.variables, **environment})
+    if debugpy is not None:
+        environment |= container_debugger(PIPES, {**image.variables, **environment})
+    if inspected:
+        environment |= container_inspector({**image.variables, **environment})
     return Destiny(
-        ({CODE: function.code} if function.code is not None else {}) | ({_OPT: opt} if opt is not None else {}),
+        ({CODE: function.code} if function.code is not None else {})
+        | ({_OPT: opt} if opt is not None else {})
+        | ({f"{CONTAINER_PLACE}/debugpy": debugpy} if debugpy is not None else {}),
         CODE if not function.is_image else image.folder or "/",
         environment,
         script(
             PIPES,
             EXTENSIONS,
             unset=unwanted_variables(environment, image),
-            hidden=hidden_from_extensions([*environment, *image.variables]),
+            hidden=hidden_from_extensions([*environment, *image.variables]) | ({NODE_OPTIONS} if inspected else set()),
             folder=function.working_directory or "",
         ),
         command,
-        function.memory,
+        function.memory + (MEMORY if debugpy is not None or inspected else 0),
         function.ephemeral_storage,
     )
 

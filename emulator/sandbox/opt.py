@@ -61,6 +61,11 @@ class OptFolders:
             opt.users += 1
         return opt
 
+    def folder_of(self, function: Function) -> Path | None:
+        """The merged layers that its next sandbox gets."""
+        opt = self._current.get(function.key)
+        return opt.folder if opt is not None else None
+
     async def give_back(self, opt: Opt) -> None:
         opt.users -= 1
         await self._remove_unused(opt)

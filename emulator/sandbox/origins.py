@@ -9,7 +9,15 @@ from pathlib import Path
 
 from emulator.sandbox.output import OutputPipe
 
-__all__ = ["CONTAINER_FOLDER", "SCRIPT", "OnOrigin", "OriginPipe", "container_search_path", "read_origin"]
+__all__ = [
+    "CONTAINER_FOLDER",
+    "RUNTIME_FOLDER",
+    "SCRIPT",
+    "OnOrigin",
+    "OriginPipe",
+    "container_search_path",
+    "read_origin",
+]
 
 SCRIPT = Path(__file__).with_name("origins_main.py")
 """What the runtime loads."""
@@ -17,12 +25,14 @@ SCRIPT = Path(__file__).with_name("origins_main.py")
 CONTAINER_FOLDER = "sitecustomize"
 """Below the folder of the pipes: where a container's Python finds the same."""
 
+RUNTIME_FOLDER = "/var/runtime"
+"""[C] What AWS's bootstrap puts into ``PYTHONPATH`` itself where nothing is."""
+
 OnOrigin = Callable[[int, int, str], None]
 """Gets the port of the function's own end, that of the other end, and the place: ``app.py:12 in handler``."""
 
 _LINE = re.compile(rb"([0-9]{1,5}) ([0-9]{1,5}) (.{1,2000})")
 _LONGEST = 2200  # bytes: two ports and the longest place
-_RUNTIME = "/var/runtime"  # [C] what AWS's bootstrap puts there itself where nothing is
 
 
 def read_origin(line: bytes) -> tuple[int, int, str] | None:
@@ -33,7 +43,7 @@ def read_origin(line: bytes) -> tuple[int, int, str] | None:
 
 def container_search_path(pipes: str, variables: Mapping[str, str]) -> str:
     """``PYTHONPATH`` for a container; the runtime gives itself back what was there before any code is run."""
-    return f"{pipes}/{CONTAINER_FOLDER}:{variables.get('PYTHONPATH') or _RUNTIME}"
+    return f"{pipes}/{CONTAINER_FOLDER}:{variables.get('PYTHONPATH') or RUNTIME_FOLDER}"
 
 
 class OriginPipe:

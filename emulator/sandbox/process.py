@@ -33,6 +33,7 @@ from emulator.sandbox import bootstrap, probe
 from emulator.sandbox.base import ExitStatus, SandboxEvents, SandboxSpec, require_code
 from emulator.sandbox.cgroup import Group, Place, make_group, place_for_new_groups
 from emulator.sandbox.child import Child, Process, start_process
+from emulator.sandbox.debugger import MEMORY, debugger_variables, free_port, require_debugger
 from emulator.sandbox.equipment import Equipment, equip, unpack_native, version_of
 from emulator.sandbox.fork_server import ForkServer
 from emulator.sandbox.freezer import (
@@ -161,6 +162,7 @@ class ProcessProvider:
             if (native := await asyncio.to_thread(unpack_native, equipment.archive, place)) is not None:
                 self._natives[function.name] = native
         await self.opt.prepare(function)
+        require_debugger(function, self.opt.folder_of(function), equipment.runtime.kind)
         if self.fork_server is not None and equipment.runtime.kind is RuntimeKind.PYTHON:
             await self.fork_server.ready()
 
@@ -227,6 +229,7 @@ class ProcessSandbox:
         self.view = SandboxView("process", "", 0, address)
         self.started_at = 0.0
         self.cut: Cut = NoCut()
+        self.debugger_end: tuple[str, int] | None = None
         self._opt = provider.opt.take(spec.function)
         self.extensions: Sequence[str] = self._opt.extensions if self._opt is not None else ()
         self._children: dict[str, Child] = {}
@@ -254,7 +257,8 @@ class ProcessSandbox:
                 self._origins = OriginPipe(self._folder / "origins", self._events.connection_told)
             self._group = self._provider.make_group(self._spec.environment_id)
             if self._group is not None:
-                self._group.limit_memory(self._spec.function.memory * _MIB)
+                spare = MEMORY if self._spec.awaits_debugger is not None else 0
+                self._group.limit_memory((self._spec.function.memory + spare) * _MIB)
             self._freezer = self._provider.make_freezer(self._group)
             self._keep_with_warden()
             if self.extensions:
@@ -277,6 +281,7 @@ class ProcessSandbox:
         settings = self._settings()
         origins = self._folder / "origins" if self._folder is not None and self._origins is not None else None
         variables = runtime_variables(self._spec.function, self._spec.variables, **settings, origins=origins)
+        variables |= self._let_debug()
         try:
             with self._new_output("runtime") as output:
                 self.started_at = time.time()
@@ -289,6 +294,13 @@ class ProcessSandbox:
             return
         pid = runtime.pid
         self.view = SandboxView("process", str(pid), pid, self.view.address)
+
+    def _let_debug(self) -> dict[str, str]:
+        """What tells the next runtime to listen for a debugger, at a port of its own address."""
+        if self._spec.awaits_debugger is None:
+            return {}
+        self.debugger_end = (self.view.address, free_port(self.view.address))
+        return debugger_variables(self.debugger_end, wait=self._spec.awaits_debugger())
 
     def signal_runtime(self, number: signal.Signals) -> None:
         self._signal(_RUNTIME_KEY, number)
@@ -328,6 +340,8 @@ class ProcessSandbox:
         return self.view.address
 
     def hold_sockets(self) -> None:
+        if self._spec.awaits_debugger is not None:
+            return  # a debugger would wait for somebody who is no more
         # Its connection to us, over which it asks for events, is not one that anybody outside should miss.
         api = (self.view.address, self._spec.runtime_api_port)
         self._provider.held.take(self.process_ids(), but_not_to=frozenset({api}))
@@ -456,7 +470,8 @@ class ProcessSandbox:
         function, server = self._spec.function, self._provider.fork_server
         require_code(function)
         forked = None
-        if server is not None and command == plain_runtime_command():
+        is_plain = command == plain_runtime_command() and self._spec.awaits_debugger is None
+        if server is not None and is_plain:
             forked = server.fork(
                 function.name,
                 command,

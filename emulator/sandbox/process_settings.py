@@ -11,7 +11,7 @@ from string import Template
 from emulator.model import Function
 from emulator.runtimes import KNOWN, Runtime, RuntimeKind
 from emulator.sandbox.equipment import Equipment
-from emulator.sandbox.runtime_main import ORIGINS, search_path
+from emulator.sandbox.runtime_main import AWAITS_DEBUGGER, DEBUGGER, ORIGINS, search_path
 from emulator.variables import hidden_from_extensions
 
 __all__ = [
@@ -141,12 +141,26 @@ def _python(
 
 
 def _nodejs(
-    function: Function, _opt: Path | None, equipment: Equipment, _variables: Mapping[str, str]
+    function: Function, _opt: Path | None, equipment: Equipment, variables: Mapping[str, str]
 ) -> list[str | Path]:
     assert equipment.program is not None, "Node.js was looked for"
     memory = function.memory  # [C] a tenth for what is young, in two halves, the rest for what has lived longer
     limits = [f"--max-semi-space-size={memory // 20}", f"--max-old-space-size={memory - memory // 10}"]
-    return [equipment.program, "--expose-gc", "--max-http-header-size", "81920", *limits, _NODE_MAIN]
+    return [
+        equipment.program,
+        *_inspected(variables),
+        "--expose-gc",
+        "--max-http-header-size",
+        "81920",
+        *limits,
+        _NODE_MAIN,
+    ]
+
+
+def _inspected(variables: Mapping[str, str]) -> list[str]:
+    """What lets a debugger attach to Node.js; for one that is coming it stops at the first line."""
+    end = variables.get(DEBUGGER)
+    return [] if end is None else [f"--inspect{'-brk' if AWAITS_DEBUGGER in variables else ''}={end}"]
 
 
 def _java(function: Function, opt: Path | None, equipment: Equipment, variables: Mapping[str, str]) -> list[str | Path]:

@@ -7,23 +7,31 @@ interpreter, and a script as the last word of it.
 import os
 import sys
 
-__all__ = ["ORIGINS", "search_path"]
+__all__ = ["AWAITS_DEBUGGER", "DEBUGGER", "ORIGINS", "search_path"]
 
 ORIGINS = "LAMBDA_FREEZER_ORIGINS"
 """The variable with the pipe on which connections are told of; it is taken away before any other code is run."""
 
+DEBUGGER = "_LAMBDA_FREEZER_DEBUGGER"
+"""The variable that says where to listen for a debugger, ``host:port``; taken away likewise."""
 
-def _tell_origins(pipe: str) -> None:
+AWAITS_DEBUGGER = "_LAMBDA_FREEZER_AWAITS_DEBUGGER"
+"""The variable that says to wait for one first, where it is set."""
+
+
+def _run(name: str, function: str, *arguments: object) -> None:
+    """A function of a neighbouring script."""
     # By its place: nothing of this package is importable here, and a function may have a module of the same name.
     from importlib.machinery import SourceFileLoader
     from importlib.util import module_from_spec, spec_from_loader
 
-    loader = SourceFileLoader("_lambda_freezer_origins", os.path.join(os.path.dirname(__file__), "origins_main.py"))
+    path = os.path.join(os.path.dirname(__file__), f"{name}_main.py")
+    loader = SourceFileLoader(f"_lambda_freezer_{name}", path)
     spec = spec_from_loader(loader.name, loader)
     if spec is not None:
         module = module_from_spec(spec)
         loader.exec_module(module)
-        module.install(pipe, os.environ["LAMBDA_TASK_ROOT"])
+        getattr(module, function)(*arguments)
 
 
 def search_path(code: str, opt: str, before: list[str]) -> list[str]:
@@ -38,7 +46,10 @@ if __name__ == "__main__":
     sys.path[:] = search_path(os.environ["LAMBDA_TASK_ROOT"], os.environ.get("LAMBDA_FREEZER_OPT", ""), sys.path)
 
     if (pipe := os.environ.pop(ORIGINS, None)) is not None:
-        _tell_origins(pipe)
+        _run("origins", "install", pipe, os.environ["LAMBDA_TASK_ROOT"])
+
+    if (end := os.environ.pop(DEBUGGER, None)) is not None:
+        _run("debugger", "listen", end, os.environ.pop(AWAITS_DEBUGGER, None) is not None)
 
     from awslambdaric.__main__ import main  # type: ignore[import-untyped]
 

@@ -176,6 +176,16 @@ class Vessel:
         """The shell has read it; no other container has such a file."""
         (self._pipe_folder / DESTINY).unlink(missing_ok=True)
 
+    def lend(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Files in a folder beside the pipes, for everybody inside to read, instead of what was in it."""
+        place = self._pipe_folder / folder
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        for name, content in files.items():
+            (place / name).write_bytes(content)
+            (place / name).chmod(0o644)
+        place.chmod(0o755)
+
     def drain_output(self) -> None:
         """Hand on what was written so far."""
         if self.pipes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -21,6 +22,15 @@ def test_tests_that_a_page_names_exist(page: str) -> None:
     names = re.findall(r"`(test_\w+)`", (DOCS / page).read_text())
     assert names
     assert [name for name in names if f"def {name}(" not in tests] == []
+
+
+def test_a_debuggers_configuration_is_one() -> None:
+    """It is JSON as an editor reads it, and has the port of the command above it."""
+    page = (DOCS / "debugging.md").read_text()
+    found = json.loads(re.findall(r"```json\n(\{.*?)```", page, re.DOTALL)[0])
+    (configuration,) = found["configurations"]
+    assert (configuration["type"], configuration["request"]) == ("debugpy", "attach")
+    assert f"up --debug-port {configuration['connect']['port']}\n" in page
 
 
 def test_example_of_an_extension(tmp_path: Path) -> None:

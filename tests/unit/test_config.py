@@ -80,6 +80,33 @@ def test_the_file_of_the_working_directory_is_found(write: Write, monkeypatch: p
     assert base == path.parent
 
 
+ONE = {"orders": {"code": "functions/orders"}}
+TWO = {**ONE, "carts": {"code": "functions/carts"}}
+
+
+@pytest.mark.parametrize(("functions", "name"), [(ONE, None), (ONE, "orders"), (TWO, "orders")])
+def test_a_debugger_is_for_one_function(functions: dict[str, Any], name: str | None, tmp_path: Path) -> None:
+    """The only one, or the one that is named; it need not have been described with a port."""
+    settings = Settings.model_validate({"functions": functions}).with_debugger(5678, name)
+    found = {function.name: function.debug_port for function in settings.make_functions(tmp_path)}
+    assert found == {**dict.fromkeys(functions, None), "orders": 5678}
+
+
+@pytest.mark.parametrize(
+    ("functions", "name", "complaint"),
+    [
+        (TWO, None, "there are several: orders, carts"),
+        (TWO, "books", "there is no such function"),
+        ({}, None, "without any function"),
+    ],
+)
+def test_a_debugger_for_nobody_is_refused(functions: dict[str, Any], name: str | None, complaint: str) -> None:
+    """With what there is to choose from."""
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        Settings.model_validate({"functions": functions}).with_debugger(5678, name)
+    assert caught.value.cure
+
+
 def test_a_whole_file_becomes_settings_and_functions(write: Write) -> None:
     """Every table, with a function's paths made absolute and its policy kept as what is different."""
     path = write("""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 import watchfiles
 
 from emulator import deployment
-from emulator.deployment import CodeWatcher, check_code
+from emulator.deployment import Change, CodeWatcher, check_code
 from emulator.errors import CodeError
 from emulator.model import Function
 from tests.support import in_loop
@@ -155,11 +156,13 @@ class Watched:
 
     def __init__(self) -> None:
         self.changed: list[str] = []
+        self.changes: list[Change] = []
         self.watcher = CodeWatcher(self._on_change)
         self._heard = asyncio.Event()
 
-    def _on_change(self, name: str) -> None:
-        self.changed.append(name)
+    def _on_change(self, change: Change) -> None:
+        self.changes.append(change)
+        self.changed.append(change.function)
         self._heard.set()
 
     async def hears(self, change: Callable[[int], object], name: str) -> None:
@@ -169,7 +172,7 @@ class Watched:
             for attempt in range(1_000):
                 change(attempt)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.1):
+                    async with asyncio.timeout(0.2):
                         await self._heard.wait()
                 if name in self.changed:
                     return
@@ -232,10 +235,105 @@ async def test_bytecode_and_version_control_are_no_changes_of_code(tmp_path: Pat
         for number in range(3):
             (cache / "app.cpython-311.pyc").write_text(str(number))
             (git / "index").write_text(str(number))
-            (code / "app.py.swp").write_text(str(number))
+            for name in ("app.py.swp", "app.py~", ".#app.py", "#app.py#", "4913", ".app.py.kate-swp", "app.py.tmp.7"):
+                (code / name).write_text(str(number))
         # Events come in order: when a later one has been heard, the earlier ones have been passed over.
         await watched.hears(lambda n: (other / "app.py").write_text(str(n)), "other")
         assert set(watched.changed) == {"other"}
+
+
+@in_loop
+async def test_what_is_saved_at_once_is_one_change(code: Path) -> None:
+    """Every file of it is named, and one event is enough for all of them."""
+    async with watching(orders=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        watched.changes.clear()
+        watched.changed.clear()
+        names = [f"part_{number}.py" for number in range(20)]
+
+        def save_all(attempt: int) -> None:
+            if attempt == 0:
+                for name in names:
+                    (code / name).write_text("x = 1\n")
+
+        await watched.hears(save_all, "orders")
+        assert [change for change in watched.changes if change.files != ("app.py",)] == [
+            Change("orders", tuple(sorted(names)))
+        ]
+
+
+@pytest.mark.parametrize("folder", ["node_modules/left-pad", "python/lib/python3.11/site-packages/left_pad"])
+def test_dependencies_are_code(code: Path, folder: str) -> None:
+    """Whoever installs another version of one wants to see it run."""
+    (code / folder).mkdir(parents=True)
+
+    @in_loop
+    async def watch() -> None:
+        async with watching(orders=code) as watched:
+            await watched.hears(lambda n: (code / folder / "main.file").write_text(f"x = {n}\n"), "orders")
+            assert watched.changes[0].files == (f"{folder}/main.file",)
+
+    watch()
+
+
+@in_loop
+async def test_bytecode_of_what_has_changed_goes(code: Path) -> None:
+    """It would be taken for that of the new code, if that is as long and of the same second; others' stays."""
+    old, other = (Path(importlib.util.cache_from_source(str(code / name))) for name in ("app.py", "other.py"))
+    old.parent.mkdir()
+    old.touch()
+    other.touch()
+    async with watching(orders=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+        assert (old.exists(), other.exists()) == (False, True)
+
+
+@in_loop
+async def test_what_counts_is_decided_below_the_watched_folder(tmp_path: Path) -> None:
+    """A build tool may put code into a folder that is passed over elsewhere."""
+    code = tmp_path / ".aws-sam" / "build" / "Orders"
+    code.mkdir(parents=True)
+    async with watching(orders=code) as watched:
+        await watched.hears(lambda n: (code / "app.py").write_text(f"x = {n}\n"), "orders")
+
+
+@pytest.mark.parametrize("parent", ["", "build/"])
+def test_a_folder_that_is_made_anew_is_told_of_and_watched_again(tmp_path: Path, parent: str) -> None:
+    """A build removes the folder, or the one above it, and writes it anew; a watch went with what was there."""
+    code = tmp_path / f"{parent}dist"
+    code.mkdir(parents=True)
+    (code / "app.js").write_text("")
+
+    @in_loop
+    async def watch() -> None:
+        async with watching(orders=code) as watched:
+            await watched.hears(lambda n: (code / "app.js").write_text(f"x = {n}\n"), "orders")
+            shutil.rmtree(tmp_path / "build" if parent else code)
+            code.mkdir(parents=True)
+            (code / "app.js").write_text("new")
+            async with asyncio.timeout(10):
+                while Change("orders", ()) not in watched.changes:
+                    await asyncio.sleep(0.01)
+            watched.changes.clear()
+            watched.changed.clear()
+            await watched.hears(lambda n: (code / "late.js").write_text(f"x = {n}\n"), "orders")
+            assert "late.js" in watched.changes[-1].files
+
+    watch()
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ((), "its folder is there anew"),
+        (("app.py",), "app.py changed"),
+        (("app.py", "b.py"), "app.py and another file changed"),
+        (("app.py", "b.py", "c.py"), "app.py and 2 other files changed"),
+    ],
+)
+def test_a_change_is_one_sentence(files: tuple[str, ...], told: str) -> None:
+    """However many files it is about."""
+    assert str(Change("orders", files)) == told
 
 
 @in_loop

@@ -33,6 +33,14 @@ def test_a_block_is_printed_line_by_line() -> None:
     assert paper.getvalue() == "orders e1e1 one\norders e1e1 \norders e1e1 two \ufffd\norders e2e2 three\n"
 
 
+def test_what_is_said_in_passing_has_a_sign_of_its_own() -> None:
+    """It is no trouble, and does not look like any."""
+    paper = io.StringIO()
+    with LogPrinter(Console(file=paper, width=20)) as printer:
+        printer.say("orders: app.py changed; the next invocation runs the new code")
+    assert paper.getvalue() == "· orders: app.py changed; the next invocation runs the new code\n"
+
+
 def test_a_block_without_styles_reads_as_its_lines_do() -> None:
     """Whatever is in it: the short way, which most blocks take, says the same as the long one."""
     odd = ("plain", "a\tb", "", "bell \a", "break\rinside", "end\r", "\u2028 \x85 é", "\x7f")

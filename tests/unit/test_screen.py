@@ -122,9 +122,11 @@ def test_lines_of_lambda_are_dim_and_errors_red(line: str, style: str) -> None:
 def test_addresses_stand_below_the_environments() -> None:
     """Where there are any; else the table is alone."""
     table = screen.environments_table([ENVIRONMENT])
-    assert screen.with_addresses(table, {"urls": {}, "routes": {}}) is table
+    assert screen.with_addresses(table, {"urls": {}, "routes": {}, "debug_ports": {}}) is table
     urls = {"orders": "http://abc.lambda-url.localhost:3001/"}
-    shown = printed(screen.with_addresses(table, {"urls": urls, "routes": {"GET /a": "orders"}}), width=80)
-    *_, url, route = [line.split() for line in shown.splitlines()]
+    found = {"urls": urls, "routes": {"GET /a": "orders"}, "debug_ports": {"orders": "127.0.0.1:5678"}}
+    shown = printed(screen.with_addresses(table, found), width=80)
+    *_, url, route, port = [line.split() for line in shown.splitlines()]
     assert url == ["url", "orders", "http://abc.lambda-url.localhost:3001/"]
     assert route == ["route", "GET", "/a", "orders"]
+    assert port == ["debug", "orders", "127.0.0.1:5678"]

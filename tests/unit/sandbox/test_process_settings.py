@@ -10,6 +10,7 @@ import pytest
 
 from emulator.model import Function
 from emulator.runtimes import KNOWN, own_runtime
+from emulator.sandbox.debugger import debugger_variables
 from emulator.sandbox.equipment import Equipment
 from emulator.sandbox.process_settings import extension_variables, runtime_command, runtime_variables
 from emulator.sandbox.runtime_main import search_path
@@ -117,6 +118,14 @@ def test_node_is_given_its_share_of_the_memory() -> None:
     assert command[0] == NODE.program
     assert {"--max-semi-space-size=6", "--max-old-space-size=116"} <= set(command)
     assert Path(command[-1]).name == "nodejs_main.mjs"
+
+
+@pytest.mark.parametrize(("wait", "option"), [(False, "--inspect"), (True, "--inspect-brk")])
+def test_node_listens_for_a_debugger_where_it_is_told_to(wait: bool, option: str) -> None:
+    """It stops at its first line for one that is coming."""
+    told = debugger_variables(("127.1.2.3", 41_000), wait=wait)
+    assert runtime_command(function(), None, NODE, variables=told)[1] == f"{option}=127.1.2.3:41000"
+    assert not [word for word in runtime_command(function(), None, NODE) if "--inspect" in str(word)]
 
 
 def test_node_finds_layers_client_and_code() -> None:

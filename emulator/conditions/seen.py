@@ -11,9 +11,9 @@ from emulator.embedded import InvocationResult
 
 __all__ = ["SeenError", "error_of"]
 
-# As drivers write it: PyMySQL's and mysqlclient's tuple, mysql-connector's and the server's own line.
+# As drivers write it: PyMySQL's and mysqlclient's tuple; the line of mysql-connector, the client program, the server.
 _TUPLE = re.compile(r"""\((?P<code>\d{1,4}), (?P<quote>["'])(?P<words>.*?)(?P=quote)""", re.DOTALL)
-_LINE = re.compile(r"(?:ERROR )?\b(?P<code>[1-4]\d{3}) \([0-9A-Z]{5}\): (?P<words>.+)")
+_LINE = re.compile(r"(?:ERROR )?\b(?P<code>[1-4]\d{3}) \([0-9A-Z]{5}\)(?: at line \d+)?: (?P<words>.+)")
 _WAS_CLOSED = "the connection object is dead, and was used again"  # [X] PyMySQL's InterfaceError (0, '')
 _FAILED = 500  # status of an answer for API Gateway or a function URL, from which on it is no success
 _LONGEST = 300

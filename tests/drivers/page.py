@@ -17,7 +17,8 @@ Findings = Mapping[tuple[str, str, str], Finding | str]
 """By sample, way and trouble; a text says why there is none."""
 
 _PASSING = re.compile(
-    r"\b\d+\.\d+\.\d+\.\d+(:\d+)?|(?<=conn=)\d+|(?<=thread )\d+|\bport \d+|\b\d+ms\b|\b[0-9a-f]{8,}\b"
+    r"\b\d+\.\d+\.\d+\.\d+(:\d+)?|(?<=conn=)\d+|(?<=thread )\d+|\bport \d+|\b\d+ms\b"
+    r"|\b[\d,]+(?= milliseconds)|\b[0-9a-f]{8,}\b"
 )
 _HEAD = """# Drivers
 
@@ -39,9 +40,10 @@ server and the path; on the function's own clock 0.6 s go by, so what a driver d
 
 A cell says what the first invocation after the trouble met: **✓** nothing, or MySQL's error code or a number of
 [the list below](#what-they-said), and how often. **poisoned** means that the sixth in a row failed as well: the
-environment would have gone on so until Lambda dropped it. Then the time until the first good answer was there, failed
-ones included, and how many sessions the server was asked for in all and still held at the end: *opened / held*. Times
-are of one run on a machine with other work to do; the order of magnitude is what counts.
+environment would have gone on so until Lambda dropped it. **lost** means that the caller was given the number of an
+order which is not in the table. Then the time until the first good answer was there, failed ones included, and how many
+sessions the server was asked for in all and still held at the end: *opened / held*. Times are of one run on a machine
+with other work to do; the order of magnitude is what counts.
 """
 
 
@@ -110,6 +112,8 @@ def _cell(finding: Finding | str, words: _Words) -> str:
     if isinstance(finding, str):
         return finding
     sessions = f"{finding.opened} / {finding.held}"
+    if finding.lost:
+        return f"**lost** without an error, {_time(finding.recovery_ms)}, {sessions}"
     if finding.error is None:
         return f"✓ {_time(finding.recovery_ms)}, {sessions}"
     label = words.label(finding.error)

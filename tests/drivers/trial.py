@@ -39,6 +39,7 @@ class Finding:
         recovery_ms: what these and the first good one after them took; ``None`` where none was good.
         opened: how many sessions the server was asked for in the whole trial.
         held: how many of them it still holds at the end.
+        lost: how many orders the caller was told of that the table does not have.
     """
 
     error: SeenError | None
@@ -46,6 +47,7 @@ class Finding:
     recovery_ms: float | None
     opened: int
     held: int
+    lost: int = 0
 
     @property
     def poisoned(self) -> bool:
@@ -113,9 +115,10 @@ def run_trial(emulator: Emulator, driver: Driver, way: str, trouble: Condition, 
     stage = Stage(emulator)
     try:
         with stage.under(trouble, deployed):
-            _must_be_good(trouble.invoke(stage, deployed, {}, 1), driver, way)
+            first = trouble.invoke(stage, deployed, {}, 1)
+            _must_be_good(first, driver, way)
             time.sleep(rest)
-            finding = _recover(emulator, deployed, trouble.invoke(stage, deployed, {}, 2))
+            finding = _recover(emulator, deployed, [first, trouble.invoke(stage, deployed, {}, 2)])
     finally:
         deployed.recycle("fin")
     return finding
@@ -133,14 +136,25 @@ def _must_be_good(result: InvocationResult, driver: Driver, way: str) -> None:
         raise TrialError(f"{driver.sample}, {way}: it fails without any trouble: {error}")
 
 
-def _recover(emulator: Emulator, function: DeployedFunction, felt: InvocationResult) -> Finding:
-    error = error_of(felt)
-    spent, failed, result = felt.report.duration_ms, 0, felt
-    while error_of(result) is not None and failed < _PATIENCE:
+def _recover(emulator: Emulator, function: DeployedFunction, results: list[InvocationResult]) -> Finding:
+    error = error_of(results[-1])
+    failed = 0
+    while error_of(results[-1]) is not None and failed < _PATIENCE:
         failed += 1
-        result = function.invoke({})
-        spent += result.report.duration_ms
-    recovered = error_of(result) is None
+        results.append(function.invoke({}))
+    recovered = error_of(results[-1]) is None
+    spent = sum(result.report.duration_ms for result in results[1:])
     evidence = function.evidence()
     held = sum(1 for session in emulator.connections() if session.function == function.name)
-    return Finding(error, failed, spent if recovered else None, len(evidence.opened()), held)
+    told = [result.payload["order"] for result in results if error_of(result) is None]
+    lost = _missing(emulator, told)
+    return Finding(error, failed, spent if recovered else None, len(evidence.opened()), held, lost)
+
+
+def _missing(emulator: Emulator, orders: list[int]) -> int:
+    """How many of these orders are not there."""
+    database = emulator.database_variables()["DB_NAME"]
+    with emulator.connect(database=database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM orders WHERE id IN %s", (orders,))
+        ((found,),) = cursor.fetchall()
+    return len(orders) - int(found)

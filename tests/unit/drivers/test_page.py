@@ -43,6 +43,13 @@ def test_a_poisoned_connection_has_no_time() -> None:
     assert "2. `" not in written
 
 
+def test_an_order_that_is_lost_is_no_tick() -> None:
+    """Whoever was told of it believes in it."""
+    assert (
+        _cells(_written(Finding(None, 0, 1.0, 2, 1, lost=1), "not run"))[0] == "**lost** without an error, 1 ms, 2 / 1"
+    )
+
+
 def test_what_was_not_run_says_why() -> None:
     """A trial that could not be had is no tick."""
     assert _cells(_written("not run: no server", Finding(None, 0, 1.0, 1, 1)))[0] == "not run: no server"

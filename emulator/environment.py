@@ -642,8 +642,8 @@ class Environment:
 
     def freeze(self) -> None:
         """Stop every process; done when the state says ``frozen``. A freeze that fails leaves it idle."""
-        if not self._is_idle():
-            return  # an event, or the end, was quicker
+        if not self._is_idle() or self._invocation is not None:
+            return  # an event, which may have to wait for an init that begins in this round, or the end was quicker
         self._fire(Event.FREEZE)
         if self._is_stopped_early:
             self._is_stopped_early = False

@@ -692,6 +692,18 @@ async def test_after_a_failure_the_kernel_closes_what_was_open() -> None:
     assert play.sandbox.calls == ["reset", "freeze", "off", "on", "thaw"]
 
 
+@in_loop
+async def test_who_waits_for_a_new_runtime_is_not_frozen_before_it_starts() -> None:
+    """The freeze that was to come at the end of the round finds an event, though nothing has begun to serve it."""
+    play = Play()
+    await play.reset()
+    play.invoke()
+    play.environment.freeze()
+    assert play.state == "idle"
+    await play.stage.settle()
+    assert play.state == "init"
+
+
 # -- failures --------------------------------------------------------------------------------------------------
 
 

@@ -18,9 +18,9 @@ _WANTED = re.compile(
 
 
 def version_of(driver: Driver) -> str:
-    """``name version`` of all that matters, joined by commas; empty where a sample locks nothing."""
+    """``name version`` of all that matters, joined by commas, where a sample locks any."""
     found = [pair for pair in _locked(SAMPLES / driver.sample) if _WANTED.search(pair[0])]
-    return ", ".join(f"{name} {version}" for name, version in sorted(set(found)))
+    return ", ".join(f"{name} {version}" for name, version in sorted(set(found))) or "as installed"
 
 
 def _locked(folder: Path) -> list[tuple[str, str]]:

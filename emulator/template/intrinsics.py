@@ -22,6 +22,7 @@ _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 _FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 # Read by their ids; nobody asks for more of them.
 _OF_APIS = ("AWS::ApiGateway::", "AWS::ApiGatewayV2::", "AWS::Serverless::Api", "AWS::Serverless::HttpApi")
+_SAMS_OWN = ("ServerlessRestApi", "ServerlessHttpApi", "ServerlessDeploymentApplication")
 _DEEPEST = 50  # of conditions that ask for each other
 
 
@@ -130,6 +131,8 @@ class Resolver:
         if name in self._values:
             return self._values[name]
         resource = self._resources.get(name)
+        if resource is None and self._is_made_by_sam(str(name)):
+            return self._unanswered(f"Ref {name}", str(name))
         if resource is None:
             raise ConfigurationError(
                 f"Ref {name}: the template has no parameter and no resource of that name",
@@ -151,6 +154,8 @@ class Resolver:
             )
         name, attribute = str(parts[0]), str(parts[1])
         resource = self._resources.get(name)
+        if resource is None and self._is_made_by_sam(name):
+            return self._unanswered(f"GetAtt {name}.{attribute}", f"{name}.{attribute}")
         if resource is None:
             raise ConfigurationError(
                 f"GetAtt {name}.{attribute}: the template has no resource {name}", cure="Correct the name."
@@ -160,6 +165,13 @@ class Resolver:
         if str(resource.get("Type")).startswith(_OF_APIS):
             return f"{name}.{attribute}"
         return self._unanswered(f"GetAtt {name}.{attribute}", f"{name}.{attribute}")
+
+    def _is_made_by_sam(self, name: str) -> bool:
+        """Resources that are in no template: AWS makes them of those that are [D]."""
+        return name in _SAMS_OWN or any(
+            name.startswith(key) and resource.get("Type", "").startswith("AWS::Serverless::")
+            for key, resource in self._resources.items()
+        )
 
     def _name_of(self, logical_id: str) -> str:
         resource = self._resources[logical_id]

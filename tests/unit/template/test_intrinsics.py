@@ -64,6 +64,15 @@ def test_what_only_aws_knows_is_told() -> None:
     assert told == ["Ref Topic", "GetAtt Topic.TopicName", "Fn::ImportValue x"]
 
 
+def test_what_sam_makes_is_told() -> None:
+    """An implicit API, a function's role or URL are in no template, and no mistake either."""
+    told: list[str] = []
+    document = {"Resources": {"F": {"Type": "AWS::Serverless::Function"}}}
+    resolver = Resolver(document, {}, region="eu-west-1", account="123456789012", unknown=told.append)
+    assert resolver.resolve({"Fn::Sub": "${ServerlessRestApi}/${FRole.Arn}"}) == "ServerlessRestApi/FRole.Arn"
+    assert told == ["Ref ServerlessRestApi", "GetAtt FRole.Arn"]
+
+
 @pytest.mark.parametrize(
     "asked", [{"Ref": "Nobody"}, {"Fn::GetAtt": "Nobody.Arn"}, {"Fn::GetAtt": "F"}, {"Fn::Select": [5, ["a"]]}]
 )

@@ -38,7 +38,7 @@ from emulator.errors import (
     one_error,
 )
 from emulator.event_queue import EventView
-from emulator.event_settings import Asynchronous
+from emulator.event_settings import MAX_AGE, Asynchronous
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
@@ -64,6 +64,7 @@ from emulator.qualifiers import Qualifiers, Routing
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
 from emulator.skipping import skip
+from emulator.state import StateFolder
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 from emulator.urls import UrlConfig, Urls, make_url_id
@@ -156,6 +157,8 @@ class Service:
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
+        self.state: StateFolder | None = None
+        """Where is kept what outlives this emulator; ``None``: nothing does."""
         self._rulebook = Rulebook(settings, self._base)
         self._qualifiers = Qualifiers(self._rulebook.chance)
         self.doorstep = Doorstep()
@@ -181,6 +184,8 @@ class Service:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
         stack.callback(self.doorstep.close)
+        if (path := self.settings.emulator.state) is not None:  # before all that takes time, for it may be refused
+            self.state = stack.enter_context(StateFolder((self._base / path).resolve(), self.tell_of_state))
         if (path := self.settings.emulator.timeline_file) is not None:
             self._timeline_file = await stack.enter_async_context(
                 TimelineFile(
@@ -235,6 +240,7 @@ class Service:
             arn=lambda name: self.arn(name, text.VERSION),
             at_rest=self.at_rest,
             said=self._alias_events.get,
+            journal=self.state.journal if self.state is not None else None,
         )
         watcher = self._watcher = CodeWatcher(self._code_changed)
         stack.push_async_callback(self._stop_pools)
@@ -628,6 +634,37 @@ class Service:
             name = pool.function.name
             self.timeline.record("invocation.throttled", refusal.reason, function=name, request_id=request_id)
             raise
+
+    def take_up_events(self) -> int:
+        """Go on with the events that an emulator before this one has accepted; answers how many there are.
+
+        Those of functions that cannot serve now are kept for a later start, until AWS as well would have dropped them.
+        """
+        assert self.state is not None, "there is a folder, or there are none"
+        journal, taken_up = self.state.journal, 0
+        for kept in journal.pending:
+            try:
+                self._pool(kept.key)
+            except RequestError as error:
+                told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
+                is_old = self.clock.now() - kept.accepted > MAX_AGE
+                if is_old:
+                    journal.drop(kept.request_id)
+                self.timeline.record(
+                    "event.dropped" if is_old else "state.trouble",
+                    told.format("is dropped" if is_old else "is kept"),
+                    function=kept.key.partition(":")[0],
+                    request_id=kept.request_id,
+                    detail={"payload": kept.payload.decode("utf-8", "replace")},
+                )
+            else:
+                self._events.take_up(kept)
+                taken_up += 1
+        return taken_up
+
+    def tell_of_state(self, trouble: str) -> None:
+        """What of the state cannot be kept, or cannot be had again."""
+        self.timeline.record("state.trouble", trouble)
 
     def follow(self, invocation: Invocation, middle: Middle) -> Killing:
         """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.

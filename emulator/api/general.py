@@ -12,6 +12,7 @@ from emulator.api.inspect import inspection_routes
 from emulator.api.metrics import metrics_routes
 from emulator.api.timeline import timeline_routes
 from emulator.control.control import Control
+from emulator.control.keeping import Keeper
 from emulator.errors import DatabaseError, EmulatorError, RequestError
 from emulator.service import Service
 from emulator.version import VERSION
@@ -19,8 +20,12 @@ from emulator.version import VERSION
 __all__ = ["create_general_app"]
 
 
-def create_general_app(service: Service) -> FastAPI:
-    """The application; FastAPI and its models take a quarter of a second to import, so this room is entered late."""
+def create_general_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
+    """The application; FastAPI and its models take a quarter of a second to import, so this room is entered late.
+
+    Arguments:
+        keeper: of the control plane, where its state outlives the emulator.
+    """
     app = FastAPI(
         title="lambda-freezer",
         version=VERSION,
@@ -34,7 +39,7 @@ def create_general_app(service: Service) -> FastAPI:
     app.include_router(dashboard_routes(service))
     app.add_exception_handler(EmulatorError, _answer_error)
     app.add_exception_handler(RequestValidationError, _refuse_body)
-    door = ControlDoor(Control(service))
+    door = ControlDoor(keeper.control, settled=keeper.settled) if keeper is not None else ControlDoor(Control(service))
 
     async def rest(path: str, request: Request) -> Response:
         if door.takes(f"/{path}"):

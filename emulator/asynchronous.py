@@ -1,6 +1,7 @@
 """Asynchronous events of all functions: their queues, and the way of what is told of them. None is lost without a word.
 
-What is still pending when the emulator stops is listed; a record that cannot be delivered is kept on the timeline.
+What is still pending when the emulator stops is listed, and kept where there is a journal; a record that cannot be
+delivered is on the timeline.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def queue_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def left_events(events: Sequence[Mapping[str, Any]], kept_in: str | None = None) -> RenderableType:
-    """Asynchronous events that a stop has left undone; with what they carry, where it is the last that is heard of them.
+    """Asynchronous events that a stop has left undone; with what they carry, where it is the last one hears of them.
 
     Arguments:
         kept_in: the folder in which they wait for the next start.

@@ -27,6 +27,7 @@ from emulator.deployment import CodeWatcher, check_code
 from emulator.doorstep import Doorstep
 from emulator.environment import Environment
 from emulator.errors import (
+    CodeError,
     DatabaseError,
     EmulatorError,
     FunctionNotFoundError,
@@ -304,6 +305,7 @@ class Service:
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
+        self._check_place_of_state(function)
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
             await self._parts.server.ensure_database(name)
@@ -322,6 +324,13 @@ class Service:
         self._events.add(self._pools[function.name])
         own = (function.code,) if function.code is not None else ()
         self._watcher.watch(function.name, *own, *function.layers)
+
+    def _check_place_of_state(self, function: Function) -> None:
+        if self.state is not None and function.code is not None and self.state.path.is_relative_to(function.code):
+            raise CodeError(
+                f"the state would be kept in {self.state.path}, which is part of the code of {function.name}",
+                cure="--state, or state in [emulator], names a folder beside the code.",
+            )
 
     def _set_url(self, function: Function) -> None:
         url_id = make_url_id(self.settings.emulator.account, function.name)

@@ -83,9 +83,10 @@ class Keeper:
         while self._is_dirty:
             self._is_dirty = False
             registry = self.control.registry
-            kept = Registry({**self._aside, **registry.functions}, registry.layers, registry.account).to_json()
+            kept = Registry({**self._aside, **registry.functions}, registry.layers, registry.account)
+            said = self._folder.say({"registry": kept})  # in this round, in which nobody changes it
             try:
-                await asyncio.to_thread(self._folder.write, {"registry": kept})
+                await asyncio.to_thread(self._folder.write, said)
             except OSError as error:
                 told = error.strerror or error
                 self._service.tell_of_state(f"the state cannot be written to {self._folder.path}: {told}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from emulator import Emulator
 from emulator.client import Client
+from emulator.model import RequestId
+from emulator.state import KeptEvent, StateFolder
 from tests.conformance.aws import lambda_client
 from tests.integration.running import Up, command, start_up
 from tests.support import eventually
@@ -158,3 +162,16 @@ def test_everything_is_there_again(folder: Path) -> None:
         refused = command("up", "--port", "0", "--sandbox", "process", "--state", str(folder / "state"), cwd=folder)
         assert refused.returncode == 2
         assert f"is in use by another emulator, process {up.process.pid}" in refused.stderr.replace("\n", " ")
+
+
+def test_events_wait_for_their_function(tmp_path: Path) -> None:
+    """One whose function is not there now is kept, and told of; until AWS as well would have dropped it."""
+    with StateFolder(tmp_path / "state") as folder:
+        for name, accepted in (("new", time.time()), ("old", time.time() - 22_000)):
+            folder.journal.keep(KeptEvent(RequestId(name), "nobody", b'{"id":1}', "arn", "Root=1", accepted))
+    settings = {"emulator": {"sandbox": "process", "state": str(tmp_path / "state")}, "database": {"server": "none"}}
+    with Emulator(settings) as emulator:
+        told = {(event.kind, event.request_id) for event in emulator.timeline() if event.function == "nobody"}
+        assert told == {("state.trouble", "new"), ("event.dropped", "old")}
+    with StateFolder(tmp_path / "state") as folder:
+        assert [event.request_id for event in folder.journal.pending] == ["new"]

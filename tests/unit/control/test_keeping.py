@@ -253,7 +253,7 @@ async def test_what_cannot_be_written_is_told(folder: Path, monkeypatch: pytest.
     """The change is in force; the next one writes it as well."""
     async with Start(folder) as first:
 
-        def fail(self: StateFolder, kept: object) -> None:
+        def fail(self: StateFolder, said: bytes) -> None:
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:

@@ -31,7 +31,7 @@ def test_what_was_written_is_read_by_the_next(tmp_path: Path) -> None:
     path = tmp_path / "some" / "where"
     with StateFolder(path) as folder:
         assert folder.kept is None
-        folder.write({"registry": {"functions": "ä"}})
+        folder.write(folder.say({"registry": {"functions": "ä"}}))
     with StateFolder(path) as folder:
         assert folder.kept == {"version": VERSION, "folder": str(path), "registry": {"functions": "ä"}}
 
@@ -62,7 +62,7 @@ def test_two_do_not_share_it(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the disk is full in the middle of it, the next start reads what was written before."""
     with StateFolder(tmp_path) as folder:
-        folder.write({"registry": "old"})
+        folder.write(folder.say({"registry": "old"}))
 
         def fail(number: int) -> None:
             raise OSError(28, "No space left on device")
@@ -70,7 +70,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", fail)
             with pytest.raises(OSError, match="No space"):
-                folder.write({"registry": "new"})
+                folder.write(folder.say({"registry": "new"}))
     with StateFolder(tmp_path) as folder:
         assert folder.kept is not None
         assert folder.kept["registry"] == "old"

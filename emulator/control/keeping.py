@@ -103,7 +103,7 @@ class Keeper:
             if record.other.get("given") and name not in given:
                 self._aside[name] = registry.functions.pop(name)
         self.control.take_over(registry)
-        for name, record in registry.functions.items():
+        for name, record in list(registry.functions.items()):  # new ones of the file come meanwhile
             if name in given:
                 record.other["given"] = True
                 await self._add_to(record, self._said_of(name))

@@ -204,6 +204,17 @@ async def test_a_function_that_the_file_has_no_more_is_kept_aside(folder: Path, 
 
 
 @in_loop
+async def test_a_new_function_of_the_file_comes_beside_the_others(folder: Path, tmp_path: Path) -> None:
+    """It is taken up while those with layers are made to run again."""
+    async with Start(folder) as first:
+        await first.ask("PublishLayerVersion", LayerName="tools", Content={"ZipFile": archive(("t", "x"))})
+        await first.create(FunctionName="other", Layers=[LAYER])
+    async with Start(folder, given(tmp_path)) as again:
+        assert again.registry.functions.keys() == {"orders", "other"}
+        assert again.service.deployed.keys() == {"orders", "other"}
+
+
+@in_loop
 async def test_the_folder_can_be_moved(folder: Path) -> None:
     """What lies in it is found at its new place."""
     async with Start(folder) as first:

@@ -1,6 +1,7 @@
 """Asynchronous events of all functions: their queues, and the way of what is told of them. None is lost without a word.
 
-What is still pending when the emulator stops is listed; a record that cannot be delivered is kept on the timeline.
+What is still pending when the emulator stops is listed, and kept where there is a journal; a record that cannot be
+delivered is on the timeline.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.pool import Pool
 from emulator.sandbox.base import Spawn
+from emulator.state import EventJournal, KeptEvent
 from emulator.timeline import Timeline
 
 __all__ = ["Events"]
@@ -33,6 +35,7 @@ class Events:
         arn: of a function by its name, with a qualifier.
         at_rest: waits until an environment is frozen or gone.
         said: what is said of events that come by the ARN of an alias, where it is not what is said of the function.
+        journal: where events are kept that are to outlive the emulator.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Events:
         arn: Callable[[str], str],
         at_rest: Callable[[EnvironmentId], Awaitable[None]],
         said: Callable[[str], Asynchronous | None] = lambda arn: None,
+        journal: EventJournal | None = None,
     ) -> None:
         self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
         self._courier = Courier(base, self._invoke)
@@ -54,7 +58,7 @@ class Events:
         self._at_rest = at_rest
         self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
         self._changed = asyncio.Event()
-        self._office = Office(clock, timeline, self._send, self._something_changed, said)
+        self._office = Office(clock, timeline, self._send, self._something_changed, said, journal)
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
@@ -74,9 +78,13 @@ class Events:
         """Take an event; from now on it is not lost.
 
         Raises:
-            ServiceError: the emulator is stopping.
+            ServiceError: the emulator is stopping, or the event cannot be kept.
         """
         self._queues[name].accept(invocation)
+
+    def take_up(self, kept: KeptEvent) -> None:
+        """Go on with one that an emulator before this one has accepted; its function was added."""
+        self._queues[kept.key].take_up(kept)
 
     def pending(self, name: str | None = None) -> list[EventView]:
         """What is not done, of one function or of all."""

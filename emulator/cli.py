@@ -106,6 +106,14 @@ def up(
             help="Write everything that happens to a file, a line of JSON each; one that is there is replaced.",
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LAMBDA_FREEZER_STATE",
+            metavar="DIR",
+            help="Keep what comes by the API, and pending events, for the next start [memory only].",
+        ),
+    ] = None,
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
     import uvloop
@@ -116,6 +124,8 @@ def up(
     changes: dict[str, dict[str, Any]] = {"emulator": {k: v for k, v in given.items() if v is not None}}
     if timeline is not None:
         changes["emulator"]["timeline_file"] = timeline.resolve()
+    if state is not None:
+        changes["emulator"]["state"] = state.resolve()
     if database is not None:
         changes["database"] = {"server": database}
     settings, base = load_settings(config)
@@ -668,6 +678,9 @@ async def _serve(settings: Settings, base: Path, printer: LogPrinter, rows: Sequ
             service.timeline.listen(lambda event: printer.say(_told(event)), _TOLD.__contains__)
             out.print(Text.assemble(("lambda-freezer ", "bold"), (server.url, "bold cyan")))
             names = [function.name for function in service.functions]
+            kept_in = str(service.state.path) if service.state is not None else None
+            if kept_in is not None:
+                rows = [*rows, ("state", kept_in)]
             out.print(screen.status_lines(asdict(service.status()), names, rows))
             if not service.functions:
                 out.print(
@@ -680,7 +693,7 @@ async def _serve(settings: Settings, base: Path, printer: LogPrinter, rows: Sequ
             finally:
                 await service.stop_intake()
                 if service.left:
-                    print_if_read(err, screen.left_events([asdict(event) for event in service.left]))
+                    print_if_read(err, screen.left_events([asdict(event) for event in service.left], kept_in))
 
 
 def _calm_collector() -> None:

@@ -153,6 +153,7 @@ class EmulatorSettings(_Table):
     speed: float = Field(default=1.0, ge=1, le=86_400, strict=True, allow_inf_nan=False)
     timeline_events: int = Field(default=100_000, ge=1, le=10_000_000, strict=True)
     timeline_file: Path | None = None
+    state: Path | None = None
 
 
 class DatabaseSettings(_Table):

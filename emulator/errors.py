@@ -2,7 +2,8 @@
 
     EmulatorError
     ├── ConfigurationError          a setting, a file or an argument is not usable
-    │   └── CodeError               the folder that holds a function's code is not usable
+    │   ├── CodeError               the folder that holds a function's code is not usable
+    │   └── StateError              the folder of an emulator's state is in use, damaged or of another version
     ├── AddressInUseError           something else listens where the emulator should
     ├── NotRunningError             a command needs a running emulator and none answers
     ├── IllegalTransitionError      an environment was asked for something its state forbids
@@ -74,6 +75,7 @@ __all__ = [
     "SandboxError",
     "SerializationError",
     "ServiceError",
+    "StateError",
     "ThrottledError",
     "UnknownOperationError",
     "UnsupportedMediaTypeError",
@@ -100,6 +102,10 @@ class ConfigurationError(EmulatorError):
 
 class CodeError(ConfigurationError):
     """The folder that holds a function's code is missing, unreadable or empty of its handler."""
+
+
+class StateError(ConfigurationError):
+    """The folder of an emulator's state is in use, damaged, or of another version; nothing in it was changed."""
 
 
 class AddressInUseError(EmulatorError):

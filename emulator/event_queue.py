@@ -27,6 +27,7 @@ from emulator.invocation import Invocation, Outcome
 from emulator.model import Answer, EnvironmentId, RequestId
 from emulator.pool import Pool
 from emulator.spans import in_words
+from emulator.state import EventJournal, KeptEvent
 from emulator.text import is_qualified
 from emulator.timeline import Timeline
 
@@ -89,6 +90,7 @@ class Office:
         send: brings a record of a function's event to a destination, in its own time.
         changed: hears that an event has come to an end, or an attempt; with the environment that had it, if one had.
         said: what is said of the events that came by an ARN, where that is not what is said of their function.
+        journal: where events are kept that are to outlive the emulator.
     """
 
     clock: Clock
@@ -96,6 +98,7 @@ class Office:
     send: Callable[[str, RequestId, Destination, bytes, int], None]
     changed: Callable[[EnvironmentId | None], None]
     said: Callable[[str], Asynchronous | None] = lambda arn: None
+    journal: EventJournal | None = None
 
 
 class EventQueue:
@@ -134,7 +137,7 @@ class EventQueue:
         """Take an event; from now on it is not lost.
 
         Raises:
-            ServiceError: the emulator is stopping.
+            ServiceError: the emulator is stopping, or the event cannot be kept.
         """
         if self._closed:
             raise ServiceError("the emulator is stopping")
@@ -147,9 +150,38 @@ class EventQueue:
             self._clock.now(),
             hops,
         )
+        if self._office.journal is not None:
+            self._keep(self._office.journal, event)
         self._events[event.request_id] = event
         self._record("event.accepted", "an asynchronous invocation", event)
         self._make_ready(event)
+
+    def take_up(self, kept: KeptEvent) -> None:
+        """Go on with an event that an emulator before this one has accepted.
+
+        Time has gone by for it. Where the clock says less than it did then, for time had been skipped, the event is
+        as if accepted now, and waits for its next attempt no longer than it would have.
+        """
+        now = self._clock.now()
+        event = _Event(
+            kept.request_id,
+            kept.payload,
+            kept.function_arn,
+            kept.trace_id,
+            self._clock.monotonic() - max(0.0, now - kept.accepted),
+            kept.accepted,
+            kept.hops,
+            attempts=kept.attempts,
+            refusals=kept.refusals,
+            result=Result(*kept.result) if kept.result is not None else None,
+        )
+        self._events[event.request_id] = event
+        self._record("event.accepted", f"before this start; {event.attempts} attempts were made", event)
+        delay = min(kept.due - now, kept.delay) if kept.due is not None else 0.0
+        if delay > 0:
+            self._wait(event, self._clock.monotonic() + delay, kept.reason)
+        else:
+            self._make_ready(event)
 
     def next_event(self, *, shared_place: bool) -> Invocation | None:
         """As :class:`emulator.pool.Backlog` says."""
@@ -186,6 +218,8 @@ class EventQueue:
             self._record(kind, f"{why}: {view.reason}", event, detail=_detail(view))
             if event.again is not None:
                 event.again.cancel()
+            if self._office.journal is not None and kind != "event.pending":
+                self._office.journal.drop(event.request_id)
         if self._look_again is not None:
             self._look_again.cancel()
         self._waiter.leave()
@@ -357,6 +391,8 @@ class EventQueue:
     def _wait(self, event: _Event, due: float, reason: str) -> None:
         event.state, event.reason = EventState.WAITING, reason
         event.again = self._clock.call_at(due, functools.partial(self._make_ready, event))
+        if self._office.journal is not None:
+            self._note(self._office.journal, event, due - self._clock.monotonic())
         self._record("event.retry", reason, event)
 
     def _give_up(self, event: _Event, condition: str) -> None:
@@ -368,6 +404,8 @@ class EventQueue:
 
     def _finish(self, event: _Event, condition: str) -> None:
         del self._events[event.request_id]
+        if self._office.journal is not None:
+            self._office.journal.drop(event.request_id)
         settings = self._settings(event)
         success = condition == "Success"
         named = (settings.on_success,) if success else (settings.on_failure, settings.dead_letter)
@@ -391,6 +429,35 @@ class EventQueue:
             letter = dead_letter(request_id=event.request_id, payload=event.payload, result=event.result)
             self._send(event, settings.dead_letter, letter)
         self._office.changed(None)
+
+    # -- kept --------------------------------------------------------------------------------------------
+
+    def _keep(self, journal: EventJournal, event: _Event) -> None:
+        kept = KeptEvent(
+            event.request_id,
+            self._pool.function.key,
+            event.payload,
+            event.function_arn,
+            event.trace_id,
+            event.accepted_wall,
+            event.hops,
+        )
+        try:
+            journal.keep(kept)
+        except OSError as error:
+            raise ServiceError(f"the event cannot be kept: {error.strerror or error}") from error
+
+    def _note(self, journal: EventJournal, event: _Event, delay: float) -> None:
+        result = event.result
+        journal.change(
+            event.request_id,
+            attempts=event.attempts,
+            refusals=event.refusals,
+            due=self._clock.now() + delay,
+            delay=delay,
+            reason=event.reason,
+            result=(result.status, result.payload, result.function_error, result.message) if result else None,
+        )
 
     # -- inside ------------------------------------------------------------------------------------------
 

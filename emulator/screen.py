@@ -134,8 +134,14 @@ def queue_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
     return table
 
 
-def left_events(events: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Asynchronous events that a stop has left undone, with what they carry: this is the last that is heard of them."""
+def left_events(events: Sequence[Mapping[str, Any]], kept_in: str | None = None) -> RenderableType:
+    """Asynchronous events that a stop has left undone; with what they carry, where it is the last one hears of them.
+
+    Arguments:
+        kept_in: the folder in which they wait for the next start.
+    """
+    if kept_in is not None:
+        return Text(f"{len(events)} asynchronous events are not done, and are kept in {kept_in}", "dim")
     lines = [Text(f"{len(events)} asynchronous events are not done, and are not kept:", "yellow")]
     for event in events:
         lines.append(Text(f"{event['function']} {event['request_id']} {event['state']}: {event['reason']}"))

@@ -29,6 +29,7 @@ from emulator.deployment import Change, CodeWatcher, check_code
 from emulator.doorstep import Doorstep
 from emulator.environment import Environment
 from emulator.errors import (
+    CodeError,
     ConfigurationError,
     DatabaseError,
     EmulatorError,
@@ -41,7 +42,7 @@ from emulator.errors import (
     one_error,
 )
 from emulator.event_queue import EventView
-from emulator.event_settings import Asynchronous
+from emulator.event_settings import MAX_AGE, Asynchronous
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
@@ -67,6 +68,7 @@ from emulator.qualifiers import Qualifiers, Routing
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
 from emulator.skipping import skip
+from emulator.state import StateFolder
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
 from emulator.urls import UrlConfig, Urls, make_url_id
@@ -163,6 +165,8 @@ class Service:
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
+        self.state: StateFolder | None = None
+        """Where is kept what outlives this emulator; ``None``: nothing does."""
         self._rulebook = Rulebook(settings, self._base)
         self._qualifiers = Qualifiers(self._rulebook.chance)
         self.doorstep = Doorstep()
@@ -188,6 +192,8 @@ class Service:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
         stack.callback(self.doorstep.close)
+        if (path := self.settings.emulator.state) is not None:  # before all that takes time, for it may be refused
+            self.state = stack.enter_context(StateFolder((self._base / path).resolve(), self.tell_of_state))
         if (path := self.settings.emulator.timeline_file) is not None:
             self._timeline_file = await stack.enter_async_context(
                 TimelineFile(
@@ -242,6 +248,7 @@ class Service:
             arn=lambda name: self.arn(name, text.VERSION),
             at_rest=self.at_rest,
             said=self._alias_events.get,
+            journal=self.state.journal if self.state is not None else None,
         )
         self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
         watcher = self._watcher = CodeWatcher(self._code_changed)
@@ -307,6 +314,7 @@ class Service:
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
         check_code(function, other_user=self._parts.provider.kind == "container")
+        self._check_place_of_state(function)
         function = self._with_debug_port(function)
         await self._parts.provider.prepare(function)
         if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
@@ -358,6 +366,13 @@ class Service:
             pool.share.reserve(None)
             raise
         return pool
+
+    def _check_place_of_state(self, function: Function) -> None:
+        if self.state is not None and function.code is not None and self.state.path.is_relative_to(function.code):
+            raise CodeError(
+                f"the state would be kept in {self.state.path}, which is part of the code of {function.name}",
+                cure="--state, or state in [emulator], names a folder beside the code.",
+            )
 
     def _set_url(self, function: Function) -> None:
         url_id = make_url_id(self.settings.emulator.account, function.name)
@@ -675,6 +690,37 @@ class Service:
             name = pool.function.name
             self.timeline.record("invocation.throttled", refusal.reason, function=name, request_id=request_id)
             raise
+
+    def take_up_events(self) -> int:
+        """Go on with the events that an emulator before this one has accepted; answers how many there are.
+
+        Those of functions that cannot serve now are kept for a later start, until AWS as well would have dropped them.
+        """
+        assert self.state is not None, "there is a folder, or there are none"
+        journal, taken_up = self.state.journal, 0
+        for kept in journal.pending:
+            try:
+                self._pool(kept.key)
+            except RequestError as error:
+                told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
+                is_old = self.clock.now() - kept.accepted > MAX_AGE
+                if is_old:
+                    journal.drop(kept.request_id)
+                self.timeline.record(
+                    "event.dropped" if is_old else "state.trouble",
+                    told.format("is dropped" if is_old else "is kept"),
+                    function=kept.key.partition(":")[0],
+                    request_id=kept.request_id,
+                    detail={"payload": kept.payload.decode("utf-8", "replace")},
+                )
+            else:
+                self._events.take_up(kept)
+                taken_up += 1
+        return taken_up
+
+    def tell_of_state(self, trouble: str) -> None:
+        """What of the state cannot be kept, or cannot be had again."""
+        self.timeline.record("state.trouble", trouble)
 
     def follow(self, invocation: Invocation, middle: Middle) -> Killing:
         """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.

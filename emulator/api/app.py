@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,6 +24,9 @@ from emulator.api.stream import StreamRoute
 from emulator.api.urls import UrlDoor
 from emulator.errors import AddressInUseError
 from emulator.service import Service
+
+if TYPE_CHECKING:
+    from emulator.control.keeping import Keeper
 
 __all__ = ["ApiServer"]
 
@@ -40,6 +43,7 @@ class _Late:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self.keeper: Keeper | None = None
         self._made: asyncio.Future[_Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +68,7 @@ class _Late:
     def _import_and_make(self) -> _Application:
         from emulator.api.general import create_general_app
 
-        return create_general_app(self._service)
+        return create_general_app(self._service, self.keeper)
 
 
 class _Protocol(HttpToolsProtocol):
@@ -162,6 +166,10 @@ class ApiServer:
         if self._listener is None:
             self.bind()
         assert self._listener is not None
+        if (state := self._service.state) is not None:
+            from emulator.control.keeping import Keeper
+
+            self._general.keeper = await Keeper.restored(self._service, state)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         while not self._server.started:  # it has no event to wait for; it takes a few rounds of the loop
             await asyncio.sleep(0)
@@ -175,6 +183,8 @@ class ApiServer:
         self._server.end()
         if self._task is not None:
             await self._task
+        if self._general.keeper is not None:
+            await self._general.keeper.settled()
         self.close()
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
@@ -35,11 +35,19 @@ class ControlDoor:
     Arguments:
         control: what the operations work on.
         operations: those that there are, by the model's names.
+        settled: waits until what an operation has changed is kept; it is waited for before its answer.
     """
 
-    def __init__(self, control: Control, operations: Mapping[str, Operation] = OPERATIONS) -> None:
+    def __init__(
+        self,
+        control: Control,
+        operations: Mapping[str, Operation] = OPERATIONS,
+        *,
+        settled: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._control = control
         self._operations = operations
+        self._settled = settled
         self._protocol: asyncio.Future[Protocol] | None = None
 
     @staticmethod
@@ -72,7 +80,10 @@ class ControlDoor:
             )
         headers = {key.lower(): value for key, value in request.headers.items()}
         parsed = await _parse(protocol, match, headers, body, size)
-        return protocol.write(match.operation, await operation(self._control, parsed))
+        answer = await operation(self._control, parsed)
+        if self._settled is not None:
+            await self._settled()
+        return protocol.write(match.operation, answer)
 
     def _load(self) -> asyncio.Future[Protocol]:
         """Begin to read the API's model, once: the first request waits for it, and invocations do not."""

@@ -19,6 +19,7 @@ from emulator.api.inspect import inspection_routes
 from emulator.api.metrics import metrics_routes
 from emulator.api.timeline import timeline_routes
 from emulator.control.control import Control
+from emulator.control.keeping import Keeper
 from emulator.errors import DatabaseError, EmulatorError, RequestError
 from emulator.service import Service
 from emulator.version import VERSION
@@ -35,8 +36,12 @@ class _Answer(JSONResponse):
         return text.to_json(content)
 
 
-def create_general_app(service: Service) -> FastAPI:
-    """The application; FastAPI and its models take a quarter of a second to import, so this room is entered late."""
+def create_general_app(service: Service, keeper: Keeper | None = None) -> FastAPI:
+    """The application; FastAPI and its models take a quarter of a second to import, so this room is entered late.
+
+    Arguments:
+        keeper: of the control plane, where its state outlives the emulator.
+    """
     app = FastAPI(
         title="lambda-freezer",
         version=VERSION,
@@ -53,7 +58,7 @@ def create_general_app(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_exception_handler(HTTPException, _refuse)
     app.router.routes.append(Route("/_emulator/{path:path}", _NotThere(list(app.routes)), include_in_schema=False))
-    door = ControlDoor(Control(service))
+    door = ControlDoor(keeper.control, settled=keeper.settled) if keeper is not None else ControlDoor(Control(service))
 
     async def rest(path: str, request: Request) -> Response:
         if door.takes(f"/{path}"):

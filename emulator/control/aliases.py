@@ -20,7 +20,7 @@ from emulator.errors import (
 from emulator.model import LATEST
 from emulator.qualifiers import Routing
 
-__all__ = ["OPERATIONS", "create_alias", "delete_alias", "get_alias", "list_aliases", "update_alias"]
+__all__ = ["OPERATIONS", "apply_alias", "create_alias", "delete_alias", "get_alias", "list_aliases", "update_alias"]
 
 _Json = dict[str, Any]
 
@@ -125,8 +125,13 @@ def _included(version: str) -> InvalidParameterValueError:
     )
 
 
-def _apply(control: Control, record: FunctionRecord, alias: Alias) -> None:
+def apply_alias(control: Control, record: FunctionRecord, alias: Alias) -> None:
+    """Have it lead where its record says."""
     control.service.set_alias(record.name, alias.name, Routing(alias.version, dict(alias.weights)))
+
+
+def _apply(control: Control, record: FunctionRecord, alias: Alias) -> None:
+    apply_alias(control, record, alias)
     apply_provisioned(control, record)
     control.changed()
 

@@ -110,6 +110,8 @@ class CodeStore:
         return Code("zip", str(place / "code"), _digest(archive), len(archive), archive=str(place / "code.zip"))
 
     def _copy(self, name: str, code: Code) -> Code:
+        if self._folder.is_relative_to(code.folder):
+            raise InvalidParameterValueError(f"The code in {code.folder} cannot be copied into itself: {self._folder}")
         place = self._make_place(name)
         try:
             shutil.copytree(code.folder, place / "code", symlinks=True, ignore=shutil.ignore_patterns(*_NOT_CODE))

@@ -25,6 +25,7 @@ from emulator.model import LATEST
 __all__ = [
     "OPERATIONS",
     "apply_provisioned",
+    "apply_reserved",
     "delete_function_concurrency",
     "delete_provisioned_concurrency_config",
     "get_function_concurrency",
@@ -34,6 +35,7 @@ __all__ = [
     "put_provisioned_concurrency_config",
 ]
 
+_RESERVED = "reserved_concurrency"  # what a record keeps
 _UNRESERVED = 100  # [R] what an account keeps
 _WHOLE_ACCOUNT = 1000
 _ONLY_FUNCTIONS = (
@@ -67,7 +69,8 @@ async def put_function_concurrency(control: Control, request: _Json) -> _Json:
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
             f"below its minimum value of [{kept}]."
         )
-    control.service.reserve(record.name, wanted)
+    record.other[_RESERVED] = wanted
+    apply_reserved(control, record)
     control.changed()
     return {"ReservedConcurrentExecutions": wanted}
 
@@ -80,9 +83,21 @@ async def get_function_concurrency(control: Control, request: _Json) -> _Json:
 
 async def delete_function_concurrency(control: Control, request: _Json) -> _Json:
     """Its part of the rest again."""
-    control.service.reserve(_function(control, request).name, None)
+    record = _function(control, request)
+    record.other.pop(_RESERVED, None)
+    control.service.reserve(record.name, None)
     control.changed()
     return {}
+
+
+def apply_reserved(control: Control, record: FunctionRecord) -> None:
+    """Have it as a client has put it, if one has.
+
+    Raises:
+        ConfigurationError: the account has not so many places left.
+    """
+    if (places := record.other.get(_RESERVED)) is not None:
+        control.service.reserve(record.name, places)
 
 
 def _function(control: Control, request: _Json) -> FunctionRecord:

@@ -36,13 +36,17 @@ class Control:
 
     Arguments:
         on_change: called when there is something to be saved.
+        folder: where what clients send is kept, if not in the emulator's own, which goes with it.
 
     Attributes:
         turns: by the name of a function, whose turn it is to deploy it: one after the other.
     """
 
-    def __init__(self, service: Service, *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, service: Service, *, on_change: Callable[[], None] = lambda: None, folder: Path | None = None
+    ) -> None:
         self.service = service
+        self._folder = folder
         self.changed = on_change
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._registry = Registry()
@@ -57,6 +61,11 @@ class Control:
                 self._take_up(function)
         return self._registry
 
+    def take_over(self, registry: Registry) -> None:
+        """Know what another control plane has known; nothing of it runs yet but what was deployed by other ways."""
+        self._registry = registry
+        self._deployed.clear()
+
     @functools.cached_property
     def code(self) -> CodeStore:
         """Where the code is that clients send."""
@@ -65,7 +74,7 @@ class Control:
     @property
     def folder(self) -> Path:
         """Where what clients send is kept."""
-        return self.service.folder / "control"
+        return self._folder if self._folder is not None else self.service.folder / "control"
 
     @property
     def clock(self) -> Clock:
@@ -115,8 +124,8 @@ class Control:
             self.clock.now(),
         )
         if record is None:
-            self._registry.functions[name] = FunctionRecord(name, version)
-        else:
+            self._registry.functions[name] = FunctionRecord(name, version, other={"given": True})
+        elif before is not None or not _is_as_before(record.latest, version):
             record.latest = version
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
@@ -166,3 +175,13 @@ class Control:
         if version is None:
             raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
         return record, version
+
+
+def _is_as_before(kept: Version, deployed: Version) -> bool:
+    """Whether a client would see the same, so that its revision can stay."""
+    return (kept.settings, kept.code, kept.state, kept.update) == (
+        deployed.settings,
+        deployed.code,
+        deployed.state,
+        deployed.update,
+    )

@@ -18,7 +18,16 @@ from emulator.control.registry import Code, FunctionRecord, Version
 from emulator.errors import ConfigurationError, EmulatorError, ImageNotFoundError, ResourceConflictError
 from emulator.model import LATEST, Function
 
-__all__ = ["activate", "begin_update", "check_at_rest", "make_function", "new_version", "release", "show"]
+__all__ = [
+    "activate",
+    "activate_again",
+    "begin_update",
+    "check_at_rest",
+    "make_function",
+    "new_version",
+    "release",
+    "show",
+]
 
 _CREATING = ("The function is being created.", "Creating")
 
@@ -93,11 +102,7 @@ async def activate(control: Control, record: FunctionRecord, versions: Sequence[
             if not _is_wanted(control, record, version):
                 continue  # it was deleted, or there is another one already
             try:
-                function = make_function(control, record, version, version.settings.get("Layers", ()))
-                if version.number == LATEST:
-                    await control.deploy(function)
-                else:
-                    await control.service.add_version(function)
+                await _deploy(control, record, version)
             except (OSError, EmulatorError) as error:
                 _failed(control, record, version, error)
             else:
@@ -107,6 +112,26 @@ async def activate(control: Control, record: FunctionRecord, versions: Sequence[
         control.changed()
     if old is not None:
         await release(control, record, old)
+
+
+async def activate_again(control: Control, record: FunctionRecord, version: Version) -> None:
+    """Have a version run that another emulator has had; its revision stays where it is what it was."""
+    try:
+        await _deploy(control, record, version)
+    except (OSError, EmulatorError) as error:
+        version.state = "Failed"
+        _failed(control, record, version, error)
+    else:
+        if (version.state, version.update) != ("Active", "Successful"):
+            _succeeded(version)
+
+
+async def _deploy(control: Control, record: FunctionRecord, version: Version) -> None:
+    function = make_function(control, record, version, version.settings.get("Layers", ()))
+    if version.number == LATEST:
+        await control.deploy(function)
+    else:
+        await control.service.add_version(function)
 
 
 def _is_wanted(control: Control, record: FunctionRecord, version: Version) -> bool:

@@ -19,6 +19,7 @@ from emulator.model import LATEST
 
 __all__ = [
     "OPERATIONS",
+    "apply_event_config",
     "asynchronous_of",
     "delete_function_event_invoke_config",
     "get_function_event_invoke_config",
@@ -94,6 +95,11 @@ def asynchronous_of(config: Mapping[str, Any] | None, dead_letter: str | None = 
         on_failure=config.get("on_failure"),
         dead_letter=dead_letter,
     )
+
+
+def apply_event_config(control: Control, record: FunctionRecord, qualifier: str) -> None:
+    """Have it hold what its record says of a qualifier."""
+    _apply(control, record, qualifier, record.event_configs[qualifier])
 
 
 def _set(control: Control, request: _Json, before: _Json) -> _Json:

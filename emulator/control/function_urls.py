@@ -9,12 +9,14 @@ from typing import Any
 
 from emulator.control.control import Control, Operation
 from emulator.control.paging import page
+from emulator.control.registry import FunctionRecord
 from emulator.control.resources import find_resource
 from emulator.errors import FunctionNotFoundError, ResourceConflictError
 from emulator.urls import Cors, UrlConfig, make_url_id
 
 __all__ = [
     "OPERATIONS",
+    "apply_url",
     "create_function_url_config",
     "delete_function_url_config",
     "get_function_url_config",
@@ -98,6 +100,23 @@ async def list_function_url_configs(control: Control, request: _Json) -> _Json:
         raise FunctionNotFoundError(_NO_FUNCTION)
     told = [_told(control, config) for config in control.service.urls.of(name)]
     return page(told, request, "FunctionUrlConfigs", lambda config: str(config["FunctionArn"]))
+
+
+def apply_url(control: Control, record: FunctionRecord, key: str) -> None:
+    """Have the URL that a record has for a qualifier."""
+    kept, qualifier = record.url_configs[key], key or None
+    control.service.urls.add(
+        UrlConfig(
+            make_url_id(control.service.settings.emulator.account, record.name, qualifier),
+            record.name,
+            qualifier,
+            auth=kept["auth"],
+            cors=_cors(kept["cors"]),
+            invoke_mode=kept["invoke_mode"],
+            created_at=kept["created_at"],
+            modified_at=kept["modified_at"],
+        )
+    )
 
 
 def _existing(control: Control, request: _Json) -> tuple[str, str | None]:

@@ -214,6 +214,7 @@ def test_port_in_use(folder: Path) -> None:
         ("[database]\nprofile = 'db.t3.mikro'", "Close to it: db.t3.micro"),
         ("[emulator]\ntimeline_file = '/proc/nothing/run.jsonl'", "the timeline cannot be written to /proc/nothing"),
         ("[database]\nserver = 'mysql://u:p@127.0.0.1:9/d'", "127.0.0.1:9"),
+        ("[functions.f]\ncode = '.'\n[emulator]\nstate = 'kept'", "kept, which is part of the code of f"),
     ],
 )
 def test_wrong_configuration(tmp_path: Path, text: str, complaint: str) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from emulator.event_settings import Asynchronous, Destination
 from emulator.model import EnvironmentId, RequestId
 from emulator.policies import PRESETS, Policy
 from emulator.pool import Pool
+from emulator.state import EventJournal, KeptEvent
 from tests.support import in_loop, skip_time
 from tests.unit.stage import PlayedRuntime, Stage, Watched
 
@@ -25,14 +30,22 @@ HOUR = 3600.0
 class Play:
     """A stage with queues on it, whose records go into a list."""
 
-    def __init__(self, *, limit: int = 10, scaling: int = 1000, reserved: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int = 10,
+        scaling: int = 1000,
+        reserved: int | None = None,
+        journal: EventJournal | None = None,
+        **settings: Any,
+    ) -> None:
         self.stage = Stage()
         self.clock = self.stage.clock
         self.account = Concurrency(limit, scaling=scaling)
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.served: list[EnvironmentId] = []
         self.said: dict[str, Asynchronous] = {}
-        self.office = Office(self.clock, self.stage.timeline, self._send, self._changed, self.said.get)
+        self.office = Office(self.clock, self.stage.timeline, self._send, self._changed, self.said.get, journal)
         self.pool, self.queue = self.deploy("orders", reserved=reserved, **settings)
 
     def deploy(
@@ -604,3 +617,120 @@ async def test_who_served_is_told_when_it_is_parked() -> None:
     runtime.park()
     assert play.queue.running == 0
     assert play.served == [play.pool.environments[0].id]
+
+
+# -- kept ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[EventJournal]:
+    with closing(EventJournal(tmp_path / "events.jsonl")) as one:
+        yield one
+
+
+def again(tmp_path: Path) -> list[KeptEvent]:
+    """What the next emulator finds, whatever becomes of this one."""
+    path = tmp_path / "copy.jsonl"
+    path.write_bytes((tmp_path / "events.jsonl").read_bytes())
+    with closing(EventJournal(path)) as one:
+        return one.pending
+
+
+@in_loop
+async def test_an_event_is_kept_from_its_acceptance_to_its_end(tmp_path: Path, journal: EventJournal) -> None:
+    """With each attempt that has failed; one that runs is not counted, and is made again after a kill."""
+    play = Play(journal=journal)
+    request_id = play.send(b'{"id":1}')
+    (kept,) = again(tmp_path)
+    assert (kept.request_id, kept.key, kept.payload) == (request_id, "orders", b'{"id":1}')
+    assert (kept.attempts, kept.due, kept.accepted) == (0, None, play.queue.events[0].accepted_at)
+    runtime = await play.runtime()
+    fail(runtime)
+    (kept,) = again(tmp_path)
+    assert kept.attempts == 1
+    assert kept.delay == pytest.approx(MINUTE)
+    assert kept.due == pytest.approx(play.queue.events[0].next_attempt)
+    assert kept.result == (200, b'{"errorMessage":"no","errorType":"Wrong"}', "Unhandled", "")
+    play.clock.fast_forward(MINUTE)
+    runtime.serve()
+    assert (play.queue.events, again(tmp_path)) == ([], [])
+
+
+@in_loop
+async def test_a_stop_keeps_and_a_deletion_does_not(tmp_path: Path, journal: EventJournal) -> None:
+    """What waits when the emulator stops is there at the next start; of a deleted function nothing is."""
+    play = Play(journal=journal)
+    play.send()
+    play.queue.close()
+    assert len(again(tmp_path)) == 1
+    play.pool, play.queue = play.deploy("other")
+    play.send()
+    play.queue.close("the function was deleted", "event.dropped")
+    assert [kept.key for kept in again(tmp_path)] == ["orders"]
+
+
+@in_loop
+async def test_what_cannot_be_kept_is_not_accepted(journal: EventJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is told so, and nothing runs."""
+    play = Play(journal=journal)
+
+    def refuse(file: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.raises(ServiceError, match="the event cannot be kept: No space left on device"):
+        play.send()
+    assert play.queue.events == []
+
+
+def kept_event(play: Play, **more: Any) -> KeptEvent:
+    """One that failed once, half a minute before this start."""
+    now = play.clock.now()
+    event = KeptEvent(RequestId("kept"), "orders", b'{"id":1}', "arn:orders:live", "Root=1", now - MINUTE / 2)
+    failed: dict[str, Any] = {"attempts": 1, "due": now + MINUTE / 2, "delay": MINUTE, "reason": "it failed"}
+    return dataclasses.replace(event, **(failed | more))
+
+
+@in_loop
+async def test_an_event_goes_on_where_it_was() -> None:
+    """Its next attempt is when it was to be, under the same id; the attempts before count."""
+    play = Play(retries=1)
+    play.queue.take_up(kept_event(play))
+    (view,) = play.queue.events
+    assert (view.request_id, view.state, view.attempts, view.reason) == ("kept", EventState.WAITING, 1, "it failed")
+    assert view.next_attempt == pytest.approx(play.clock.now() + MINUTE / 2, abs=1)
+    play.clock.fast_forward(MINUTE / 2)
+    runtime = await play.runtime()
+    assert (runtime.events[0].request_id, runtime.events[0].payload) == ("kept", b'{"id":1}')
+    fail(runtime)
+    assert play.contexts("file:failure") == [("RetriesExhausted", 2)]
+
+
+@in_loop
+async def test_what_was_due_meanwhile_is_tried_at_once() -> None:
+    """So is what was running when the emulator was killed."""
+    play = Play()
+    now = play.clock.now()
+    play.queue.take_up(kept_event(play, due=now - 1))
+    play.queue.take_up(dataclasses.replace(kept_event(play, attempts=0, due=None), request_id=RequestId("ran")))
+    assert play.states() == ["kept running", "ran running"]
+
+
+@in_loop
+async def test_an_event_grows_old_while_no_emulator_runs() -> None:
+    """It is given up at once, with what its last attempt has come to."""
+    play = Play()
+    result = (200, b'{"no":1}', "Unhandled", "")
+    play.queue.take_up(kept_event(play, accepted=play.clock.now() - 7 * HOUR, due=None, result=result))
+    assert (play.queue.events, play.contexts("file:failure")) == ([], [("EventAgeExceeded", 1)])
+    assert play.sent[0][1]["responsePayload"] == {"no": 1}
+
+
+@in_loop
+async def test_time_that_was_skipped_is_not_waited_for_again() -> None:
+    """Where the clock of the emulator before was hours ahead, nothing waits longer than it would have there."""
+    play = Play()
+    now = play.clock.now()
+    play.queue.take_up(kept_event(play, accepted=now + 5 * HOUR, due=now + 5 * HOUR + MINUTE))
+    (view,) = play.queue.events
+    assert view.next_attempt == pytest.approx(now + MINUTE, abs=1)

@@ -64,6 +64,7 @@ class Play:
         self.urls, self.routes = Urls(), Routes()
         self.clock = self.stage.clock
         self.doorstep = Doorstep()
+        self.state = None
         self.route = route(cast(Service, self), self._inner)
         self.reached: list[Scope] = []
         self.invocations: list[Invocation] = []

@@ -61,6 +61,7 @@ class _PlayedService:
         self.held_back: dict[str, str] = {}
         self.refuses_with: EmulatorError | None = None
         self.spawned: list[Coroutine[Any, Any, None]] = []
+        self.troubles: list[str] = []
 
     @property
     def functions(self) -> list[Function]:
@@ -126,6 +127,12 @@ class _PlayedService:
 
     def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
         self.alias_asynchronous[f"{name}:{alias}"] = settings
+
+    def take_up_events(self) -> int:
+        return 0
+
+    def tell_of_state(self, trouble: str) -> None:
+        self.troubles.append(trouble)
 
     def target(self, name: str, qualifier: str | None) -> str:
         return name if qualifier is None else f"{name}:{qualifier}"

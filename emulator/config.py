@@ -1,4 +1,7 @@
-"""Settings: ``lambda-freezer.toml`` and what may stand in it."""
+"""Settings: ``lambda-freezer.toml`` and what may stand in it.
+
+The room is long because it is one list: every table with its keys, and what a wrong one is told.
+"""
 
 from __future__ import annotations
 

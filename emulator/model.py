@@ -1,7 +1,8 @@
 """The records the emulator speaks in: functions, invocations, and what can be seen of environments.
 
 Pure and frozen. Sizes are MiB where the name says memory or storage (as in AWS's own settings) and
-bytes where it says bytes; times are seconds unless the name ends in ``_ms``.
+bytes where it says bytes; times are seconds unless the name ends in ``_ms``. The room is long because every other one
+is about these records, and nothing in it does anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One function's environments: who serves an invocation, how many may run, and when each is recycled."""
+"""One function's environments: who serves an invocation, how many may run, and when each is recycled.
+
+The room is long because all of that is decided on one list, which nobody else may change.
+"""
 
 from __future__ import annotations
 

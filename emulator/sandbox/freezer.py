@@ -10,6 +10,8 @@
 A freezer answers through a callback, because some means are done at once (inside the call) and some take
 their time. The callback gets ``None``, or the error. Only the newest request counts: a freeze that a thaw has
 overtaken may still call back, and whoever asked must recognise it as stale (the environment counts epochs).
+
+The room is long because each rung of the ladder stands beside the others, with its traps.
 """
 
 from __future__ import annotations

@@ -77,9 +77,10 @@ def test_permissions(aws: Any) -> None:
     assert refused(aws.get_policy, FunctionName=NAME) == (404, "ResourceNotFoundException")
 
 
-def test_reserved_concurrency(aws: Any) -> None:
+def test_reserved_concurrency(emulator: Emulator, aws: Any) -> None:
     """What is reserved holds for the next invocation, and no environment goes for it."""
     aws.invoke(FunctionName=NAME, Payload=b'{"do": "count"}')
+    emulator.freeze(NAME)  # or the next event may come before it is at rest, and have an environment of its own
     aws.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=0)
     assert refused(aws.invoke, FunctionName=NAME, Payload=b'{"do": "count"}') == (429, "TooManyRequestsException")
     assert aws.get_function_concurrency(FunctionName=NAME)["ReservedConcurrentExecutions"] == 0

@@ -109,3 +109,22 @@ def test_missing_toolchain_is_told(
     assert program.main([]) == 0
     assert (tmp_path / "one" / "build").exists() == (says is None)
     assert (says or "took") in capsys.readouterr().out
+
+
+def test_the_first_program_that_will_do_builds(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not start, and one that is too old, stand before it on PATH."""
+    folders = []
+    for name, line in (("broken", "exit 1"), ("old", "echo made 1.0"), ("good", "echo made 2.1")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "maker").write_text(f"#!/bin/sh\n{line}\n")
+        (folder / "maker").chmod(0o755)
+        folders.append(str(folder))
+    maker = program.Toolchain("maker", ("maker", "--version"), (2, 0), ("maker",))
+    monkeypatch.setattr(program, "SAMPLES", (program.Sample("one", (maker,)),))
+    write_script(tmp_path, 'maker >"$1/bootstrap"')
+    monkeypatch.setenv("PATH", os.pathsep.join([*folders[:2], os.environ["PATH"]]))
+    assert "does not tell its version" in program.complaint(maker)
+    monkeypatch.setenv("PATH", os.pathsep.join([*folders, os.environ["PATH"]]))
+    assert program.main([]) == 0
+    assert (tmp_path / "one" / "build" / "bootstrap").read_text() == "made 2.1\n"

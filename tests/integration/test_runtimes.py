@@ -34,7 +34,7 @@ class Language:
     """How the same function is said in a language.
 
     Attributes:
-        timeout: seconds; after one the runtime starts anew, on the time of the next invocation.
+        timeout: seconds that the test of timeouts gives it; the runtime starts anew within them, too.
         failure: what a failure says to the client, without where it happened.
         trace: the member that says where.
     """
@@ -52,7 +52,7 @@ NODEJS = Language(
     RuntimeKind.NODEJS,
     "nodejs20.x",
     "index.handler",
-    timeout=1,
+    timeout=2,
     failure={"errorType": "RangeError", "errorMessage": "not today"},
     trace="trace",
 )
@@ -123,7 +123,7 @@ class Workshop:
             "code": self.package(language) if "code" not in settings else None,
             "handler": language.handler,
             "runtime": language.runtime,
-            "timeout": language.timeout,
+            "timeout": 20,
             "memory": 512,
         }
         return self.emulator.add(Function(**(chosen | settings)))
@@ -205,7 +205,8 @@ def test_a_runtime_that_ends_is_started_anew(workshop: Workshop, language: Langu
 
 def test_a_runtime_that_takes_too_long_is_started_anew(workshop: Workshop, language: Language) -> None:
     """After the function's timeout, whatever it was doing."""
-    function = workshop.function(language)
+    workshop.need(language)
+    function = workshop.deploy(language, timeout=language.timeout)
     answer = function.invoke({"do": "sleep"})
     assert answer.payload["errorType"] == "Sandbox.Timedout"
     assert answer.payload["errorMessage"].endswith(f"Task timed out after {language.timeout}.00 seconds")

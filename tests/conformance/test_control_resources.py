@@ -215,3 +215,17 @@ def test_requests_take_no_time(aws: Any) -> None:
         aws.get_function_concurrency(FunctionName=NAME)
         took.append(time.perf_counter() - began)
     assert statistics.median(took) < 0.05
+
+
+def test_what_tools_ask_for_besides(aws: Any) -> None:
+    """Lists, and what is the same for every function here: each answer is held against the model by the client."""
+    assert NAME in [function["FunctionName"] for function in aws.list_functions()["Functions"]]
+    assert aws.list_aliases(FunctionName="other")["Aliases"] == []
+    assert aws.get_function_recursion_config(FunctionName=NAME)["RecursiveLoop"] == "Terminate"
+    assert aws.get_runtime_management_config(FunctionName=NAME)["UpdateRuntimeOn"] == "Auto"
+    assert aws.get_function_code_signing_config(FunctionName=NAME)["FunctionName"] == NAME
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("python/x.py", "")
+    aws.publish_layer_version(LayerName="third", Content={"ZipFile": content.getvalue()})
+    assert aws.get_layer_version(LayerName="third", VersionNumber=1)["Version"] == 1

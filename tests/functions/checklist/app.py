@@ -9,6 +9,7 @@ import time
 
 answer = 0
 asked = {}
+time.sleep(float(os.environ.get("INIT_SECONDS", "0")))
 
 
 def remember(event, context):

@@ -116,6 +116,7 @@ def up(
     ] = None,
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
+    gc.disable()  # until all is there, see _calm_collector
     import uvloop
 
     from emulator.config import load_settings
@@ -702,6 +703,7 @@ def _calm_collector() -> None:
     Most of what is made later lives as long as an invocation and is freed without a collector. The rest is the
     timeline, which has no cycles.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -62,7 +62,8 @@ async def _examine() -> Examination:
     freezers: dict[str, FreezerReport] = {}
     networks: dict[str, NetworkReport] = {}
     with Instance() as instance, Warden() as warden:
-        async with ProcessProvider(instance, warden, HeldSockets(SystemClock(), KEEPALIVE)) as provider:
+        held = HeldSockets(SystemClock(), KEEPALIVE)
+        async with ProcessProvider(instance, warden, held, whole_ladder=True) as provider:
             freezers["process"] = provider.freezer_report
             networks["process"] = await prove_process_network(with_relay=True)
             checks += [_memory(provider.limits_memory), _lacks_of_processes()]

@@ -464,7 +464,7 @@ class RungReport:
 
 @dataclass(frozen=True, slots=True)
 class FreezerReport:
-    """The freezer in force and the whole ladder, best first."""
+    """The freezer in force and the ladder, best first; what stands below may not have been tried."""
 
     name: str
     rungs: tuple[RungReport, ...]

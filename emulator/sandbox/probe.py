@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from emulator.errors import ConfigurationError, FreezeError
@@ -27,7 +28,7 @@ from emulator.sandbox.freezer import (
     SignalFreezer,
 )
 
-__all__ = ["choose", "cpu_time", "measure_direct", "process_ladder"]
+__all__ = ["choose", "climb_down", "cpu_time", "measure_direct", "process_ladder"]
 
 _ROUNDS = 15
 _DEADLINE = 2.0  # seconds
@@ -35,20 +36,42 @@ _SPAN = 0.001
 _SPANS = 20
 
 
-async def process_ladder(place: Place, name: str, wanted: str) -> FreezerReport:
-    """Probe every rung for processes; ``wanted`` is a rung's name or ``auto``.
+async def process_ladder(place: Place, name: str, wanted: str, *, whole: bool = False) -> FreezerReport:
+    """Probe the rungs for processes, the best one first; ``wanted`` is a rung's name or ``auto``.
+
+    Arguments:
+        whole: what stands below the rung that will be in force is tried, too. It takes time that a start can save.
 
     Raises:
         ConfigurationError: the wanted rung does not exist or does not work here.
     """
-    rungs = await asyncio.to_thread(
-        lambda: (
-            _probe_group(CgroupV2Freezer.name, place, name, lambda g: CgroupV2Freezer(_known(g.place.unified))),
-            _probe_group(CgroupV1Freezer.name, place, name, lambda g: CgroupV1Freezer(_known(g.place.freezer))),
-            _probe_signals(),
-        )
-    )
-    return choose(rungs, wanted)
+    probes: dict[str, Callable[[], RungReport]] = {
+        CgroupV2Freezer.name: functools.partial(
+            _probe_group, CgroupV2Freezer.name, place, name, lambda g: CgroupV2Freezer(_known(g.place.unified))
+        ),
+        CgroupV1Freezer.name: functools.partial(
+            _probe_group, CgroupV1Freezer.name, place, name, lambda g: CgroupV1Freezer(_known(g.place.freezer))
+        ),
+        SignalFreezer.name: _probe_signals,
+    }
+    return choose(await asyncio.to_thread(climb_down, probes, wanted, whole=whole), wanted)
+
+
+def climb_down(
+    probes: Mapping[str, Callable[[], RungReport]], wanted: str, *, whole: bool = False
+) -> tuple[RungReport, ...]:
+    """Try one rung after the other, best first, until the one that will be in force works, or ``whole``, all."""
+    rungs: list[RungReport] = []
+    in_force = None
+    for name, probe in probes.items():
+        if in_force is not None and not whole:
+            rungs.append(RungReport(name, False, f"not tried, for {in_force} works"))
+            continue
+        rung = probe()
+        rungs.append(rung)
+        if in_force is None and rung.available and wanted in ("auto", name):
+            in_force = name
+    return tuple(rungs)
 
 
 def choose(rungs: tuple[RungReport, ...], wanted: str) -> FreezerReport:

@@ -94,6 +94,7 @@ class ProcessProvider:
         held: HeldSockets,
         *,
         freezer: str = "auto",
+        whole_ladder: bool = False,
         fork_server: bool = False,
         runtimes: Runtimes | None = None,
     ) -> None:
@@ -104,7 +105,7 @@ class ProcessProvider:
         self._unpacked = itertools.count(1)
         self.held = held
         self.warden = warden
-        self._freezer = freezer
+        self._freezer, self._whole_ladder = freezer, whole_ladder
         self._place = Place()
         self._anchor: CgroupV1Anchor | None = None
         self._report = FreezerReport("none", ())
@@ -119,7 +120,9 @@ class ProcessProvider:
         if self.fork_server is not None:
             self.fork_server.start()
         self._place = place_for_new_groups()
-        self._report = await probe.process_ladder(self._place, f"{self.instance.id}-probe", self._freezer)
+        self._report = await probe.process_ladder(
+            self._place, f"{self.instance.id}-probe", self._freezer, whole=self._whole_ladder
+        )
         if self._report.name == CgroupV1Freezer.name and self._place.freezer is not None:
             self._anchor = CgroupV1Anchor(self._place.freezer, f"lambda-freezer-{self.instance.id}-anchor")
             self.warden.keep("anchor", groups=[self._anchor.folder])

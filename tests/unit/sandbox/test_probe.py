@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from emulator.errors import ConfigurationError, FreezeError
 from emulator.model import RungReport
 from emulator.sandbox.freezer import FakeFreezer
-from emulator.sandbox.probe import choose, cpu_time, measure_direct
+from emulator.sandbox.probe import choose, climb_down, cpu_time, measure_direct
 from tests.unit.sandbox.busy import RUNGS, Busy, rung
 
 LADDER = (
@@ -49,6 +50,34 @@ def test_a_wanted_rung_that_does_not_work_is_refused_with_the_reason(wanted: str
         choose(LADDER, wanted)
     assert caught.value.message == f"freezer {wanted!r} cannot be used here: {reason}"
     assert "cgroup-v1, signals" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("wanted", "whole", "tried"),
+    [
+        ("auto", False, ["cgroup-v2", "cgroup-v1"]),
+        ("cgroup-v1", False, ["cgroup-v2", "cgroup-v1"]),
+        ("signals", False, ["cgroup-v2", "cgroup-v1", "signals"]),
+        ("cgroup-v2", False, ["cgroup-v2", "cgroup-v1", "signals"]),  # it is refused, with those that would work
+        ("auto", True, ["cgroup-v2", "cgroup-v1", "signals"]),
+    ],
+)
+def test_no_rung_is_tried_that_will_not_be_in_force(wanted: str, whole: bool, tried: list[str]) -> None:
+    """A start tries from the best down to the one that it takes; the others are said not to have been tried."""
+    asked = []
+
+    def probe(rung: RungReport) -> RungReport:
+        asked.append(rung.name)
+        return rung
+
+    rungs = climb_down({rung.name: functools.partial(probe, rung) for rung in LADDER}, wanted, whole=whole)
+    assert asked == tried
+    assert [rung.name for rung in rungs] == [rung.name for rung in LADDER]
+    for found, known in zip(rungs, LADDER, strict=True):
+        if found.name in tried:
+            assert found == known
+        else:
+            assert found == RungReport(found.name, False, "not tried, for cgroup-v1 works")
 
 
 def test_without_any_rung_nothing_is_in_force() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.bench.errors import BenchError
 from tests.bench.product import ECHO, MEMORY
 from tests.bench.tools import rie_program
 
-__all__ = ["docker", "docker_run_to_next", "image", "need_image", "remove", "rie_in_container"]
+__all__ = ["docker", "docker_run_to_next", "docker_runs_to_next", "image", "need_image", "remove", "rie_in_container"]
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _AWS, _STAND_IN = f"public.ecr.aws/lambda/python:{_VERSION}", f"lambda-freezer/python:{_VERSION}"
@@ -97,33 +98,46 @@ def rie_in_container() -> Iterator[Door]:
 
 def docker_run_to_next() -> float:
     """Seconds from ``docker run`` of the image until its runtime has asked for its first event."""
-    name = f"lambda-freezer-bench-{os.getpid()}-run"
+    return docker_runs_to_next(1, at_once=1)
+
+
+def docker_runs_to_next(count: int, *, at_once: int) -> float:
+    """The same of so many containers, some at a time, until the last one's runtime has asked.
+
+    Raises:
+        BenchError: the engine refused, or a runtime did not ask.
+    """
+    names = [f"lambda-freezer-bench-{os.getpid()}-run-{number}" for number in range(count)]
     gateway = docker("network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", "bridge")
-    with socket.create_server(("0.0.0.0", 0)) as listener:
+    wanted = need_image()
+    with socket.create_server(("0.0.0.0", 0), backlog=count) as listener, ThreadPoolExecutor(at_once) as pool:
         listener.settimeout(30)
-        words = (
-            *("run", "--detach", "--name", name, "--volume", f"{ECHO}:/var/task:ro", "--entrypoint", _BOOTSTRAP),
-            *(
-                "--env",
-                "_HANDLER=app.handler",
-                "--env",
-                f"AWS_LAMBDA_RUNTIME_API={gateway}:{listener.getsockname()[1]}",
-            ),
-            need_image(),
-        )
+        told = f"AWS_LAMBDA_RUNTIME_API={gateway}:{listener.getsockname()[1]}"
+
+        def run(name: str) -> None:
+            docker(
+                *("run", "--detach", "--name", name, "--volume", f"{ECHO}:/var/task:ro", "--entrypoint", _BOOTSTRAP),
+                *("--env", "_HANDLER=app.handler", "--env", told, wanted),
+            )
+
         begin = time.perf_counter()
         try:
-            docker(*words)
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(30)
-                if b"/next" not in connection.recv(4096):
-                    raise BenchError("a runtime asked for something else than its first event")
-                return time.perf_counter() - begin
+            started = [pool.submit(run, name) for name in names]
+            with contextlib.ExitStack() as open_ones:
+                for _ in names:
+                    connection = open_ones.enter_context(listener.accept()[0])
+                    connection.settimeout(30)
+                    if b"/next" not in connection.recv(4096):
+                        raise BenchError("a runtime asked for something else than its first event")
+                took = time.perf_counter() - begin
+                for one in started:
+                    one.result()
+            return took
         except TimeoutError as error:
             raise BenchError("the runtime in the container did not ask for its first event") from error
         finally:
-            remove(name)
+            pool.shutdown(cancel_futures=True)
+            remove(*names)
 
 
 def _invokes(door: Door) -> bool:

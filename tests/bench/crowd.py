@@ -19,12 +19,12 @@ from tests.bench.client import Door
 from tests.bench.errors import BenchError
 from tests.bench.product import FUNCTIONS, MEMORY, Product, product
 
-__all__ = ["FUNCTION", "Gathered", "Sessions", "crowd_code", "crowd_settings", "gather", "running_with"]
+__all__ = ["AT_ONCE", "FUNCTION", "Gathered", "Sessions", "crowd_code", "crowd_settings", "gather", "running_with"]
 
 FUNCTION = "waiting"
 Sessions = Literal["lean", "pymysql", ""]
 """By which client each environment opens a session of the database; without one there is no database."""
-_AT_ONCE = 8  # that start at the same time: all at once would only be in each other's way on a few processors
+AT_ONCE = 8  # that start at the same time: all at once would only be in each other's way on a few processors
 _PATIENCE = 600.0
 _LOOK_AGAIN = 0.05  # seconds; each look costs the emulator a millisecond
 
@@ -95,7 +95,7 @@ def gather(ours: Product, gate: Path, count: int, tick: Callable[[], None] = lam
         deadline = time.monotonic() + _PATIENCE
         while True:
             arrived = ours.states().get("invoking", 0)
-            while len(clients) < count and len(clients) - arrived < _AT_ONCE:
+            while len(clients) < count and len(clients) - arrived < AT_ONCE:
                 clients.append(stack.enter_context(_ask(ours.door(FUNCTION))))
             if arrived >= count:
                 break

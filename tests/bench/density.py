@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 from emulator.sandbox.probe import cpu_time
 from tests.bench.client import RawClient
-from tests.bench.containers import need_image
-from tests.bench.crowd import FUNCTION, Sessions, running_with
+from tests.bench.containers import docker_runs_to_next, need_image
+from tests.bench.crowd import AT_ONCE, FUNCTION, Sessions, running_with
 from tests.bench.errors import BenchError
 from tests.bench.figures import Row, Spread, missing
 from tests.bench.keys import NOT_AVAILABLE, is_known
@@ -90,8 +91,13 @@ def density_containers(scale: Scale) -> list[Row]:
         shims = [pss(parent_of(pid)) for pid in first]
     limit = 12 * count / _MARKED_CONTAINERS
     inner, outer = Spread.of([float(size) for size in inside]), Spread.of([float(size) for size in shims])
+    scale.tick()
+    alone = docker_runs_to_next(count, at_once=AT_ONCE)
+    until_frozen = _limited(
+        _CONTAINERS, f"{count} containers: until all are frozen", "s", crowd.seconds, limit, _share(count)
+    )
     return [
-        _limited(_CONTAINERS, f"{count} containers: until all are frozen", "s", crowd.seconds, limit, _share(count)),
+        dataclasses.replace(until_frozen, peer="docker run", against=alone),
         Row(
             part=_CONTAINERS,
             name=f"{count} containers: memory of each, beyond the engine's",

@@ -129,9 +129,7 @@ def _member(payload: bytes, name: str) -> str | None:
 
 def _embedded(payload: bytes) -> bytes:
     """JSON as it is, but in one line: a line break can only stand between its words. Anything else as a string."""
-    try:
-        pydantic_core.from_json(payload, allow_inf_nan=False, cache_strings="none")
-    except ValueError:
+    if not text.is_json(payload):
         return text.to_json(payload.decode("utf-8", "replace"))
     return payload.replace(b"\n", b" ").replace(b"\r", b" ")
 

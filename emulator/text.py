@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from emulator.model import LATEST, MAX_RESPONSE_BYTES, Function, Report
 from emulator.runtimes import KNOWN
 
@@ -30,11 +32,13 @@ __all__ = [
     "function_arn",
     "init_report_line",
     "init_start_line",
+    "is_json",
     "is_qualified",
     "iso_time",
     "log_stream_name",
     "new_request_id",
     "new_trace_id",
+    "not_json",
     "report_line",
     "response_too_large_body",
     "runtime_version",
@@ -55,7 +59,43 @@ _SIGNALS = {
     11: "segmentation fault",
     15: "terminated",
 }
+_JSON = msgspec.json.Decoder(msgspec.Raw)
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+
+
+def is_json(payload: bytes) -> bool:
+    """Whether it is one JSON value in UTF-8. Nothing is made of it: 6 MB take ten milliseconds, not three hundred."""
+    try:
+        _JSON.decode(payload)
+        payload.decode()  # what is within strings is not looked at above
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def not_json(payload: bytes) -> str:
+    """What AWS says of an event that is not JSON, in the form of the parser that it uses [R]."""
+    return f"Could not parse request body into json: Could not parse payload into json: {_where(payload)}"
+
+
+def _where(payload: bytes) -> str:
+    source = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]"
+    decoded = payload.decode("utf-8", "replace")
+    try:
+        json.loads(decoded)
+    except json.JSONDecodeError as error:
+        at = source.format(error.lineno, error.colno)
+        if error.pos >= len(decoded):
+            return f"Unexpected end-of-input\n at {at}"
+        found = decoded[error.pos]
+        return (
+            f"Unexpected character ('{found}' (code {ord(found)})): expected a valid value (JSON String, Number, "
+            f"Array, Object or token 'null', 'true' or 'false')\n at {at}"
+        )
+    except RecursionError:
+        return f"Document nested too deeply\n at {source.format(1, 1)}"
+    problem = "Not a JSON value that is taken here" if decoded.encode() == payload else "Invalid UTF-8"
+    return f"{problem}\n at {source.format(1, 1)}"
 
 
 def to_json(value: Any) -> bytes:

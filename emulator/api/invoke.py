@@ -16,8 +16,6 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qs, unquote
 
-import pydantic_core
-
 from emulator import text
 from emulator.errors import (
     EmulatorError,
@@ -273,33 +271,8 @@ def _no_choice(member: str, value: str, allowed: tuple[str, ...]) -> ValidationE
 
 
 def _check_json(payload: bytes) -> None:
-    try:
-        pydantic_core.from_json(payload, allow_inf_nan=False, cache_strings="none")
-    except ValueError:
-        raise InvalidRequestContentError(
-            f"Could not parse request body into json: Could not parse payload into json: {_where(payload)}"
-        ) from None
-
-
-def _where(payload: bytes) -> str:
-    """The complaint in the form of the parser that AWS uses [R]."""
-    source = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]"
-    decoded = payload.decode("utf-8", "replace")
-    try:
-        json.loads(decoded)
-    except json.JSONDecodeError as error:
-        at = source.format(error.lineno, error.colno)
-        if error.pos >= len(decoded):
-            return f"Unexpected end-of-input\n at {at}"
-        found = decoded[error.pos]
-        return (
-            f"Unexpected character ('{found}' (code {ord(found)})): expected a valid value (JSON String, Number, "
-            f"Array, Object or token 'null', 'true' or 'false')\n at {at}"
-        )
-    except RecursionError:
-        return f"Document nested too deeply\n at {source.format(1, 1)}"
-    problem = "Not a JSON value that is taken here" if decoded.encode() == payload else "Invalid UTF-8"
-    return f"{problem}\n at {source.format(1, 1)}"
+    if not text.is_json(payload):
+        raise InvalidRequestContentError(text.not_json(payload))
 
 
 def _client_context(header: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pydantic_core
-
+from emulator import text
 from emulator.control.control import Control, Operation
 from emulator.errors import InvalidRequestContentError
 
@@ -17,10 +16,8 @@ async def invoke_async(control: Control, request: dict[str, Any]) -> dict[str, A
     """Take an event, as ``Invoke`` with the type ``Event`` does."""
     name, qualifier = control.named(request)
     payload = request["InvokeArgs"] or b"{}"
-    try:
-        pydantic_core.from_json(payload, allow_inf_nan=False, cache_strings="none")
-    except ValueError as error:
-        raise InvalidRequestContentError(f"Could not parse request body into json: {error}") from None
+    if not text.is_json(payload):
+        raise InvalidRequestContentError(text.not_json(payload))
     target = control.service.target(name, qualifier)
     invocation = control.service.new_invocation(target, payload, qualifier=qualifier)
     invocation.asynchronous = True

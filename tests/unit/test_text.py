@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import re
 import uuid
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from emulator import text
@@ -297,3 +298,41 @@ def test_a_trace_id_has_the_form_of_x_ray() -> None:
     trace = text.new_trace_id(1_542_409_706.9)
     assert re.fullmatch(r"Root=1-5bef4dea-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0", trace)
     assert trace != text.new_trace_id(1_542_409_706.9)
+
+
+_JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(value=_JSON_VALUES, is_plain=st.booleans(), place=st.integers(0), change=st.binary(max_size=3))
+def test_json_is_what_the_grammar_says(value: object, is_plain: bool, place: int, change: bytes) -> None:
+    """Whatever byte is put in or taken out: the same is taken as by a parser that makes something of it."""
+    whole = json.dumps(value, ensure_ascii=is_plain).encode(errors="replace")
+    assert text.is_json(whole)
+    place %= len(whole) + 1
+    changed = whole[:place] + change + whole[place + 1 :]
+    assume(rb"\u" not in changed.lower())  # half a surrogate pair is not taken, nor has it ever been
+    assert text.is_json(changed) == _is_parsed(changed)
+
+
+def _is_parsed(payload: bytes) -> bool:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is Python's")
+
+    try:
+        json.loads(payload.decode(), parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b" ", b"NaN", b"-Infinity", b'"\xff"', b"\xef\xbb\xbf1", b"[" * 99_999, b"1 2", b'"a\nb"', b"01"]
+)
+def test_what_is_no_json(payload: bytes) -> None:
+    """Nor is what only some parsers take, or what nobody could take apart again."""
+    assert not text.is_json(payload)
+    assert text.not_json(payload).startswith("Could not parse request body into json: ")

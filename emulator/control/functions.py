@@ -51,7 +51,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
         control.registry.functions[name] = record
         control.changed()
     answer = await show(control, record, shown)  # [R] with the number of what was published, and without it in the ARN
-    control.service.spawn(activate(control, record, [record.latest, *record.versions.values()], None))
+    control.service.spawn(activate(control, record, [record.latest, *record.versions.values()]))
     return answer
 
 
@@ -178,7 +178,7 @@ def _preview(control: Control, record: FunctionRecord, settings: _Json, code: Co
 
 
 async def _update(control: Control, record: FunctionRecord, settings: _Json, code: Code, *, publishes: bool) -> _Json:
-    old = record.latest.code if record.latest.code is not code else None
+    old = [kept for kept in record.latest.codes if kept is not code]
     begin_update(control, record, settings, code)
     versions = [record.latest]
     try:
@@ -194,8 +194,8 @@ async def _update(control: Control, record: FunctionRecord, settings: _Json, cod
 
 def _codes(record: FunctionRecord) -> list[Code]:
     """Each that it has, once."""
-    found = {version.code.folder: version.code for version in (record.latest, *record.versions.values())}
-    return list(found.values())
+    versions = (record.latest, *record.versions.values())
+    return list({code.folder: code for version in versions for code in version.codes}.values())
 
 
 def _location(code: Code) -> _Json:

@@ -159,7 +159,7 @@ class Keeper:
 
 
 def _codes(record: FunctionRecord) -> list[Code]:
-    return [version.code for version in (record.latest, *record.versions.values())]
+    return [code for version in (record.latest, *record.versions.values()) for code in version.codes]
 
 
 def _layers(registry: Registry) -> Iterator[_Json]:

@@ -440,6 +440,21 @@ def test_a_failed_update_leaves_what_runs(play: Play) -> None:
     assert play.service.held_back == {}
 
 
+def test_code_that_could_not_be_deployed_leaves_the_old(play: Play, tmp_path: Path) -> None:
+    """What serves on keeps its files, until an update has succeeded; what has failed loses its own to the next one."""
+    create(play)
+    play.service.refuses_with = SandboxError("no room")
+    for name in ("second.py", "third.py"):
+        play.ask("UpdateFunctionCode", FunctionName="fresh", ZipFile=archive((name, "x = 1")))
+        play.settle()
+        assert sorted(path.name for path in tmp_path.rglob("*.py")) == ["app.py", name]
+    play.service.refuses_with = None
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Timeout=9)
+    play.settle()
+    assert configuration(play)["LastUpdateStatus"] == "Successful"
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["third.py"]
+
+
 def test_a_dry_run_changes_nothing(play: Play, tmp_path: Path) -> None:
     """[D] What would be is answered, and checked."""
     create(play)

@@ -716,6 +716,7 @@ class Service:
             else:
                 self._events.take_up(kept)
                 taken_up += 1
+        self._events.take_up_records()
         return taken_up
 
     def tell_of_state(self, trouble: str) -> None:

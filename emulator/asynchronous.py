@@ -52,7 +52,8 @@ class Events:
         journal: EventJournal | None = None,
     ) -> None:
         self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
-        self._courier = Courier(base, self._invoke)
+        self._may_loop: set[str] = set()
+        self._courier = Courier(base, self._invoke, self._may_loop.__contains__)
         self._queues: dict[str, EventQueue] = {}
         self._leaving: list[EventQueue] = []  # of functions that are no more, whose last events run
         self._journal = journal
@@ -75,10 +76,15 @@ class Events:
 
         What runs comes to its end, and is not tried again.
         """
+        self._may_loop.discard(key)
         if (queue := self._queues.pop(key, None)) is not None:
             queue.close(why, "event.dropped", lets_finish=True)
             self._leaving = [one for one in (*self._leaving, queue) if one.running]
             self._changed.set()
+
+    def allow_loops(self, name: str, allowed: bool) -> None:
+        """Whether a function takes records through however many functions they came."""
+        (self._may_loop.add if allowed else self._may_loop.discard)(name)
 
     def accept(self, name: str, invocation: Invocation) -> None:
         """Take an event; from now on it is not lost.

@@ -10,7 +10,8 @@ from emulator.control.control import Control, Operation
 from emulator.control.deploying import activate, begin_update, check_at_rest, make_function, new_version, release, show
 from emulator.control.paging import page
 from emulator.control.registry import Code, FunctionRecord, Version
-from emulator.control.resources import check_revision
+from emulator.control.resources import check_only_function, check_revision
+from emulator.control.tags import check_number_of_tags
 from emulator.control.versions import delete_version, publish
 from emulator.errors import InvalidParameterValueError, ResourceConflictError, ValidationError
 from emulator.function_names import NAME_PATTERN
@@ -36,6 +37,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
     """A new function: ``Pending`` now, ``Active`` in a moment. With ``Publish`` its first version as well."""
     name = _new_name(control, request)
     settings = new_settings(name, request)
+    check_number_of_tags(request.get("Tags", {}))
     async with control.turns[name]:
         if name in control.registry.functions:
             raise ResourceConflictError(f"Function already exist: {name}")  # [R]
@@ -160,7 +162,10 @@ def _new_name(control: Control, request: _Json) -> str:
 
 
 def _to_change(control: Control, request: _Json) -> FunctionRecord:
-    record = control.record(control.named(request).name)
+    name, qualifier = control.named(request)
+    record = control.record(name)
+    if qualifier != LATEST:
+        check_only_function(qualifier)  # [I] or whoever names a version would find $LATEST changed
     check_at_rest(control, record)
     check_revision(request.get("RevisionId"), record.latest.revision)
     return record

@@ -21,6 +21,8 @@ def sam_events(logical_id: str, name: str, events: Mapping[str, Any], place: Pla
     schedules: list[dict[str, Any]] = []
     for event_id, event in events.items():
         properties = event.get("Properties") or {}
+        if "Auth" in properties:
+            place.passed_over(f"{logical_id}.Events.{event_id}.Auth")
         match event.get("Type"):
             case "HttpApi":
                 routes.append(_http_api(name, properties))

@@ -24,9 +24,7 @@ FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 LAYERS = ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
 
 # What has a meaning in AWS's console or bill only, or is done for every function here.
-_WITHOUT_EFFECT = frozenset(
-    {"Architectures", "AutoPublishAlias", "AutoPublishAliasAllProperties", "Description", "Tags", "PropagateTags"}
-)
+_WITHOUT_EFFECT = frozenset({"Architectures", "AutoPublishAliasAllProperties", "Description", "Tags", "PropagateTags"})
 _SIMPLE = {"Handler": "handler", "Runtime": "runtime", "MemorySize": "memory", "Timeout": "timeout"}
 _NUMBERS = frozenset({"memory", "timeout"})
 _LOGGING = {

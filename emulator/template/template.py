@@ -47,6 +47,11 @@ _FRAMES = {
     "AWS::Lambda::Permission",
     "AWS::Serverless::Api",
 }
+# What of an API changes who may come, or which ways there are.
+_OF_AN_API = {
+    "AWS::Serverless::Api": ("Auth", "Cors", "DefinitionBody", "DefinitionUri"),
+    "AWS::Serverless::HttpApi": ("Auth", "DefinitionBody", "DefinitionUri"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,9 @@ def _resolved(resources: Mapping[str, Any], resolver: Resolver, place: Place) ->
             raise ConfigurationError(f"the resource {key} has no Type", cure="Each resource has a Type.")
         if "Condition" in resource and not resolver.holds(resource["Condition"]):
             continue
+        for member in _OF_AN_API.get(resource["Type"], ()):
+            if member in (resource.get("Properties") or {}):
+                place.passed_over(f"{key}.{member}")
         if resource["Type"] in _FRAMES:
             continue
         if resource["Type"] not in _READ:

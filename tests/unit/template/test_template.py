@@ -131,6 +131,24 @@ def test_what_has_no_effect_is_told_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_guards_an_api_is_told(tmp_path: Path) -> None:
+    """Whoever has an authorizer, or ways in a document of their own, hears that they are not here; so of aliases."""
+    text = """
+        Resources:
+          Web: {Type: AWS::Serverless::HttpApi, Properties: {Auth: {DefaultAuthorizer: own}, StageName: dev}}
+          Rest: {Type: AWS::Serverless::Api, Properties: {StageName: dev, DefinitionUri: api.yaml, Cors: "'*'"}}
+          A:
+            Type: AWS::Serverless::Function
+            Properties:
+              CodeUri: src
+              Handler: app.handler
+              AutoPublishAlias: live
+              Events: {Get: {Type: HttpApi, Properties: {Path: /, Method: get, Auth: {Authorizer: NONE}}}}
+    """
+    told = _read(tmp_path, text).passed_over
+    assert told == ("Web.Auth", "Rest.Cors", "Rest.DefinitionUri", "A.AutoPublishAlias", "A.Events.Get.Auth")
+
+
 PLAIN = """
     Resources:
       Hello:

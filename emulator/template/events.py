@@ -110,16 +110,21 @@ def rule_schedules(resources: Mapping[str, Any], place: Place) -> Iterator[dict[
         match resource.get("Type"):
             case "AWS::Events::Rule" if "ScheduleExpression" in properties:
                 targets = properties.get("Targets") or []
+            case "AWS::Events::Rule":
+                place.passed_over(f"{key} (AWS::Events::Rule with an EventPattern)")
+                continue
             case "AWS::Scheduler::Schedule":
                 targets = [properties.get("Target") or {}]
             case _:
                 continue
-        for target in targets:
+        for number, target in enumerate(targets, 1):
             if (name := place.functions.get(target.get("Arn"))) is None:
                 place.passed_over(f"{key} ({resource['Type']}) to {target.get('Arn')}")
                 continue
             given = {**properties, **({"Input": target["Input"]} if "Input" in target else {})}
             scheduler = resource["Type"] == "AWS::Scheduler::Schedule"
+            if len(targets) > 1:
+                given["Name"] = f"{given.get('Name', key)}-{target.get('Id', number)}"
             yield from _schedule(key, name, given, scheduler=scheduler)
 
 

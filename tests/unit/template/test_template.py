@@ -212,6 +212,24 @@ def test_plain_cloudformation(tmp_path: Path) -> None:
     assert template.passed_over == ()
 
 
+def test_a_rule_may_have_several_targets(tmp_path: Path) -> None:
+    """Each is a schedule with a name of its own; a rule without a time is told."""
+    text = (
+        PLAIN
+        + """
+      Both:
+        Type: AWS::Events::Rule
+        Properties:
+          ScheduleExpression: rate(1 hour)
+          Targets: [{Id: one, Arn: !GetAtt Hello.Arn}, {Id: two, Arn: !GetAtt Hello.Arn}]
+      Uploads: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [aws.s3]}}}
+    """
+    )
+    template = _read(tmp_path, text)
+    assert [table["name"] for table in template.tables["schedules"]] == ["Rule", "Later", "Both-one", "Both-two"]
+    assert template.passed_over == ("Uploads (AWS::Events::Rule with an EventPattern)",)
+
+
 def test_json_is_read_as_well(tmp_path: Path) -> None:
     """CloudFormation takes both."""
     text = '{"Resources": {"A": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "a", "Handler": "a.b"}}}}'

@@ -159,7 +159,9 @@ def _with(before: _Json, name: str, request: Mapping[str, Any]) -> _Json:
         settings["LoggingConfig"] = _logging(name, before["LoggingConfig"], request["LoggingConfig"])
     if "Environment" in request:
         settings["Environment"] = {"Variables": dict(request["Environment"].get("Variables", {}))}
-    return {member: value for member, value in settings.items() if value or member != "ImageConfig"}
+    if not settings.get("DeadLetterConfig", {}).get("TargetArn"):
+        settings.pop("DeadLetterConfig", None)
+    return {member: value for member, value in settings.items() if value or member not in ("ImageConfig", "KMSKeyArn")}
 
 
 def _check_values(request: Mapping[str, Any]) -> None:

@@ -551,6 +551,19 @@ def test_variables_are_replaced_as_a_whole(play: Play) -> None:
     assert play.service.deployed["fresh"].environment == {}
 
 
+def test_what_is_set_to_nothing_is_not_shown(play: Play) -> None:
+    """[D] So a key and a dead letter queue are taken away."""
+    queue = {"TargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"}
+    key = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/k"
+    create(play, DeadLetterConfig=queue, KMSKeyArn=key)
+    shown = configuration(play)
+    assert (shown["DeadLetterConfig"], shown["KMSKeyArn"]) == (queue, key)
+    nothing: dict[str, Any] = {"DeadLetterConfig": {"TargetArn": ""}, "KMSKeyArn": ""}
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", **nothing)
+    play.settle()
+    assert nothing.keys().isdisjoint(configuration(play))
+
+
 def test_layers_are_found_and_shown(play: Play) -> None:
     """By their ARNs; none that is not there is taken."""
     content = {"ZipFile": archive(("python/lib.py", "x = 1"))}

@@ -41,6 +41,8 @@ _CORS = {
     "MaxAge": "max_age",
     "AllowCredentials": "allow_credentials",
 }
+# [X] What CDK writes beside code that it would upload: where it lies, relative to the template.
+_ASSET, _ASSET_OF = "aws:asset:path", "aws:asset:property"
 _ENDINGS = {"python": "py", "nodejs": "js"}
 
 
@@ -63,13 +65,15 @@ class Place:
     functions: dict[str, str] = field(default_factory=dict)
 
 
-def layer_folder(logical_id: str, properties: Mapping[str, Any], place: Place) -> Path:
+def layer_folder(logical_id: str, properties: Mapping[str, Any], metadata: Mapping[str, Any], place: Place) -> Path:
     """The folder or archive of a layer.
 
     Raises:
         ConfigurationError: its content is not on this machine.
     """
     content = properties.get("ContentUri", properties.get("Content"))
+    if metadata.get(_ASSET_OF) == "Content":
+        content = metadata.get(_ASSET)
     if not isinstance(content, str):
         raise ConfigurationError(
             f"layer {logical_id}: its content lies elsewhere: {content!r}", cure="ContentUri names a local folder."
@@ -123,6 +127,8 @@ def _code(
     package = properties.pop("PackageType", "Zip")
     code = properties.pop("CodeUri", None)
     given = properties.pop("Code", None)
+    if metadata.get(_ASSET_OF) == "Code" and isinstance(asset := metadata.get(_ASSET), str) and package != "Image":
+        given = asset
     inline = properties.pop("InlineCode", None)
     if isinstance(given, Mapping):
         inline = inline or given.get("ZipFile")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator.errors import ConfigurationError
-from emulator.template.parameters import as_text, values_of
+from emulator.template.parameters import as_text, looked_up, values_of
 
 __all__ = ["NO_VALUE", "Resolver", "function_name_of"]
 
@@ -71,8 +71,9 @@ class Resolver:
             "AWS::StackId": f"arn:aws:cloudformation:{region}:{account}:stack/{_STACK}/{_STACK}",
             "AWS::StackName": _STACK,
             "AWS::URLSuffix": "amazonaws.com",
-            **values_of(template.get("Parameters") or {}, parameters, unknown),
+            **values_of(template.get("Parameters") or {}, parameters),
         }
+        self._looked_up = looked_up(template.get("Parameters") or {}, parameters)
 
     def resolve(self, value: Any) -> Any:
         """A part of the template with every intrinsic function answered; members without a value are left out."""
@@ -137,6 +138,8 @@ class Resolver:
     # -- what is referred to -----------------------------------------------------------------------------
 
     def _ref(self, name: Any) -> Any:
+        if name in self._looked_up:
+            self._unknown(self._looked_up[name])
         if name in self._values:
             return self._values[name]
         resource = self._resources.get(name)

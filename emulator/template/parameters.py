@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from emulator.errors import ConfigurationError
 
-__all__ = ["as_text", "values_of"]
+__all__ = ["as_text", "looked_up", "values_of"]
 
 _STORED = "AWS::SSM::Parameter::Value<"  # the value is the name of one that AWS keeps
 
 
-def values_of(
-    described: Mapping[str, Any], given: Mapping[str, str], unknown: Callable[[str], None]
-) -> dict[str, str | list[str]]:
+def values_of(described: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str | list[str]]:
     """Each parameter's value: what is given, or else the template's default.
 
     Arguments:
         described: the template's ``Parameters``.
-        unknown: told of defaults that only AWS could look up; they stand for themselves.
 
     Raises:
         ConfigurationError: one has neither, has a value that the template does not allow, or is not of the template.
@@ -41,8 +38,6 @@ def values_of(
             )
         kind, value = str(table.get("Type", "String")), as_text(given.get(name, table.get("Default")))
         if kind.startswith(_STORED):
-            if name not in given:
-                unknown(f"Ref {name} ({kind} {value})")
             kind = kind.removeprefix(_STORED).removesuffix(">")
         is_list = kind == "CommaDelimitedList" or kind.startswith("List<")
         parts = [part.strip() for part in value.split(",")] if is_list else [value]
@@ -50,6 +45,16 @@ def values_of(
             _check(name, kind, table, part)
         values[name] = parts if is_list else value
     return values
+
+
+def looked_up(described: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+    """What to tell of each parameter whose value only AWS could look up; its name there stands for it."""
+    kinds = {name: str(table.get("Type")) for name, table in described.items() if name not in given}
+    return {
+        name: f"Ref {name} ({kind} {described[name].get('Default')})"
+        for name, kind in kinds.items()
+        if kind.startswith(_STORED)
+    }
 
 
 def as_text(value: Any) -> str:

@@ -107,7 +107,7 @@ def _tables(document: Mapping[str, Any], resolver: Resolver, place: Place, regio
     resources = _resolved(document["Resources"], resolver, place)
     for key, resource in resources.items():
         if resource["Type"] in LAYERS:
-            folder = layer_folder(key, resource.get("Properties") or {}, place)
+            folder = layer_folder(key, resource.get("Properties") or {}, resource.get("Metadata") or {}, place)
             place.layers[f"arn:aws:lambda:{region}:{account}:layer:{key}:1"] = folder
         elif resource["Type"] in FUNCTIONS:
             name = function_name_of(key, resource)

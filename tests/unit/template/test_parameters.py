@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from emulator.errors import ConfigurationError
-from emulator.template.parameters import values_of
+from emulator.template.intrinsics import Resolver
+from emulator.template.parameters import looked_up, values_of
 
 
 def value(table: dict[str, Any], given: str | None = None) -> str | list[str]:
     """That of the one parameter that there is."""
-    return values_of({"Size": table}, {} if given is None else {"Size": given}, lambda what: None)["Size"]
+    return values_of({"Size": table}, {} if given is None else {"Size": given})["Size"]
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,13 @@ def test_what_the_template_does_not_allow_is_refused(table: dict[str, Any], give
 
 def test_what_only_aws_can_look_up_is_told() -> None:
     """The name of a parameter that AWS keeps stands for its value, until somebody gives one."""
+    described = {"Key": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/shop/key"}, "Size": {"Default": 1}}
+    assert values_of(described, {}) == {"Key": "/shop/key", "Size": "1"}
+    assert looked_up(described, {}) == {"Key": "Ref Key (AWS::SSM::Parameter::Value<String> /shop/key)"}
+    assert looked_up(described, {"Key": "x"}) == {}
     told: list[str] = []
-    table = {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/shop/key"}
-    assert values_of({"Key": table}, {}, told.append) == {"Key": "/shop/key"}
-    assert told == ["Ref Key (AWS::SSM::Parameter::Value<String> /shop/key)"]
-    assert values_of({"Key": table}, {"Key": "x"}, told.append) == {"Key": "x"}
-    assert len(told) == 1
+    document = {"Parameters": described}
+    resolver = Resolver(document, {}, region="eu-west-1", account="123456789012", unknown=told.append)
+    assert told == []
+    assert resolver.resolve({"Ref": "Key"}) == "/shop/key"
+    assert told == list(looked_up(described, {}).values())

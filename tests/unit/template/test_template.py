@@ -230,6 +230,23 @@ def test_a_rule_may_have_several_targets(tmp_path: Path) -> None:
     assert template.passed_over == ("Uploads (AWS::Events::Rule with an EventPattern)",)
 
 
+def test_what_cdk_has_made_is_read(tmp_path: Path) -> None:
+    """Code and layers lie beside the template, and are uploaded from there: Metadata says where."""
+    text = """
+        Resources:
+          Fn:
+            Type: AWS::Lambda::Function
+            Properties: {Code: {S3Bucket: b, S3Key: k.zip}, Handler: a.h, Runtime: python3.12, Layers: [!Ref Lay]}
+            Metadata: {"aws:asset:path": asset.0, "aws:asset:is-bundled": false, "aws:asset:property": Code}
+          Lay:
+            Type: AWS::Lambda::LayerVersion
+            Properties: {Content: {S3Bucket: b, S3Key: l.zip}}
+            Metadata: {"aws:asset:path": asset.1.zip, "aws:asset:property": Content}
+    """
+    function = _function(_read(tmp_path, text), "Fn")
+    assert (function["code"], function["layers"]) == (str(tmp_path / "asset.0"), [str(tmp_path / "asset.1.zip")])
+
+
 def test_json_is_read_as_well(tmp_path: Path) -> None:
     """CloudFormation takes both."""
     text = '{"Resources": {"A": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "a", "Handler": "a.b"}}}}'

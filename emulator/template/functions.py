@@ -98,7 +98,7 @@ def function_table(logical_id: str, name: str, resource: Mapping[str, Any], plac
     table |= _code(logical_id, name, properties, resource.get("Metadata") or {}, table, place)
     variables = (properties.pop("Environment", None) or {}).get("Variables") or {}
     if variables:
-        table["environment"] = {key: _plain(value) for key, value in variables.items()}
+        table["environment"] = {key: _plain(logical_id, key, value) for key, value in variables.items()}
     if storage := properties.pop("EphemeralStorage", None):
         table["ephemeral_storage"] = _number(logical_id, "EphemeralStorage", storage.get("Size"))
     if logging := properties.pop("LoggingConfig", None):
@@ -243,5 +243,9 @@ def _number(logical_id: str, what: str, value: Any) -> int:
         ) from None
 
 
-def _plain(value: Any) -> str:
+def _plain(logical_id: str, key: str, value: Any) -> str:
+    if value is None or isinstance(value, dict | list):
+        raise ConfigurationError(
+            f"{logical_id}: the variable {key} is {value!r}", cure="A variable is a text; a list is joined by !Join."
+        )
     return str(value).lower() if isinstance(value, bool) else str(value)

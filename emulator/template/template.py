@@ -117,6 +117,8 @@ def _tables(document: Mapping[str, Any], resolver: Resolver, place: Place, regio
     for key, resource in resources.items():
         if resource["Type"] in FUNCTIONS:
             name = function_name_of(key, resource)
+            if name in functions:
+                raise ConfigurationError(f"two functions are called {name}", cure="Give each its own FunctionName.")
             functions[name] = function_table(key, name, resource, place)
             events = (resource.get("Properties") or {}).get("Events") or {}
             for kind, found in zip(calls, sam_events(key, name, events, place), strict=True):

@@ -284,6 +284,15 @@ def test_an_image_names_its_overrides(tmp_path: Path) -> None:
         ("Resources: {A: {Type: AWS::Serverless::Function, Properties: {Events: [1]}}}", "another shape"),
         ("Resources: {A: {Type: AWS::Serverless::Function, Condition: C}}", "there is no condition 'C'"),
         ("Conditions: {C: !Condition C}\nResources: {A: {Type: X, Condition: C}}", "asks for itself"),
+        (
+            "Resources: {A: {Type: AWS::Serverless::Function, Properties: {Environment: {Variables: {KEY: }}}}}",
+            "A: the variable KEY is None",
+        ),
+        (
+            "Resources: {A: {Type: AWS::Serverless::Function}, "
+            "B: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Ref A}}}",
+            "two functions are called A",
+        ),
         ("Globals: {Function: {Nonsense: 1}}\nResources: {}", "Nonsense"),
     ],
 )

@@ -289,8 +289,10 @@ def test_an_image_names_its_overrides(tmp_path: Path) -> None:
             "A: the variable KEY is None",
         ),
         (
-            "Resources: {A: {Type: AWS::Serverless::Function}, "
-            "B: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Ref A}}}",
+            (
+                "Resources: {A: {Type: AWS::Serverless::Function}, "
+                "B: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Ref A}}}"
+            ),
             "two functions are called A",
         ),
         ("Globals: {Function: {Nonsense: 1}}\nResources: {}", "Nonsense"),

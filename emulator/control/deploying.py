@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,15 @@ from emulator.control.configuration import as_shown, function_of
 from emulator.control.control import Control
 from emulator.control.layers import layer_members, layer_paths
 from emulator.control.registry import Code, FunctionRecord, Serving, Version
-from emulator.errors import ConfigurationError, EmulatorError, ImageNotFoundError, ResourceConflictError
+from emulator.errors import (
+    CodeError,
+    ConfigurationError,
+    EmulatorError,
+    ImageNotFoundError,
+    InvalidParameterValueError,
+    ResourceConflictError,
+)
+from emulator.layers import MAX_UNZIPPED_BYTES, unpacked_size
 from emulator.model import LATEST, Function
 
 __all__ = [
@@ -24,6 +33,7 @@ __all__ = [
     "activate_again",
     "begin_update",
     "check_at_rest",
+    "check_size",
     "make_function",
     "new_version",
     "release",
@@ -92,6 +102,27 @@ def make_function(
     arns = version.settings.get("Layers")
     given = layer_paths(control, arns, layers_before) if arns is not None else None
     return function_of(record.name, version, base, given)
+
+
+async def check_size(control: Control, settings: dict[str, Any], code: Code) -> None:
+    """See that code and layers together are not too large; what cannot be measured is told of when it is deployed.
+
+    Raises:
+        InvalidParameterValueError: they are, or a layer is not there.
+    """
+    arns = settings.get("Layers") or ()
+    if not arns or code.kind == "image":
+        return
+    paths = [Path(code.folder), *layer_paths(control, arns, arns)]
+    try:
+        size = await asyncio.to_thread(lambda: sum(map(unpacked_size, paths)))
+    except (OSError, CodeError):
+        return
+    if size > MAX_UNZIPPED_BYTES:
+        raise InvalidParameterValueError(  # [X]
+            f"Function code combined with layers exceeds the maximum allowed size of {MAX_UNZIPPED_BYTES} bytes. "
+            f"The actual size is {size} bytes."
+        )
 
 
 async def activate(

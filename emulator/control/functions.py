@@ -7,7 +7,16 @@ from typing import Any
 
 from emulator.control.configuration import changed_settings, new_settings
 from emulator.control.control import Control, Operation
-from emulator.control.deploying import activate, begin_update, check_at_rest, make_function, new_version, release, show
+from emulator.control.deploying import (
+    activate,
+    begin_update,
+    check_at_rest,
+    check_size,
+    make_function,
+    new_version,
+    release,
+    show,
+)
 from emulator.control.paging import page
 from emulator.control.registry import Code, FunctionRecord, Version
 from emulator.control.resources import check_only_function, check_revision
@@ -45,6 +54,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
         record = FunctionRecord(name, new_version(control, LATEST, settings, code), tags=dict(request.get("Tags", {})))
         try:
             make_function(control, record, record.latest)
+            await check_size(control, settings, code)
             shown = await publish(control, record) if request.get("Publish") else record.latest
         except BaseException:
             await control.code.drop(code)
@@ -102,12 +112,12 @@ async def update_function_code(control: Control, request: _Json) -> _Json:
     if not is_image and "ImageUri" in request:
         raise InvalidParameterValueError("Please don't provide ImageUri when updating a function with packageType Zip.")
     code = await control.code.take(record.name, request)
-    latest = record.latest
-    settings = latest.settings
-    if "Architectures" in request:
-        settings = {**settings, "Architectures": request["Architectures"]}
     try:
+        await check_size(control, record.latest.settings, code)
         _to_change(control, request)  # somebody else may have begun while the archive was unpacked
+        settings = record.latest.settings
+        if "Architectures" in request:
+            settings = {**settings, "Architectures": request["Architectures"]}
         changed = _preview(control, record, settings, code)
     except BaseException:
         await control.code.drop(code)
@@ -123,6 +133,10 @@ async def update_function_configuration(control: Control, request: _Json) -> _Js
     """Other settings for ``$LATEST``."""
     record = _to_change(control, request)
     settings = changed_settings(record.name, record.latest.settings, request)
+    if "Layers" in request:
+        await check_size(control, settings, record.latest.code)
+        record = _to_change(control, request)  # somebody else may have begun while they were measured
+        settings = changed_settings(record.name, record.latest.settings, request)
     _preview(control, record, settings, record.latest.code)
     return await _update(control, record, settings, record.latest.code, publishes=False)
 

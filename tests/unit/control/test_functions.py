@@ -551,6 +551,30 @@ def test_variables_are_replaced_as_a_whole(play: Play) -> None:
     assert play.service.deployed["fresh"].environment == {}
 
 
+def test_code_and_layers_together_have_a_limit(play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each may be small enough by itself; nothing of what is refused is left."""
+    layer = archive(("python/large.py", "#" * 600))
+    arn = play.ask("PublishLayerVersion", LayerName="large", Content={"ZipFile": layer})["LayerVersionArn"]
+    create(play)
+    monkeypatch.setattr("emulator.control.deploying.MAX_UNZIPPED_BYTES", 1000)
+    large = {"ZipFile": archive(("large.py", "#" * 600))}
+    new = {**BASIC, "FunctionName": "new", "Code": large, "Layers": [arn]}
+    told = "Function code combined with layers exceeds the maximum allowed size of 1000 bytes. The actual size is 1200 "
+    assert refused(play, InvalidParameterValueError, "CreateFunction", **new).startswith(told)
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Layers=[arn])
+    play.settle()
+    assert refused(play, InvalidParameterValueError, "UpdateFunctionCode", FunctionName="fresh", **large).startswith(
+        told
+    )
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["app.py"]
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Layers=[])
+    play.settle()
+    play.ask("UpdateFunctionCode", FunctionName="fresh", **large)
+    play.settle()
+    more = {"FunctionName": "fresh", "Layers": [arn]}
+    assert refused(play, InvalidParameterValueError, "UpdateFunctionConfiguration", **more).startswith(told)
+
+
 def test_what_is_set_to_nothing_is_not_shown(play: Play) -> None:
     """[D] So a key and a dead letter queue are taken away."""
     queue = {"TargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"}

@@ -114,7 +114,7 @@ async def update_function_code(control: Control, request: _Json) -> _Json:
     code = await control.code.take(record.name, request)
     try:
         await check_size(control, record.latest.settings, code)
-        _to_change(control, request)  # somebody else may have begun while the archive was unpacked
+        record = _to_change(control, request)  # somebody else may have begun while the archive was unpacked
         settings = record.latest.settings
         if "Architectures" in request:
             settings = {**settings, "Architectures": request["Architectures"]}

@@ -20,7 +20,7 @@ from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.pool import Pool
 from emulator.sandbox.base import Spawn
-from emulator.state import EventJournal, KeptEvent
+from emulator.state import EventJournal, KeptEvent, KeptRecord
 from emulator.timeline import Timeline
 
 __all__ = ["Events"]
@@ -52,8 +52,11 @@ class Events:
         journal: EventJournal | None = None,
     ) -> None:
         self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
-        self._courier = Courier(base, self._invoke)
+        self._may_loop: set[str] = set()
+        self._courier = Courier(base, self._invoke, self._may_loop.__contains__)
         self._queues: dict[str, EventQueue] = {}
+        self._leaving: list[EventQueue] = []  # of functions that are no more, whose last events run
+        self._journal = journal
         self._deliveries: set[asyncio.Task[None]] = set()
         self._at_rest = at_rest
         self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
@@ -69,10 +72,19 @@ class Events:
             self._queues[name] = EventQueue(pool, self._office, self._arn(name))
 
     def remove(self, key: str, why: str) -> None:
-        """Drop what waits of a function, or of a version of it, that is no more; each event is told of."""
+        """Drop what waits of a function, or of a version of it, that is no more; each event is told of.
+
+        What runs comes to its end, and is not tried again.
+        """
+        self._may_loop.discard(key)
         if (queue := self._queues.pop(key, None)) is not None:
-            queue.close(why, "event.dropped")
+            queue.close(why, "event.dropped", lets_finish=True)
+            self._leaving = [one for one in (*self._leaving, queue) if one.running]
             self._changed.set()
+
+    def allow_loops(self, name: str, allowed: bool) -> None:
+        """Whether a function takes records through however many functions they came."""
+        (self._may_loop.add if allowed else self._may_loop.discard)(name)
 
     def accept(self, name: str, invocation: Invocation) -> None:
         """Take an event; from now on it is not lost.
@@ -86,9 +98,15 @@ class Events:
         """Go on with one that an emulator before this one has accepted; its function was added."""
         self._queues[kept.key].take_up(kept)
 
+    def take_up_records(self) -> None:
+        """Bring those to their destinations that an emulator before this one has not brought there."""
+        if self._journal is not None:
+            for number, kept in self._journal.records.items():
+                self._begin_delivery(kept, number)
+
     def pending(self, name: str | None = None) -> list[EventView]:
         """What is not done, of one function or of all."""
-        views = [view for queue in self._queues.values() for view in queue.events]
+        views = [view for queue in (*self._queues.values(), *self._leaving) for view in queue.events]
         return [view for view in views if name is None or view.function == name]
 
     @property
@@ -112,13 +130,14 @@ class Events:
     def close(self) -> list[EventView]:
         """Take no more and try no more; answers what is not done, which is on the timeline as well."""
         left = [view for queue in self._queues.values() for view in queue.close()]
+        left += [view for queue in self._leaving for view in queue.close(kind="event.dropped")]
         for delivery in self._deliveries:
             delivery.cancel()
         return left
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._deliveries) or any(queue.running for queue in self._queues.values())
+        return bool(self._deliveries) or any(queue.running for queue in (*self._queues.values(), *self._leaving))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -135,7 +154,11 @@ class Events:
         self._changed.set()
 
     def _send(self, name: str, request_id: RequestId, destination: Destination, record: bytes, hops: int) -> None:
-        delivery = self._spawn(self._deliver(name, request_id, destination, record, hops))
+        kept = KeptRecord(name, request_id, destination.given, record, hops)
+        self._begin_delivery(kept, self._journal.keep_record(kept) if self._journal is not None else 0)
+
+    def _begin_delivery(self, kept: KeptRecord, number: int) -> None:
+        delivery = self._spawn(self._deliver(kept, number))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._delivered)
 
@@ -143,15 +166,16 @@ class Events:
         self._deliveries.discard(delivery)
         self._changed.set()
 
-    async def _deliver(
-        self, name: str, request_id: RequestId, destination: Destination, record: bytes, hops: int
-    ) -> None:
-        kind, reason = "event.undelivered", f"to {destination.given}: the emulator stops"
+    async def _deliver(self, kept: KeptRecord, number: int) -> None:
+        where = f"to {kept.destination}"
+        kind, reason, is_over = "event.undelivered", f"{where}: the emulator stops", False
         try:
-            await self._courier.deliver(destination, record, hops)
-            kind, reason = "event.delivered", f"to {destination.given}"
+            await self._courier.deliver(Destination.of(kept.destination), kept.record, kept.hops)
+            kind, reason, is_over = "event.delivered", where, True
         except EmulatorError as error:
-            reason = f"to {destination.given}: {error.message}"
+            reason, is_over = f"{where}: {error.message}", True
         finally:
-            told = {"record": record.decode("utf-8", "replace")} if kind == "event.undelivered" else None
-            self._timeline.record(kind, reason, function=name, request_id=request_id, detail=told)
+            if is_over and self._journal is not None:
+                self._journal.drop_record(number)
+            told = {"record": kept.record.decode("utf-8", "replace")} if kind == "event.undelivered" else None
+            self._timeline.record(kind, reason, function=kept.function, request_id=kept.request_id, detail=told)

@@ -167,7 +167,8 @@ def _with_template(
     emulator = settings.emulator
     found = read_template(path, values, scratch, region=emulator.region, account=emulator.account)
     settings = settings.with_template(found.tables, str(path))
-    rows = [("template", str(path))]
+    rows = [("schedule", f"{table['expression']}  {table['function']}") for table in found.tables["schedules"]]
+    rows.append(("template", str(path)))
     if found.passed_over:
         rows.append(("passed over", ", ".join(found.passed_over)))
     return settings, rows

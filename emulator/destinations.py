@@ -140,10 +140,16 @@ class Courier:
     Arguments:
         base: relative paths of files are below it.
         invoke: has a function take an event; gets its name, the payload, and through how many functions it came.
+        may_loop: whether a function takes one through any number of them.
     """
 
-    def __init__(self, base: Path, invoke: Callable[[str, bytes, int], None]) -> None:
-        self._base, self._invoke = base, invoke
+    def __init__(
+        self,
+        base: Path,
+        invoke: Callable[[str, bytes, int], None],
+        may_loop: Callable[[str], bool] = lambda function: False,
+    ) -> None:
+        self._base, self._invoke, self._may_loop = base, invoke, may_loop
 
     async def deliver(self, destination: Destination, record: bytes, hops: int) -> None:
         """Bring it there, once. ``hops``: through how many functions the event came before this record.
@@ -166,10 +172,10 @@ class Courier:
             raise DeliveryError(str(error) or type(error).__name__) from error
 
     def _hand_to(self, function: str, record: bytes, hops: int) -> None:
-        if hops >= _MAX_HOPS:
+        if hops >= _MAX_HOPS and not self._may_loop(function):
             raise DeliveryError(
                 f"it came through {hops} functions already: this is a loop",
-                cure="Let the record of one of them go somewhere else.",
+                cure="Let the record of one of them go somewhere else; or allow it, with PutFunctionRecursionConfig.",
             )
         if len(record) > MAX_EVENT_PAYLOAD_BYTES:
             raise DeliveryError(f"the record has {len(record):,} bytes; an event may have {MAX_EVENT_PAYLOAD_BYTES:,}")

@@ -429,6 +429,7 @@ class Environment:
             invocation.function_arn,
             invocation.trace_id,
             invocation.client_context,
+            invocation.cognito_identity,
         )
         generation.deliver(event)
         # The runtime works by now. Whatever it does is heard of in a later round of the loop: START comes first.

@@ -113,7 +113,7 @@ class EventQueue:
         self._refusals = 0  # in a row
         self._look_again: Timer | None = None
         self._trying = False
-        self._closed = False
+        self._closed, self._why = False, ""
         self.running = 0
         pool.backlog = self
 
@@ -209,21 +209,27 @@ class EventQueue:
         """The function was deployed again: what was refused may be served now, or never."""
         self._read()
 
-    def close(self, why: str = "the emulator stops", kind: str = "event.pending") -> list[EventView]:
-        """Take no more and try no more; answers what is not done, and tells of each as an event of this kind."""
-        self._closed = True
-        left = self.events
+    def close(
+        self, why: str = "the emulator stops", kind: str = "event.pending", *, lets_finish: bool = False
+    ) -> list[EventView]:
+        """Take no more and try no more; answers what is not done, and tells of each as an event of this kind.
+
+        Arguments:
+            lets_finish: what runs comes to its end, and is told of then; else nobody hears of that.
+        """
+        self._closed, self._why = True, why
+        left = [view for view in self.events if not (lets_finish and view.state is EventState.RUNNING)]
+        if self._office.journal is not None and kind != "event.pending":
+            for request_id in self._events:
+                self._office.journal.drop(request_id)
         for view in left:
-            event = self._events[view.request_id]
+            event = self._events.pop(view.request_id)
             self._record(kind, f"{why}: {view.reason}", event, detail=_detail(view))
             if event.again is not None:
                 event.again.cancel()
-            if self._office.journal is not None and kind != "event.pending":
-                self._office.journal.drop(event.request_id)
         if self._look_again is not None:
             self._look_again.cancel()
         self._waiter.leave()
-        self._events.clear()
         self._ready.clear()
         return left
 
@@ -355,7 +361,7 @@ class EventQueue:
     def _answered(self, event: _Event, outcome: Outcome) -> None:
         if outcome.answer is None:
             self._parked(outcome)  # there will be no report
-        if self._closed:
+        if self._closed and event.request_id not in self._events:
             return
         if outcome.answer is not None:
             self._function_answered(event, outcome.answer)
@@ -379,16 +385,22 @@ class EventQueue:
             if due >= self._deadline(event):  # [R] it is not kept until then
                 self._give_up(event, "EventAgeExceeded")
             else:
-                self._wait(event, due, f"{attempt} failed: {error_type(answer)}; again in {in_words(delay)}")
+                self._wait(event, due, f"{attempt} failed: {error_type(answer)}", delay)
 
     def _system_failed(self, event: _Event, failure: RequestError) -> None:
         event.result = Result(failure.status, message=failure.message)
         event.refusals += 1
         delay = _back_off(event.refusals)
         due = min(self._clock.monotonic() + delay, self._deadline(event))
-        self._wait(event, due, f"not served: {failure.message}; again in {in_words(delay)}")
+        self._wait(event, due, f"not served: {failure.message}", delay)
 
-    def _wait(self, event: _Event, due: float, reason: str) -> None:
+    def _wait(self, event: _Event, due: float, reason: str, delay: float | None = None) -> None:
+        if self._closed:  # nobody is there who could try again
+            del self._events[event.request_id]
+            self._record("event.dropped", f"{self._why}: {reason}", event, detail=_detail(self._view(event)))
+            return
+        if delay is not None:
+            reason = f"{reason}; again in {in_words(delay)}"
         event.state, event.reason = EventState.WAITING, reason
         event.again = self._clock.call_at(due, functools.partial(self._make_ready, event))
         if self._office.journal is not None:
@@ -404,8 +416,6 @@ class EventQueue:
 
     def _finish(self, event: _Event, condition: str) -> None:
         del self._events[event.request_id]
-        if self._office.journal is not None:
-            self._office.journal.drop(event.request_id)
         settings = self._settings(event)
         success = condition == "Success"
         named = (settings.on_success,) if success else (settings.on_failure, settings.dead_letter)
@@ -428,6 +438,8 @@ class EventQueue:
         if not success and settings.dead_letter is not None:
             letter = dead_letter(request_id=event.request_id, payload=event.payload, result=event.result)
             self._send(event, settings.dead_letter, letter)
+        if self._office.journal is not None:  # not before what is told of it is kept
+            self._office.journal.drop(event.request_id)
         self._office.changed(None)
 
     # -- kept --------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Invocation:
 
     Attributes:
         function_arn: as the client named the function, with or without a qualifier.
+        client_context: JSON, in one line; so is ``cognito_identity``, with its id and its pool's.
         asynchronous: an ``Event`` invocation: it waits for a free environment instead of being throttled.
         on_answer: called once, when the client can be answered.
         on_report: called once, when nothing of the invocation runs any more; never if it failed before.
@@ -58,6 +59,7 @@ class Invocation:
     function_arn: str
     trace_id: str
     client_context: str | None = None
+    cognito_identity: str | None = None
     asynchronous: bool = False
     on_answer: Callable[[Outcome], None] | None = None
     on_report: Callable[[Outcome], None] | None = None

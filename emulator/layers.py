@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from emulator.errors import CodeError
 from emulator.model import Function
 
-__all__ = ["MAX_UNZIPPED_BYTES", "extension_names", "merge_layers", "unpack_layer"]
+__all__ = ["MAX_UNZIPPED_BYTES", "extension_names", "merge_layers", "unpack_layer", "unpacked_size"]
 
 MAX_UNZIPPED_BYTES = 262_144_000
 """What code and layers may take together [D]."""
@@ -60,6 +60,15 @@ def unpack_layer(path: Path, folder: Path) -> None:
     if layer.size() > MAX_UNZIPPED_BYTES:
         raise CodeError(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")  # [R]
     layer.add_to(folder.resolve())
+
+
+def unpacked_size(path: Path) -> int:
+    """Bytes of a folder, or of an archive when it is unpacked.
+
+    Raises:
+        CodeError: it is no archive, or cannot be read.
+    """
+    return _Layer(f"layer {path.name}", path).size()
 
 
 def extension_names(opt: Path) -> tuple[str, ...]:

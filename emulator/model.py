@@ -28,6 +28,7 @@ __all__ = [
     "MAX_RESPONSE_BYTES",
     "MAX_STREAM_BYTES",
     "PROVISIONED_LIFETIME",
+    "RESERVED_VARIABLES",
     "Answer",
     "ConnectionsSummary",
     "EnvironmentId",
@@ -61,7 +62,7 @@ _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _LOG_GROUP = re.compile(r"[\.\-_/#A-Za-z0-9]{1,512}")  # [D] API_LoggingConfig
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 # [D] configuration-envvars: these belong to Lambda.
-_RESERVED_VARIABLES = frozenset(
+RESERVED_VARIABLES = frozenset(
     {
         "_HANDLER",
         "_X_AMZN_TRACE_ID",
@@ -315,7 +316,7 @@ class Function:
                     f"{key!r} is not a name for an environment variable",
                     "A name starts with a letter and has two or more letters, digits and underscores.",
                 )
-            if key in _RESERVED_VARIABLES:
+            if key in RESERVED_VARIABLES:
                 self._refuse(f"environment variable {key} is reserved", "Lambda sets it itself; take another name.")
         measured = json.dumps(dict(self.environment), separators=(",", ":"))
         if len(measured) > _MAX_VARIABLES_BYTES:

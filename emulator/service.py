@@ -474,6 +474,10 @@ class Service:
         """What there is of them; ``None`` where nobody has asked for any yet."""
         return self._pools[key].provisioned.view if key in self._pools else None
 
+    def allow_loops(self, name: str, allowed: bool) -> None:
+        """Whether it takes an event that came through any number of functions; else only through so many as on AWS."""
+        self._events.allow_loops(name, allowed)
+
     def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
         """What becomes of the asynchronous events of a function, or of a published version of it, from now on."""
         self._adjust(key, asynchronous=settings)
@@ -716,6 +720,7 @@ class Service:
             else:
                 self._events.take_up(kept)
                 taken_up += 1
+        self._events.take_up_records()
         return taken_up
 
     def tell_of_state(self, trouble: str) -> None:

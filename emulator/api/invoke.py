@@ -59,6 +59,11 @@ _VERSION = text.VERSION.encode()
 _LOG_TYPES = ("None", "Tail")
 _TAIL_BYTES = 4096
 _MAX_CLIENT_CONTEXT = 3583
+# DIFFERS: on AWS the identity is that of the caller's credentials, which nobody looks at here. [C] By these names AWS's
+# own agent hears of it.
+_COGNITO = {b"cognito-identity-id": "cognitoIdentityId", b"cognito-identity-pool-id": "cognitoIdentityPoolId"}
+_OF_OTHERS = {b"x-amz-tenant-id": "tenant isolation", b"x-amz-durable-execution-name": "durable execution"}
+_SELDOM = frozenset({b"x-amz-client-context", *_COGNITO, *_OF_OTHERS})
 _TOO_LARGE = "Request must be smaller than {} bytes for the InvokeFunction operation"
 
 
@@ -146,8 +151,8 @@ class Route:
             name = self._service.target(name, qualifier)
         invocation = self._service.new_invocation(name, payload or b"{}", qualifier=qualifier)
         _check_json(invocation.payload)
-        if (context := headers.get(b"x-amz-client-context")) is not None:
-            invocation.client_context = _client_context(context.decode("latin-1"))
+        if not _SELDOM.isdisjoint(headers):
+            _read_seldom(invocation, headers)
         if (trace := headers.get(b"x-amzn-trace-id")) is not None:
             invocation.trace_id = trace.decode("latin-1")
         return InvokeRequest(name, kind, log_type == "Tail", invocation)
@@ -273,6 +278,19 @@ def _no_choice(member: str, value: str, allowed: tuple[str, ...]) -> ValidationE
 def _check_json(payload: bytes) -> None:
     if not text.is_json(payload):
         raise InvalidRequestContentError(text.not_json(payload))
+
+
+def _read_seldom(invocation: Invocation, headers: Mapping[bytes, bytes]) -> None:
+    """What few clients send."""
+    for name, what in _OF_OTHERS.items():
+        if name in headers:  # [D] of a tenant id that is not expected; [I] the words
+            raise InvalidParameterValueError(
+                f"The invoked function does not have {what}. Remove {name.decode()} from the request."
+            )
+    if (context := headers.get(b"x-amz-client-context")) is not None:
+        invocation.client_context = _client_context(context.decode("latin-1"))
+    if identity := {key: headers[name].decode("latin-1") for name, key in _COGNITO.items() if name in headers}:
+        invocation.cognito_identity = text.to_json(identity).decode()
 
 
 def _client_context(header: str) -> str:

@@ -53,6 +53,8 @@ async def update_alias(control: Control, request: _Json) -> _Json:
     weights = _weights(control, record, version, request) if "RoutingConfig" in request else alias.weights
     if version in weights:
         raise _included(version)
+    if weights and version == LATEST:
+        raise _not_of_latest()
     alias.version, alias.weights = version, weights
     alias.description = request.get("Description", alias.description)
     alias.revision = text.new_request_id()
@@ -114,7 +116,7 @@ def _weights(control: Control, record: FunctionRecord, version: str, request: _J
         if other == version:
             raise _included(version)
         if version == LATEST:
-            raise InvalidParameterValueError("$LATEST is not supported for an alias pointing to more than 1 version")
+            raise _not_of_latest()
         _check_version(control, record, other)
     return dict(given)
 
@@ -123,6 +125,10 @@ def _included(version: str) -> InvalidParameterValueError:
     return InvalidParameterValueError(
         f"Invalid function version {version}. Function version {version} is already included in routing configuration."
     )
+
+
+def _not_of_latest() -> InvalidParameterValueError:
+    return InvalidParameterValueError("$LATEST is not supported for an alias pointing to more than 1 version")
 
 
 def apply_alias(control: Control, record: FunctionRecord, alias: Alias) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from emulator.control.control import Control, Operation
 from emulator.control.paging import page
 from emulator.control.registry import FunctionRecord
-from emulator.control.resources import Resource, absent, find_resource
+from emulator.control.resources import Resource, absent, check_only_function, find_resource
 from emulator.errors import (
     InvalidParameterValueError,
     ProvisionedConfigNotFoundError,
@@ -38,10 +38,6 @@ __all__ = [
 _RESERVED = "reserved_concurrency"  # what a record keeps
 _UNRESERVED = 100  # [R] what an account keeps
 _WHOLE_ACCOUNT = 1000
-_ONLY_FUNCTIONS = (
-    "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
-    "Please specify either a function name or an unqualified function ARN."
-)
 _ONLY_PUBLISHED = "The function resource provided must be an alias or a published version."
 
 _Json = dict[str, Any]
@@ -102,8 +98,7 @@ def apply_reserved(control: Control, record: FunctionRecord) -> None:
 
 def _function(control: Control, request: _Json) -> FunctionRecord:
     name, qualifier = control.named(request)
-    if qualifier is not None:
-        raise InvalidParameterValueError(_ONLY_FUNCTIONS)
+    check_only_function(qualifier)
     record = control.registry.functions.get(name)
     if record is None:
         raise absent(control, name, LATEST)  # [R] with the version

@@ -7,6 +7,7 @@ describes it (``Role``, ``KMSKeyArn``, ``TracingConfig``, ``VpcConfig``, ``SnapS
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 
 from emulator import text
 from emulator.control.registry import Version
-from emulator.errors import InvalidParameterValueError, NotImplementedHereError
-from emulator.model import LATEST, Function, Logging
+from emulator.errors import InvalidParameterValueError, NotImplementedHereError, ValidationError
+from emulator.model import LATEST, RESERVED_VARIABLES, Function, Logging
 
 __all__ = ["as_shown", "changed_settings", "function_of", "is_same", "new_settings", "settings_of"]
 
@@ -58,6 +59,16 @@ _REFUSED = (
     "FileSystemConfigs",
     "PublishTo",
     "TenancyConfig",
+)
+_MOST = {
+    "timeout": 900,
+    "memorySize": 10_240,
+    "ephemeralStorage.size": 10_240,
+}  # the model has those of other functions
+_MOST_LAYERS = 5  # [D]
+_MOST_VARIABLES = 4096  # bytes [D]
+_NO_VARIABLES = (
+    "Lambda was unable to configure your environment variables because the environment variables you have provided "
 )
 _STATES = ("State", "StateReason", "StateReasonCode")
 _UPDATES = ("LastUpdateStatus", "LastUpdateStatusReason", "LastUpdateStatusReasonCode")
@@ -142,12 +153,39 @@ def _with(before: _Json, name: str, request: Mapping[str, Any]) -> _Json:
             raise NotImplementedHereError(
                 f"{member} is not implemented by this emulator", cure="docs/control.md lists what is."
             )
+    _check_values(request)
     settings = {**before, **{member: request[member] for member in _KEPT if request.get(member) is not None}}
     if "LoggingConfig" in request:
         settings["LoggingConfig"] = _logging(name, before["LoggingConfig"], request["LoggingConfig"])
     if "Environment" in request:
         settings["Environment"] = {"Variables": dict(request["Environment"].get("Variables", {}))}
-    return {member: value for member, value in settings.items() if value or member != "ImageConfig"}
+    if not settings.get("DeadLetterConfig", {}).get("TargetArn"):
+        settings.pop("DeadLetterConfig", None)
+    return {member: value for member, value in settings.items() if value or member not in ("ImageConfig", "KMSKeyArn")}
+
+
+def _check_values(request: Mapping[str, Any]) -> None:
+    """[X] In AWS's words, as they are reported."""
+    storage = (request.get("EphemeralStorage") or {}).get("Size")
+    for value, (member, most) in zip(
+        (request.get("Timeout"), request.get("MemorySize"), storage), _MOST.items(), strict=True
+    ):
+        if value is not None and value > most:
+            raise ValidationError(
+                f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+                f"Member must have value less than or equal to {most}"
+            )
+    if len(request.get("Layers") or ()) > _MOST_LAYERS:
+        raise InvalidParameterValueError(f"Cannot reference more than {_MOST_LAYERS} layers.")
+    variables = (request.get("Environment") or {}).get("Variables") or {}
+    if reserved := sorted(variables.keys() & RESERVED_VARIABLES):
+        raise InvalidParameterValueError(
+            f"{_NO_VARIABLES}contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(variables, separators=(",", ":"))
+    if len(measured) > _MOST_VARIABLES:
+        raise InvalidParameterValueError(f"{_NO_VARIABLES}exceeded the 4KB limit. String measured: {measured}")
 
 
 def _logging(name: str, before: Mapping[str, Any], given: Mapping[str, Any]) -> _Json:

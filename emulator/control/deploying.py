@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,16 @@ from emulator import text
 from emulator.control.configuration import as_shown, function_of
 from emulator.control.control import Control
 from emulator.control.layers import layer_members, layer_paths
-from emulator.control.registry import Code, FunctionRecord, Version
-from emulator.errors import ConfigurationError, EmulatorError, ImageNotFoundError, ResourceConflictError
+from emulator.control.registry import Code, FunctionRecord, Serving, Version
+from emulator.errors import (
+    CodeError,
+    ConfigurationError,
+    EmulatorError,
+    ImageNotFoundError,
+    InvalidParameterValueError,
+    ResourceConflictError,
+)
+from emulator.layers import MAX_UNZIPPED_BYTES, unpacked_size
 from emulator.model import LATEST, Function
 
 __all__ = [
@@ -23,6 +33,7 @@ __all__ = [
     "activate_again",
     "begin_update",
     "check_at_rest",
+    "check_size",
     "make_function",
     "new_version",
     "release",
@@ -68,8 +79,10 @@ def check_at_rest(control: Control, record: FunctionRecord) -> None:
 
 
 def begin_update(control: Control, record: FunctionRecord, settings: dict[str, Any], code: Code) -> None:
-    """``$LATEST`` is shown as it will be, from now on; :func:`activate` makes it true."""
+    """``$LATEST`` is shown as it will be, from now on; :func:`activate` makes it true. What was there serves on."""
     latest = record.latest
+    if latest.state == "Active" and latest.serving is None:
+        latest.serving = Serving(latest.settings, latest.code)
     latest.settings, latest.code = settings, code
     latest.revision, latest.modified = text.new_request_id(), control.clock.now()
     latest.update, (latest.update_reason, latest.update_reason_code) = "InProgress", _CREATING  # [R] these words
@@ -91,11 +104,34 @@ def make_function(
     return function_of(record.name, version, base, given)
 
 
-async def activate(control: Control, record: FunctionRecord, versions: Sequence[Version], old: Code | None) -> None:
+async def check_size(control: Control, settings: dict[str, Any], code: Code) -> None:
+    """See that code and layers together are not too large; what cannot be measured is told of when it is deployed.
+
+    Raises:
+        InvalidParameterValueError: they are, or a layer is not there.
+    """
+    arns = settings.get("Layers") or ()
+    if not arns or code.kind == "image":
+        return
+    paths = [Path(code.folder), *layer_paths(control, arns, arns)]
+    try:
+        size = await asyncio.to_thread(lambda: sum(map(unpacked_size, paths)))
+    except (OSError, CodeError):
+        return
+    if size > MAX_UNZIPPED_BYTES:
+        raise InvalidParameterValueError(  # [X]
+            f"Function code combined with layers exceeds the maximum allowed size of {MAX_UNZIPPED_BYTES} bytes. "
+            f"The actual size is {size} bytes."
+        )
+
+
+async def activate(
+    control: Control, record: FunctionRecord, versions: Sequence[Version], old: Sequence[Code] = ()
+) -> None:
     """Have versions run, in their order; what they come to is their state.
 
     Arguments:
-        old: the code before, which goes when nobody has it any more.
+        old: the code before; what of it no version has any more goes, when no environment has it either.
     """
     async with control.turns[record.name]:
         for version in versions:
@@ -110,20 +146,45 @@ async def activate(control: Control, record: FunctionRecord, versions: Sequence[
             if not _is_wanted(control, record, version):
                 _take_back(control, record, version)
         control.changed()
-    if old is not None:
-        await release(control, record, old)
+    for code in old:
+        await release(control, record, code)
 
 
 async def activate_again(control: Control, record: FunctionRecord, version: Version) -> None:
-    """Have a version run that another emulator has had; its revision stays where it is what it was."""
+    """Have a version run that another emulator has had; its revision stays where it is what it was.
+
+    An update that had failed is not tried again: what served then serves. One that was under way is.
+    """
+    if version.update == "Failed" and version.serving is not None:
+        await _serve_again(control, record, version)
+        return
     try:
         await _deploy(control, record, version)
     except (OSError, EmulatorError) as error:
-        version.state = "Failed"
-        _failed(control, record, version, error)
+        if version.serving is not None and await _serve_again(control, record, version):
+            _failed(control, record, version, error)
+        else:
+            version.state = "Failed"
+            _failed(control, record, version, error)
     else:
         if (version.state, version.update) != ("Active", "Successful"):
             _succeeded(version)
+
+
+async def _serve_again(control: Control, record: FunctionRecord, version: Version) -> bool:
+    """Have what served before its update; whether that goes."""
+    assert version.serving is not None, "there is something that served"
+    before = replace(version, settings=version.serving.settings, code=version.serving.code, serving=None)
+    try:
+        await _deploy(control, record, before)
+    except (OSError, EmulatorError) as error:
+        version.state = "Failed"
+        _failed(control, record, version, error)
+        return False
+    if version.state != "Active":
+        version.state, version.state_reason, version.state_reason_code = "Active", None, None
+        version.revision = text.new_request_id()
+    return True
 
 
 async def _deploy(control: Control, record: FunctionRecord, version: Version) -> None:
@@ -149,6 +210,7 @@ def _take_back(control: Control, record: FunctionRecord, version: Version) -> No
 def _succeeded(version: Version) -> None:
     version.state, version.state_reason, version.state_reason_code = "Active", None, None
     version.update, version.update_reason, version.update_reason_code = "Successful", None, None
+    version.serving = None
     version.revision = text.new_request_id()
 
 
@@ -172,7 +234,8 @@ def _reason_code(error: Exception) -> str:
 async def release(control: Control, record: FunctionRecord, code: Code) -> None:
     """Remove code that no version has any more, when no environment has it either."""
     is_there = control.registry.functions.get(record.name) is record
-    if is_there and any(one.code.folder == code.folder for one in (record.latest, *record.versions.values())):
+    versions = (record.latest, *record.versions.values()) if is_there else ()
+    if any(code.folder == kept.folder for version in versions for kept in version.codes):
         return
     await control.service.until_unused(Path(code.folder))
     await control.code.drop(code)

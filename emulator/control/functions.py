@@ -7,10 +7,20 @@ from typing import Any
 
 from emulator.control.configuration import changed_settings, new_settings
 from emulator.control.control import Control, Operation
-from emulator.control.deploying import activate, begin_update, check_at_rest, make_function, new_version, release, show
+from emulator.control.deploying import (
+    activate,
+    begin_update,
+    check_at_rest,
+    check_size,
+    make_function,
+    new_version,
+    release,
+    show,
+)
 from emulator.control.paging import page
 from emulator.control.registry import Code, FunctionRecord, Version
-from emulator.control.resources import check_revision
+from emulator.control.resources import check_only_function, check_revision
+from emulator.control.tags import check_number_of_tags
 from emulator.control.versions import delete_version, publish
 from emulator.errors import InvalidParameterValueError, ResourceConflictError, ValidationError
 from emulator.function_names import NAME_PATTERN
@@ -36,6 +46,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
     """A new function: ``Pending`` now, ``Active`` in a moment. With ``Publish`` its first version as well."""
     name = _new_name(control, request)
     settings = new_settings(name, request)
+    check_number_of_tags(request.get("Tags", {}))
     async with control.turns[name]:
         if name in control.registry.functions:
             raise ResourceConflictError(f"Function already exist: {name}")  # [R]
@@ -43,6 +54,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
         record = FunctionRecord(name, new_version(control, LATEST, settings, code), tags=dict(request.get("Tags", {})))
         try:
             make_function(control, record, record.latest)
+            await check_size(control, settings, code)
             shown = await publish(control, record) if request.get("Publish") else record.latest
         except BaseException:
             await control.code.drop(code)
@@ -51,7 +63,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
         control.registry.functions[name] = record
         control.changed()
     answer = await show(control, record, shown)  # [R] with the number of what was published, and without it in the ARN
-    control.service.spawn(activate(control, record, [record.latest, *record.versions.values()], None))
+    control.service.spawn(activate(control, record, [record.latest, *record.versions.values()]))
     return answer
 
 
@@ -100,12 +112,12 @@ async def update_function_code(control: Control, request: _Json) -> _Json:
     if not is_image and "ImageUri" in request:
         raise InvalidParameterValueError("Please don't provide ImageUri when updating a function with packageType Zip.")
     code = await control.code.take(record.name, request)
-    latest = record.latest
-    settings = latest.settings
-    if "Architectures" in request:
-        settings = {**settings, "Architectures": request["Architectures"]}
     try:
-        _to_change(control, request)  # somebody else may have begun while the archive was unpacked
+        await check_size(control, record.latest.settings, code)
+        record = _to_change(control, request)  # somebody else may have begun while the archive was unpacked
+        settings = record.latest.settings
+        if "Architectures" in request:
+            settings = {**settings, "Architectures": request["Architectures"]}
         changed = _preview(control, record, settings, code)
     except BaseException:
         await control.code.drop(code)
@@ -121,6 +133,10 @@ async def update_function_configuration(control: Control, request: _Json) -> _Js
     """Other settings for ``$LATEST``."""
     record = _to_change(control, request)
     settings = changed_settings(record.name, record.latest.settings, request)
+    if "Layers" in request:
+        await check_size(control, settings, record.latest.code)
+        record = _to_change(control, request)  # somebody else may have begun while they were measured
+        settings = changed_settings(record.name, record.latest.settings, request)
     _preview(control, record, settings, record.latest.code)
     return await _update(control, record, settings, record.latest.code, publishes=False)
 
@@ -160,7 +176,10 @@ def _new_name(control: Control, request: _Json) -> str:
 
 
 def _to_change(control: Control, request: _Json) -> FunctionRecord:
-    record = control.record(control.named(request).name)
+    name, qualifier = control.named(request)
+    record = control.record(name)
+    if qualifier != LATEST:
+        check_only_function(qualifier)  # [I] or whoever names a version would find $LATEST changed
     check_at_rest(control, record)
     check_revision(request.get("RevisionId"), record.latest.revision)
     return record
@@ -178,7 +197,7 @@ def _preview(control: Control, record: FunctionRecord, settings: _Json, code: Co
 
 
 async def _update(control: Control, record: FunctionRecord, settings: _Json, code: Code, *, publishes: bool) -> _Json:
-    old = record.latest.code if record.latest.code is not code else None
+    old = [kept for kept in record.latest.codes if kept is not code]
     begin_update(control, record, settings, code)
     versions = [record.latest]
     try:
@@ -194,8 +213,8 @@ async def _update(control: Control, record: FunctionRecord, settings: _Json, cod
 
 def _codes(record: FunctionRecord) -> list[Code]:
     """Each that it has, once."""
-    found = {version.code.folder: version.code for version in (record.latest, *record.versions.values())}
-    return list(found.values())
+    versions = (record.latest, *record.versions.values())
+    return list({code.folder: code for version in versions for code in version.codes}.values())
 
 
 def _location(code: Code) -> _Json:

@@ -20,6 +20,7 @@ from emulator.control.control import Control
 from emulator.control.deploying import activate_again
 from emulator.control.event_configs import apply_event_config
 from emulator.control.function_urls import apply_url
+from emulator.control.recursion import apply_recursion
 from emulator.control.registry import Code, FunctionRecord, Registry
 from emulator.errors import EmulatorError
 from emulator.model import LATEST
@@ -128,6 +129,7 @@ class Keeper:
             record.event_configs.pop(LATEST, None)
         if "reserved_concurrency" in said:
             record.other.pop("reserved_concurrency", None)
+        apply_recursion(control, record)
         for qualifier in record.url_configs:
             self._try(record, lambda q=qualifier: apply_url(control, record, q))  # type: ignore[misc]
         for qualifier in record.event_configs:
@@ -159,7 +161,7 @@ class Keeper:
 
 
 def _codes(record: FunctionRecord) -> list[Code]:
-    return [version.code for version in (record.latest, *record.versions.values())]
+    return [code for version in (record.latest, *record.versions.values()) for code in version.codes]
 
 
 def _layers(registry: Registry) -> Iterator[_Json]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from emulator.model import LATEST
 
-__all__ = ["Alias", "Code", "FunctionRecord", "Registry", "Version"]
+__all__ = ["Alias", "Code", "FunctionRecord", "Registry", "Serving", "Version"]
 
 _Json = dict[str, Any]
 
@@ -39,6 +39,14 @@ class Code:
 
 
 @dataclass(slots=True)
+class Serving:
+    """What serves instead of what is shown: settings and code from before an update that has not succeeded."""
+
+    settings: _Json
+    code: Code
+
+
+@dataclass(slots=True)
 class Version:
     """One version of a function: ``$LATEST``, or a published one, which changes no more.
 
@@ -47,6 +55,7 @@ class Version:
         state: ``Pending``, ``Active`` or ``Failed``; ``update`` likewise: ``InProgress``, ``Successful``, ``Failed``.
         modified: seconds since the epoch.
         source: what tells whether ``$LATEST`` has changed since this version was published of it.
+        serving: what goes on while an update is made, and when it has failed.
     """
 
     number: str
@@ -61,6 +70,12 @@ class Version:
     update_reason: str | None = None
     update_reason_code: str | None = None
     source: str | None = None
+    serving: Serving | None = None
+
+    @property
+    def codes(self) -> list[Code]:
+        """All code that it has use for."""
+        return [self.code] if self.serving is None else [self.code, self.serving.code]
 
 
 @dataclass(slots=True)
@@ -148,4 +163,9 @@ def _function(record: _Json) -> FunctionRecord:
 
 
 def _version(version: _Json) -> Version:
-    return Version(**{**version, "code": Code(**version["code"])})
+    serving = version.get("serving")
+    made: _Json = {
+        "code": Code(**version["code"]),
+        "serving": Serving(serving["settings"], Code(**serving["code"])) if serving is not None else None,
+    }
+    return Version(**{**version, **made})

@@ -9,10 +9,10 @@ from typing import Any
 from emulator import text
 from emulator.control.control import Control
 from emulator.control.registry import Alias, FunctionRecord, Version
-from emulator.errors import FunctionNotFoundError, PreconditionFailedError
+from emulator.errors import FunctionNotFoundError, InvalidParameterValueError, PreconditionFailedError
 from emulator.model import LATEST
 
-__all__ = ["Resource", "absent", "check_revision", "find_resource"]
+__all__ = ["Resource", "absent", "check_only_function", "check_revision", "find_resource"]
 
 _ALIAS = re.compile(r"(?!\d+$)[a-zA-Z0-9-_]+")
 
@@ -70,6 +70,19 @@ def absent(control: Control, name: str, qualifier: str | None) -> FunctionNotFou
     if qualifier is not None and _ALIAS.fullmatch(qualifier):
         return FunctionNotFoundError(f"Cannot find alias arn: {arn}")
     return FunctionNotFoundError(f"Function not found: {arn}")
+
+
+def check_only_function(qualifier: str | None) -> None:
+    """See that a function itself is named [R].
+
+    Raises:
+        InvalidParameterValueError: it is a version of it, or an alias.
+    """
+    if qualifier is not None:
+        raise InvalidParameterValueError(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+            "Please specify either a function name or an unqualified function ARN."
+        )
 
 
 def check_revision(expected: str | None, revision: str, where: str = "GetFunction/GetAlias") -> None:

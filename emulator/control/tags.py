@@ -13,6 +13,7 @@ from emulator.errors import FunctionNotFoundError, InvalidParameterValueError
 __all__ = [
     "MAX_TAGS",
     "OPERATIONS",
+    "check_number_of_tags",
     "list_tags",
     "tag_resource",
     "untag_resource",
@@ -28,8 +29,7 @@ async def tag_resource(control: Control, request: dict[str, Any]) -> dict[str, A
     if not request["Tags"]:
         raise InvalidParameterValueError("An error occurred and the request cannot be processed.")
     tags = record.tags | request["Tags"]
-    if len(tags) > MAX_TAGS:
-        raise InvalidParameterValueError("Number of tags exceeds resource tag limit.")
+    check_number_of_tags(tags)
     _set(control, record, tags)
     return {}
 
@@ -44,6 +44,16 @@ async def untag_resource(control: Control, request: dict[str, Any]) -> dict[str,
 async def list_tags(control: Control, request: dict[str, Any]) -> dict[str, Any]:
     """All tags."""
     return {"Tags": dict(_find(control, request).tags)}
+
+
+def check_number_of_tags(tags: Mapping[str, str]) -> None:
+    """See that a function may have so many [R].
+
+    Raises:
+        InvalidParameterValueError: they are too many.
+    """
+    if len(tags) > MAX_TAGS:
+        raise InvalidParameterValueError("Number of tags exceeds resource tag limit.")
 
 
 def _find(control: Control, request: dict[str, Any]) -> FunctionRecord:

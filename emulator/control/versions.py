@@ -38,7 +38,7 @@ async def publish_version(control: Control, request: _Json) -> _Json:
     answer = await show(control, record, version, version.number)
     if version.state == "Pending":
         record.latest.revision = text.new_request_id()  # [R]
-        control.service.spawn(activate(control, record, [version], None))
+        control.service.spawn(activate(control, record, [version]))
     return answer
 
 

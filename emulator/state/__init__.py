@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from emulator.state.folder import StateFolder
-from emulator.state.journal import EventJournal, KeptEvent
+from emulator.state.journal import EventJournal, KeptEvent, KeptRecord
 
-__all__ = ["EventJournal", "KeptEvent", "StateFolder"]
+__all__ = ["EventJournal", "KeptEvent", "KeptRecord", "StateFolder"]

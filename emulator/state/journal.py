@@ -1,5 +1,7 @@
 """The asynchronous events that are not done, in a file that is only ever longer: a line for each thing that happens.
 
+With them what is told of those that are done, until it is where it belongs.
+
 A line is written before the client hears that its event is accepted. It is with the kernel then, which a kill of the
 emulator does not change; the disk is not waited for. So a last line without an end is of an event that nobody was
 promised. When the file has grown to several times what is pending it is written anew.
@@ -19,7 +21,7 @@ from emulator.errors import StateError
 from emulator.model import RequestId
 from emulator.state.writing import replace_file
 
-__all__ = ["EventJournal", "KeptEvent"]
+__all__ = ["EventJournal", "KeptEvent", "KeptRecord"]
 
 _HEAD = {"version": 1}
 _ROOM = 4 * 1024 * 1024  # bytes that the file may have, whatever is pending
@@ -56,6 +58,23 @@ class KeptEvent:
     result: tuple[int, bytes | None, str | None, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """What is to be told of an event, and is not at its destination yet.
+
+    Attributes:
+        function: whose event it was.
+        destination: as a configuration names it.
+        hops: how many functions have sent the event on.
+    """
+
+    function: str
+    request_id: RequestId
+    destination: str
+    record: bytes
+    hops: int
+
+
 class EventJournal:
     """What is pending, in memory and in a file.
 
@@ -72,7 +91,10 @@ class EventJournal:
         self._path, self._on_trouble = path, on_trouble
         self._pending: dict[RequestId, KeptEvent] = {}
         self._sizes: dict[RequestId, int] = {}  # of their lines
-        self._needed = 0  # bytes of those
+        self._records: dict[int, KeptRecord] = {}
+        self._record_sizes: dict[int, int] = {}
+        self._next_record = 1
+        self._needed = 0  # bytes of all these
         self._file = -1
         self._size = 0
         with contextlib.suppress(FileNotFoundError):
@@ -83,6 +105,11 @@ class EventJournal:
     def pending(self) -> list[KeptEvent]:
         """All that are not done, in the order in which they were accepted."""
         return list(self._pending.values())
+
+    @property
+    def records(self) -> dict[int, KeptRecord]:
+        """All that are not where they belong, by the numbers that :meth:`drop_record` takes."""
+        return dict(self._records)
 
     def keep(self, event: KeptEvent) -> None:
         """From now on it is not lost.
@@ -107,9 +134,27 @@ class EventJournal:
         """It is done."""
         if self._pending.pop(request_id, None) is not None:
             self._needed -= self._sizes.pop(request_id)
-            self._try_to_append({"done": request_id})
-            if self._size > max(_ROOM, 4 * self._needed):
-                self._try(self._rewrite)
+            self._end({"done": request_id})
+
+    def keep_record(self, record: KeptRecord) -> int:
+        """From now on it is not lost, if it can be written; answers its number."""
+        number, self._next_record = self._next_record, self._next_record + 1
+        line = _line(_said_of_record(number, record))
+        self._records[number], self._record_sizes[number] = record, len(line)
+        self._needed += len(line)
+        self._try(lambda: self._append(line))
+        return number
+
+    def drop_record(self, number: int) -> None:
+        """It is where it belongs, or will never be."""
+        if self._records.pop(number, None) is not None:
+            self._needed -= self._record_sizes.pop(number)
+            self._end({"told": number})
+
+    def _end(self, said: Mapping[str, Any]) -> None:
+        self._try_to_append(said)
+        if self._size > max(_ROOM, 4 * self._needed):
+            self._try(self._rewrite)
 
     def close(self) -> None:
         """Write no more. Idempotent."""
@@ -140,13 +185,15 @@ class EventJournal:
 
     def _rewrite(self) -> None:
         lines = [_line({"event": _said(event)}) for event in self._pending.values()]
-        whole = b"".join([_line(_HEAD), *lines])
+        told = [_line(_said_of_record(number, record)) for number, record in self._records.items()]
+        whole = b"".join([_line(_HEAD), *lines, *told])
         replace_file(self._path, whole)
         self.close()
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._size = len(whole)
         self._sizes = dict(zip(self._pending, map(len, lines), strict=True))
-        self._needed = sum(self._sizes.values())
+        self._record_sizes = dict(zip(self._records, map(len, told), strict=True))
+        self._needed = sum(self._sizes.values()) + sum(self._record_sizes.values())
 
     def _read(self, data: bytes) -> None:
         for number, line in enumerate(data.split(b"\n")[:-1], 1):  # the last one has no end
@@ -169,6 +216,12 @@ class EventJournal:
             request_id = RequestId(said["change"]["request_id"])
             if (known := self._pending.get(request_id)) is not None:
                 self._pending[request_id] = _heard({**_said(known), **said["change"]})
+        elif "record" in said:
+            kept = said["record"]
+            self._records[kept["number"]] = _heard_of_record(kept)
+            self._next_record = max(self._next_record, kept["number"] + 1)
+        elif "told" in said:
+            self._records.pop(said["told"], None)
         else:
             self._pending.pop(RequestId(said["done"]), None)
 
@@ -193,6 +246,16 @@ def _heard(said: _Json) -> KeptEvent:
         status, payload, error, message = said["result"]
         said["result"] = (status, _bytes(payload) if payload is not None else None, error, message)
     return KeptEvent(**{**said, "payload": _bytes(said["payload"])})
+
+
+def _said_of_record(number: int, record: KeptRecord) -> _Json:
+    members = {name: getattr(record, name) for name in KeptRecord.__slots__}
+    return {"record": {"number": number, **members, "record": _text(record.record)}}
+
+
+def _heard_of_record(said: _Json) -> KeptRecord:
+    members = {name: said[name] for name in KeptRecord.__slots__}
+    return KeptRecord(**{**members, "record": _bytes(said["record"])})
 
 
 def _text(data: bytes) -> str:

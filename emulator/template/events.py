@@ -21,6 +21,8 @@ def sam_events(logical_id: str, name: str, events: Mapping[str, Any], place: Pla
     schedules: list[dict[str, Any]] = []
     for event_id, event in events.items():
         properties = event.get("Properties") or {}
+        if "Auth" in properties:
+            place.passed_over(f"{logical_id}.Events.{event_id}.Auth")
         match event.get("Type"):
             case "HttpApi":
                 routes.append(_http_api(name, properties))
@@ -108,16 +110,21 @@ def rule_schedules(resources: Mapping[str, Any], place: Place) -> Iterator[dict[
         match resource.get("Type"):
             case "AWS::Events::Rule" if "ScheduleExpression" in properties:
                 targets = properties.get("Targets") or []
+            case "AWS::Events::Rule":
+                place.passed_over(f"{key} (AWS::Events::Rule with an EventPattern)")
+                continue
             case "AWS::Scheduler::Schedule":
                 targets = [properties.get("Target") or {}]
             case _:
                 continue
-        for target in targets:
+        for number, target in enumerate(targets, 1):
             if (name := place.functions.get(target.get("Arn"))) is None:
                 place.passed_over(f"{key} ({resource['Type']}) to {target.get('Arn')}")
                 continue
             given = {**properties, **({"Input": target["Input"]} if "Input" in target else {})}
             scheduler = resource["Type"] == "AWS::Scheduler::Schedule"
+            if len(targets) > 1:
+                given["Name"] = f"{given.get('Name', key)}-{target.get('Id', number)}"
             yield from _schedule(key, name, given, scheduler=scheduler)
 
 

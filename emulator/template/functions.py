@@ -24,9 +24,7 @@ FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 LAYERS = ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
 
 # What has a meaning in AWS's console or bill only, or is done for every function here.
-_WITHOUT_EFFECT = frozenset(
-    {"Architectures", "AutoPublishAlias", "AutoPublishAliasAllProperties", "Description", "Tags", "PropagateTags"}
-)
+_WITHOUT_EFFECT = frozenset({"Architectures", "AutoPublishAliasAllProperties", "Description", "Tags", "PropagateTags"})
 _SIMPLE = {"Handler": "handler", "Runtime": "runtime", "MemorySize": "memory", "Timeout": "timeout"}
 _NUMBERS = frozenset({"memory", "timeout"})
 _LOGGING = {
@@ -43,6 +41,8 @@ _CORS = {
     "MaxAge": "max_age",
     "AllowCredentials": "allow_credentials",
 }
+# [X] What CDK writes beside code that it would upload: where it lies, relative to the template.
+_ASSET, _ASSET_OF = "aws:asset:path", "aws:asset:property"
 _ENDINGS = {"python": "py", "nodejs": "js"}
 
 
@@ -65,13 +65,15 @@ class Place:
     functions: dict[str, str] = field(default_factory=dict)
 
 
-def layer_folder(logical_id: str, properties: Mapping[str, Any], place: Place) -> Path:
+def layer_folder(logical_id: str, properties: Mapping[str, Any], metadata: Mapping[str, Any], place: Place) -> Path:
     """The folder or archive of a layer.
 
     Raises:
         ConfigurationError: its content is not on this machine.
     """
     content = properties.get("ContentUri", properties.get("Content"))
+    if metadata.get(_ASSET_OF) == "Content":
+        content = metadata.get(_ASSET)
     if not isinstance(content, str):
         raise ConfigurationError(
             f"layer {logical_id}: its content lies elsewhere: {content!r}", cure="ContentUri names a local folder."
@@ -96,7 +98,7 @@ def function_table(logical_id: str, name: str, resource: Mapping[str, Any], plac
     table |= _code(logical_id, name, properties, resource.get("Metadata") or {}, table, place)
     variables = (properties.pop("Environment", None) or {}).get("Variables") or {}
     if variables:
-        table["environment"] = {key: _plain(value) for key, value in variables.items()}
+        table["environment"] = {key: _plain(logical_id, key, value) for key, value in variables.items()}
     if storage := properties.pop("EphemeralStorage", None):
         table["ephemeral_storage"] = _number(logical_id, "EphemeralStorage", storage.get("Size"))
     if logging := properties.pop("LoggingConfig", None):
@@ -125,6 +127,8 @@ def _code(
     package = properties.pop("PackageType", "Zip")
     code = properties.pop("CodeUri", None)
     given = properties.pop("Code", None)
+    if metadata.get(_ASSET_OF) == "Code" and isinstance(asset := metadata.get(_ASSET), str) and package != "Image":
+        given = asset
     inline = properties.pop("InlineCode", None)
     if isinstance(given, Mapping):
         inline = inline or given.get("ZipFile")
@@ -239,5 +243,9 @@ def _number(logical_id: str, what: str, value: Any) -> int:
         ) from None
 
 
-def _plain(value: Any) -> str:
+def _plain(logical_id: str, key: str, value: Any) -> str:
+    if value is None or isinstance(value, dict | list):
+        raise ConfigurationError(
+            f"{logical_id}: the variable {key} is {value!r}", cure="A variable is a text; a list is joined by !Join."
+        )
     return str(value).lower() if isinstance(value, bool) else str(value)

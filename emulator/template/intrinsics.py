@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator.errors import ConfigurationError
+from emulator.template.parameters import as_text, looked_up, values_of
 
 __all__ = ["NO_VALUE", "Resolver", "function_name_of"]
 
@@ -24,6 +26,7 @@ _FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 _OF_APIS = ("AWS::ApiGateway::", "AWS::ApiGatewayV2::", "AWS::Serverless::Api", "AWS::Serverless::HttpApi")
 _SAMS_OWN = ("ServerlessRestApi", "ServerlessHttpApi", "ServerlessDeploymentApplication")
 _DEEPEST = 50  # of conditions that ask for each other
+_DYNAMIC = re.compile(r"\{\{resolve:[^}]*\}\}")  # [D] secrets and parameters, which AWS looks up
 
 
 def function_name_of(logical_id: str, resource: Mapping[str, Any]) -> str:
@@ -58,6 +61,7 @@ class Resolver:
         self._conditions: Mapping[str, Any] = template.get("Conditions") or {}
         self._region, self._account, self._unknown = region, account, unknown
         self._asked: list[str] = []  # conditions that are being answered
+        self._named: list[str] = []  # functions whose names are being answered
         self._values: dict[str, Any] = {
             "AWS::AccountId": account,
             "AWS::NoValue": NO_VALUE,
@@ -67,14 +71,18 @@ class Resolver:
             "AWS::StackId": f"arn:aws:cloudformation:{region}:{account}:stack/{_STACK}/{_STACK}",
             "AWS::StackName": _STACK,
             "AWS::URLSuffix": "amazonaws.com",
-            **_values_of(template.get("Parameters") or {}, parameters),
+            **values_of(template.get("Parameters") or {}, parameters),
         }
+        self._looked_up = looked_up(template.get("Parameters") or {}, parameters)
 
     def resolve(self, value: Any) -> Any:
         """A part of the template with every intrinsic function answered; members without a value are left out."""
         if isinstance(value, list):
             found = [self.resolve(each) for each in value]
             return [each for each in found if each is not NO_VALUE]
+        if isinstance(value, str):
+            for reference in _DYNAMIC.findall(value):
+                self._unknown(reference)
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -122,12 +130,16 @@ class Resolver:
             "Fn::And": self._truth_of("Fn::And"),
             "Fn::Or": self._truth_of("Fn::Or"),
             "Fn::Not": self._truth_of("Fn::Not"),
+            "Fn::Length": lambda argument: len(self.resolve(argument)),
+            "Fn::ToJsonString": lambda argument: json.dumps(self.resolve(argument), separators=(",", ":")),
             "Fn::GetAZs": lambda _: [f"{self._region}{zone}" for zone in "abc"],
         }
 
     # -- what is referred to -----------------------------------------------------------------------------
 
     def _ref(self, name: Any) -> Any:
+        if name in self._looked_up:
+            self._unknown(self._looked_up[name])
         if name in self._values:
             return self._values[name]
         resource = self._resources.get(name)
@@ -174,9 +186,18 @@ class Resolver:
         )
 
     def _name_of(self, logical_id: str) -> str:
-        resource = self._resources[logical_id]
-        properties = {"FunctionName": self.resolve((resource.get("Properties") or {}).get("FunctionName"))}
-        return function_name_of(logical_id, {"Properties": properties})
+        if logical_id in self._named:
+            circle = " -> ".join([*self._named, logical_id])
+            raise ConfigurationError(
+                f"the name of {logical_id} asks for itself: {circle}", cure="Take the circle out of FunctionName."
+            )
+        self._named.append(logical_id)
+        try:
+            resource = self._resources[logical_id]
+            properties = {"FunctionName": self.resolve((resource.get("Properties") or {}).get("FunctionName"))}
+            return function_name_of(logical_id, {"Properties": properties})
+        finally:
+            self._named.pop()
 
     def _unanswered(self, what: str, stand_in: str) -> str:
         self._unknown(what)
@@ -193,13 +214,13 @@ class Resolver:
             if literal:
                 return f"${{{found[2]}}}"
             value = values[name] if name in values else self._attribute(name) if "." in name else self._ref(name)
-            return "" if value is NO_VALUE else _text(value)
+            return "" if value is NO_VALUE else as_text(value)
 
         return _VARIABLE.sub(value_of, str(text))
 
     def _join(self, argument: Any) -> str:
         between, parts = argument
-        return str(between).join(_text(part) for part in self.resolve(parts))
+        return str(between).join(as_text(part) for part in self.resolve(parts))
 
     def _split(self, argument: Any) -> list[str]:
         between, text = argument
@@ -237,7 +258,7 @@ class Resolver:
         match name:
             case "Fn::Equals":
                 left, right = (self.resolve(each) for each in argument)
-                return _text(left) == _text(right)
+                return as_text(left) == as_text(right)
             case "Fn::And":
                 return all(self._truth(each) for each in argument)
             case "Fn::Or":
@@ -249,34 +270,3 @@ class Resolver:
         raise ConfigurationError(
             f"{value!r} is no condition", cure="A condition is Fn::Equals, Fn::And, Fn::Or, Fn::Not or Condition."
         )
-
-
-def _values_of(described: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    if unknown := sorted(given.keys() - described.keys()):
-        raise ConfigurationError(
-            f"the template has no parameter {unknown[0]!r}",
-            cure=f"It has {', '.join(described)}." if described else "It has none.",
-        )
-    values = {}
-    for name, table in described.items():
-        if name not in given and "Default" not in table:
-            raise ConfigurationError(
-                f"the parameter {name} has no default and no value", cure=f"Give it one: --parameter {name}=VALUE"
-            )
-        value = _text(given.get(name, table.get("Default")))
-        allowed = [_text(each) for each in table.get("AllowedValues") or []]
-        if allowed and value not in allowed:
-            raise ConfigurationError(
-                f"the parameter {name} is {value!r}", cure=f"The template allows {', '.join(allowed)}."
-            )
-        kind = str(table.get("Type", "String"))
-        is_list = kind == "CommaDelimitedList" or kind.startswith("List<")
-        values[name] = [part.strip() for part in value.split(",")] if is_list else value
-    return values
-
-
-def _text(value: Any) -> str:
-    """As CloudFormation writes it into a text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ",".join(_text(each) for each in value) if isinstance(value, list) else str(value)

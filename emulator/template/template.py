@@ -47,6 +47,11 @@ _FRAMES = {
     "AWS::Lambda::Permission",
     "AWS::Serverless::Api",
 }
+# What of an API changes who may come, or which ways there are.
+_OF_AN_API = {
+    "AWS::Serverless::Api": ("Auth", "Cors", "DefinitionBody", "DefinitionUri"),
+    "AWS::Serverless::HttpApi": ("Auth", "DefinitionBody", "DefinitionUri"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def _tables(document: Mapping[str, Any], resolver: Resolver, place: Place, regio
     resources = _resolved(document["Resources"], resolver, place)
     for key, resource in resources.items():
         if resource["Type"] in LAYERS:
-            folder = layer_folder(key, resource.get("Properties") or {}, place)
+            folder = layer_folder(key, resource.get("Properties") or {}, resource.get("Metadata") or {}, place)
             place.layers[f"arn:aws:lambda:{region}:{account}:layer:{key}:1"] = folder
         elif resource["Type"] in FUNCTIONS:
             name = function_name_of(key, resource)
@@ -112,6 +117,8 @@ def _tables(document: Mapping[str, Any], resolver: Resolver, place: Place, regio
     for key, resource in resources.items():
         if resource["Type"] in FUNCTIONS:
             name = function_name_of(key, resource)
+            if name in functions:
+                raise ConfigurationError(f"two functions are called {name}", cure="Give each its own FunctionName.")
             functions[name] = function_table(key, name, resource, place)
             events = (resource.get("Properties") or {}).get("Events") or {}
             for kind, found in zip(calls, sam_events(key, name, events, place), strict=True):
@@ -134,6 +141,9 @@ def _resolved(resources: Mapping[str, Any], resolver: Resolver, place: Place) ->
             raise ConfigurationError(f"the resource {key} has no Type", cure="Each resource has a Type.")
         if "Condition" in resource and not resolver.holds(resource["Condition"]):
             continue
+        for member in _OF_AN_API.get(resource["Type"], ()):
+            if member in (resource.get("Properties") or {}):
+                place.passed_over(f"{key}.{member}")
         if resource["Type"] in _FRAMES:
             continue
         if resource["Type"] not in _READ:

@@ -29,7 +29,10 @@ wait function-active-v2 --function-name told
 get-function --function-name told
 get-function-configuration --function-name {arn}:function:told
 get-function-code-signing-config --function-name told
+delete-function-code-signing-config --function-name told
+put-function-recursion-config --function-name told --recursive-loop Allow
 get-function-recursion-config --function-name told
+put-runtime-management-config --function-name told --update-runtime-on FunctionUpdate
 get-runtime-management-config --function-name told
 list-functions --max-items 1
 update-function-configuration --function-name told --timeout 9 --environment Variables={{STAGE=test}}

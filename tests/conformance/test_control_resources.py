@@ -77,6 +77,18 @@ def test_permissions(aws: Any) -> None:
     assert refused(aws.get_policy, FunctionName=NAME) == (404, "ResourceNotFoundException")
 
 
+def test_settings_that_deployment_tools_read_and_write(aws: Any) -> None:
+    """Code signing, which no function has; loops; and when a runtime changes."""
+    which = {"FunctionName": NAME}
+    assert "CodeSigningConfigArn" not in aws.get_function_code_signing_config(**which)
+    aws.delete_function_code_signing_config(**which)
+    assert aws.put_function_recursion_config(**which, RecursiveLoop="Allow")["RecursiveLoop"] == "Allow"
+    assert aws.get_function_recursion_config(**which)["RecursiveLoop"] == "Allow"
+    aws.put_function_recursion_config(**which, RecursiveLoop="Terminate")
+    aws.put_runtime_management_config(**which, UpdateRuntimeOn="FunctionUpdate")
+    assert aws.get_runtime_management_config(**which)["UpdateRuntimeOn"] == "FunctionUpdate"
+
+
 def test_reserved_concurrency(emulator: Emulator, aws: Any) -> None:
     """What is reserved holds for the next invocation, and no environment goes for it."""
     aws.invoke(FunctionName=NAME, Payload=b'{"do": "count"}')
@@ -190,7 +202,7 @@ def test_what_is_not_there(aws: Any) -> None:
     """501 with the name of the operation, for every kind of request."""
     for call in (
         aws.list_event_source_mappings,
-        lambda: aws.put_function_recursion_config(FunctionName=NAME, RecursiveLoop="Allow"),
+        lambda: aws.get_function_scaling_config(FunctionName=NAME, Qualifier="1"),
         lambda: aws.create_code_signing_config(AllowedPublishers={"SigningProfileVersionArns": []}),
     ):
         assert refused(call) == (501, "NotImplementedException")
@@ -222,7 +234,6 @@ def test_what_tools_ask_for_besides(aws: Any) -> None:
     assert NAME in [function["FunctionName"] for function in aws.list_functions()["Functions"]]
     assert aws.list_aliases(FunctionName="other")["Aliases"] == []
     assert aws.get_function_recursion_config(FunctionName=NAME)["RecursiveLoop"] == "Terminate"
-    assert aws.get_runtime_management_config(FunctionName=NAME)["UpdateRuntimeOn"] == "Auto"
     assert aws.get_function_code_signing_config(FunctionName=NAME)["FunctionName"] == NAME
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

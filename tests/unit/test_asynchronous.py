@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from emulator.invocation import Invocation
 from emulator.model import EnvironmentId
 from emulator.policies import Policy
 from emulator.pool import Pool
+from emulator.state import EventJournal
 from tests.support import in_loop
 from tests.unit.runtime_api.listeners import HttpListener, arrival
 from tests.unit.stage import PlayedRuntime, Stage
@@ -26,7 +28,7 @@ from tests.unit.stage import PlayedRuntime, Stage
 class Play:
     """Functions ``a`` and ``b`` on a stage, with all that belongs to their events."""
 
-    def __init__(self, base: Path, **settings: Any) -> None:
+    def __init__(self, base: Path, journal: EventJournal | None = None, **settings: Any) -> None:
         self.stage = Stage()
         self.account = Concurrency(10)
         self.rested: list[EnvironmentId] = []
@@ -38,6 +40,7 @@ class Play:
             base=base,
             arn=lambda name: f"arn:{name}:$LATEST",
             at_rest=self._at_rest,
+            journal=journal,
         )
         self.pools: dict[str, Pool] = {}
         self.deploy("a", **settings)
@@ -237,7 +240,7 @@ def test_settings_of_a_new_deployment_hold_for_what_waits(tmp_path: Path, deploy
 
 @in_loop
 async def test_what_waits_of_a_deleted_function_is_dropped_and_told(tmp_path: Path) -> None:
-    """With its payload; others are not touched, and a function of that name can come again."""
+    """With its payload; what runs comes to its end; others are not touched, and that name can come again."""
     play = Play(tmp_path)
     play.pools["a"].share.reserve(1)
     play.send(payload=b'{"n":1}')
@@ -245,17 +248,69 @@ async def test_what_waits_of_a_deleted_function_is_dropped_and_told(tmp_path: Pa
     play.send(payload=b'{"n":2}')
     play.send("b")
     play.events.remove("a", "the function was deleted")
+    assert [view.payload for view in play.events.pending("a")] == ['{"n":1}']
     runtime.serve()
     await play.stage.settle()
-    dropped = [event for event in play.stage.events() if event.kind == "event.dropped"]
-    assert [(event.function, event.detail["payload"]) for event in dropped if event.detail] == [
-        ("a", '{"n":1}'),
-        ("a", '{"n":2}'),
-    ]
-    assert all(event.reason.startswith("the function was deleted: ") for event in dropped)
+    told = [event for event in play.stage.events() if event.kind in ("event.dropped", "event.succeeded")]
+    assert [(event.kind, event.function) for event in told] == [("event.dropped", "a"), ("event.succeeded", "a")]
+    assert told[0].reason.startswith("the function was deleted: ")
+    assert told[0].detail is not None
+    assert told[0].detail["payload"] == '{"n":2}'
     assert [view.function for view in play.events.pending()] == ["b"]
     assert play.events.pending("a") == []
     play.events.remove("nobody", "why ever")
+
+
+@in_loop
+async def test_what_fails_after_its_function_was_deleted_is_dropped(tmp_path: Path) -> None:
+    """There is nobody who could try again; until then it is waited for, and a stop tells of it."""
+    play = Play(tmp_path)
+    play.send(payload=b'{"n":1}')
+    runtime = await play.runtime()
+    play.events.remove("a", "the function was deleted")
+    finished = asyncio.ensure_future(play.events.finished())
+    await play.stage.settle()
+    assert not finished.done()
+    runtime.report_error(b'{"errorType":"Wrong"}', "Wrong")
+    runtime.park()
+    await finished
+    (dropped,) = [event for event in play.stage.events() if event.kind == "event.dropped"]
+    assert dropped.reason == "the function was deleted: attempt 1 of 3 failed: Wrong"
+    play.send("b")
+    (await play.runtime()).park()
+    play.events.remove("b", "the function was deleted")
+    assert [view.function for view in play.events.close()] == ["b"]
+    assert [event.reason for event in play.stage.events() if event.kind == "event.dropped"][1].startswith(
+        "the emulator stops: "
+    )
+
+
+@in_loop
+async def test_a_record_that_was_under_way_is_brought_by_the_next_emulator(tmp_path: Path) -> None:
+    """After a stop and after a kill; one that has arrived, or cannot arrive, is not brought again."""
+    path = tmp_path / "events.jsonl"
+    listener = HttpListener()
+    async with listener.listen():
+        listener.gate.clear()
+        with closing(EventJournal(path)) as journal:
+            play = Play(tmp_path, journal, on_success=f"http://127.0.0.1:{listener.port}/")
+            play.send()
+            (await play.runtime()).serve()
+            await arrival(lambda: listener.requests, "the record")
+            assert journal.pending == []
+            killed = path.read_bytes()
+            play.events.close()
+            await play.stage.settle()
+            assert path.read_bytes() == killed
+        listener.gate.set()
+        with closing(EventJournal(path)) as journal:
+            play = Play(tmp_path, journal)
+            play.events.take_up_records()
+            await play.events.finished()
+            assert len(listener.requests) == 2
+            assert journal.records == {}
+    with closing(EventJournal(path)) as journal:
+        assert journal.records == {}
 
 
 @in_loop

@@ -317,6 +317,29 @@ async def test_the_client_context_reaches_the_function_decoded() -> None:
     assert (await asking).headers["x-amzn-trace-id"] == "root=1-a-b;sampled=0"
 
 
+@in_loop
+async def test_an_identity_reaches_the_function() -> None:
+    """As the runtime's clients read it; whoever sends none has none."""
+    play = Play()
+    headers = {"Cognito-Identity-Id": "us-east-1:me", "Cognito-Identity-Pool-Id": "us-east-1:pool"}
+    asking = play.ask(headers=headers)
+    runtime = await play.runtime()
+    assert json.loads(runtime.events[0].cognito_identity or "") == {
+        "cognitoIdentityId": "us-east-1:me",
+        "cognitoIdentityPoolId": "us-east-1:pool",
+    }
+    runtime.respond()
+    await asking
+
+
+@in_loop
+async def test_what_is_for_other_functions_is_refused() -> None:
+    """A tenant, and the name of a durable execution: passed over, the function would not run as it does on AWS."""
+    for header in ("X-Amz-Tenant-Id", "X-Amz-Durable-Execution-Name"):
+        answered = await Play().refused(headers={header: "x"})
+        assert (answered.status, answered.headers["x-amzn-errortype"]) == (400, "InvalidParameterValueException")
+
+
 @pytest.mark.parametrize(
     ("context", "code"),
     [

@@ -55,6 +55,7 @@ class _PlayedService:
         self.wanted: dict[str, int] = {}
         self.asynchronous: dict[str, Asynchronous] = {}
         self.alias_asynchronous: dict[str, Asynchronous | None] = {}
+        self.loops: set[str] = set()
         self.submitted: list[tuple[str, Invocation]] = []
         self.versions: dict[str, Function] = {}
         self.routings: dict[str, Routing] = {}
@@ -121,6 +122,9 @@ class _PlayedService:
 
     def provisioned(self, key: str) -> ProvisionedView | None:
         return self.views.get(key)
+
+    def allow_loops(self, name: str, allowed: bool) -> None:
+        (self.loops.add if allowed else self.loops.discard)(name)
 
     def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
         self.asynchronous[key] = settings

@@ -61,6 +61,10 @@ def test_an_alias_may_lead_to_latest(play: Play) -> None:
     wish = {"FunctionName": "orders", "Name": "blue", **weights(v1=0.5)}
     message = refused(play, InvalidParameterValueError, "UpdateAlias", **wish)
     assert message == "$LATEST is not supported for an alias pointing to more than 1 version"
+    play.ask("UpdateAlias", FunctionName="orders", Name="blue", FunctionVersion="1", **weights(v2=0.5))
+    wish = {"FunctionName": "orders", "Name": "blue", "FunctionVersion": "$LATEST"}
+    assert refused(play, InvalidParameterValueError, "UpdateAlias", **wish) == message
+    assert play.service.routings["orders:blue"] == Routing("1", {"2": 0.5})
 
 
 @pytest.mark.parametrize(

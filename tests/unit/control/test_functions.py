@@ -30,6 +30,11 @@ from tests.unit.control.play import ACCOUNT, Play, refused
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/worker"
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:fresh"
 BASIC: dict[str, Any] = {"FunctionName": "fresh", "Role": ROLE, "Runtime": "python3.12", "Handler": "app.handler"}
+UPDATE: tuple[str, dict[str, Any]] = ("UpdateFunctionConfiguration", {"FunctionName": "fresh"})
+LAYER = f"arn:aws:lambda:us-east-1:{ACCOUNT}:layer:some{{}}:1"
+VARIABLES = (
+    "Lambda was unable to configure your environment variables because the environment variables you have provided"
+)
 PENDING = "The operation cannot be performed at this time. The function is currently in the following state: Pending"
 
 
@@ -228,6 +233,19 @@ def test_a_name_that_is_none_of_ours_is_refused(play: Play, name: str, error: ty
             {"PackageType": "Image", "Runtime": None, "Handler": None},
             "Please provide ImageUri when creating a function with packageType Image.",
         ),
+        ({"Layers": [LAYER.format(number) for number in range(6)]}, "Cannot reference more than 5 layers."),
+        ({"Tags": {f"key-{number}": "" for number in range(51)}}, "Number of tags exceeds resource tag limit."),
+        (
+            {"Environment": {"Variables": {"LANG": "C", "AWS_REGION": "x", "AWS_LAMBDA_LOG_GROUP_NAME": "y"}}},
+            (
+                f"{VARIABLES} contains reserved keys that are currently not supported for modification. "
+                "Reserved keys used in this request: AWS_LAMBDA_LOG_GROUP_NAME, AWS_REGION"
+            ),
+        ),
+        (
+            {"Environment": {"Variables": {"LONG": "x" * 4096}}},
+            f'{VARIABLES} exceeded the 4KB limit. String measured: {{"LONG":"xx',
+        ),
         ({"LoggingConfig": {"SystemLogLevel": "WARN"}}, "Log levels can only be set when LogFormat is JSON."),
     ],
 )
@@ -241,12 +259,41 @@ def test_what_does_not_go_together_is_refused(play: Play, more: dict[str, Any], 
 
 
 def test_values_that_the_function_itself_refuses_leave_nothing(play: Play, tmp_path: Path) -> None:
-    """A reserved variable, for one."""
-    given = {**BASIC, "Code": {"ZipFile": archive()}, "Environment": {"Variables": {"AWS_REGION": "x"}}}
-    with pytest.raises(EmulatorError, match="AWS_REGION is reserved"):
+    """A variable with a NUL, for one."""
+    given = {**BASIC, "Code": {"ZipFile": archive()}, "Environment": {"Variables": {"SOME": "\0"}}}
+    with pytest.raises(EmulatorError, match="SOME has a NUL in it"):
         play.ask("CreateFunction", **given)
     assert list(tmp_path.rglob("*.py")) == []
     assert set(play.control.registry.functions) == {"orders", "other"}
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"Timeout": 901}, "Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than"),
+        ({"MemorySize": 10241}, "Value '10241' at 'memorySize' failed to satisfy constraint: Member must have value"),
+        ({"EphemeralStorage": {"Size": 10241}}, "Value '10241' at 'ephemeralStorage.size' failed to satisfy"),
+    ],
+)
+def test_values_that_only_other_functions_may_have(play: Play, more: dict[str, Any], text: str) -> None:
+    """The model allows them for functions that are not here; AWS refuses them as it does what the model forbids."""
+    create(play)
+    for operation, given in (
+        ("CreateFunction", {**BASIC, "FunctionName": "new", "Code": {"ZipFile": archive()}}),
+        UPDATE,
+    ):
+        message = refused(play, ValidationError, operation, **given, **more)
+        assert message.startswith(f"1 validation error detected: {text}")
+
+
+def test_a_version_is_not_updated(play: Play) -> None:
+    """Nor is $LATEST, where a version or an alias was named; $LATEST may be named itself."""
+    create(play, Publish=True)
+    for operation, more in (("UpdateFunctionCode", {"ZipFile": archive()}), ("UpdateFunctionConfiguration", {})):
+        message = refused(play, InvalidParameterValueError, operation, FunctionName="fresh:1", **more)
+        assert message.startswith("This operation is permitted on Lambda functions only.")
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh:$LATEST", Timeout=5)
+    play.settle()
 
 
 def test_what_is_not_emulated_is_refused_and_not_passed_over(play: Play) -> None:
@@ -440,6 +487,21 @@ def test_a_failed_update_leaves_what_runs(play: Play) -> None:
     assert play.service.held_back == {}
 
 
+def test_code_that_could_not_be_deployed_leaves_the_old(play: Play, tmp_path: Path) -> None:
+    """What serves on keeps its files, until an update has succeeded; what has failed loses its own to the next one."""
+    create(play)
+    play.service.refuses_with = SandboxError("no room")
+    for name in ("second.py", "third.py"):
+        play.ask("UpdateFunctionCode", FunctionName="fresh", ZipFile=archive((name, "x = 1")))
+        play.settle()
+        assert sorted(path.name for path in tmp_path.rglob("*.py")) == ["app.py", name]
+    play.service.refuses_with = None
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Timeout=9)
+    play.settle()
+    assert configuration(play)["LastUpdateStatus"] == "Successful"
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["third.py"]
+
+
 def test_a_dry_run_changes_nothing(play: Play, tmp_path: Path) -> None:
     """[D] What would be is answered, and checked."""
     create(play)
@@ -487,6 +549,43 @@ def test_variables_are_replaced_as_a_whole(play: Play) -> None:
     assert answer["Environment"] == {"Variables": {}}
     assert answer["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/aws/lambda/fresh"}
     assert play.service.deployed["fresh"].environment == {}
+
+
+def test_code_and_layers_together_have_a_limit(play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each may be small enough by itself; nothing of what is refused is left."""
+    layer = archive(("python/large.py", "#" * 600))
+    arn = play.ask("PublishLayerVersion", LayerName="large", Content={"ZipFile": layer})["LayerVersionArn"]
+    create(play)
+    monkeypatch.setattr("emulator.control.deploying.MAX_UNZIPPED_BYTES", 1000)
+    large = {"ZipFile": archive(("large.py", "#" * 600))}
+    new = {**BASIC, "FunctionName": "new", "Code": large, "Layers": [arn]}
+    told = "Function code combined with layers exceeds the maximum allowed size of 1000 bytes. The actual size is 1200 "
+    assert refused(play, InvalidParameterValueError, "CreateFunction", **new).startswith(told)
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Layers=[arn])
+    play.settle()
+    assert refused(play, InvalidParameterValueError, "UpdateFunctionCode", FunctionName="fresh", **large).startswith(
+        told
+    )
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["app.py"]
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Layers=[])
+    play.settle()
+    play.ask("UpdateFunctionCode", FunctionName="fresh", **large)
+    play.settle()
+    more = {"FunctionName": "fresh", "Layers": [arn]}
+    assert refused(play, InvalidParameterValueError, "UpdateFunctionConfiguration", **more).startswith(told)
+
+
+def test_what_is_set_to_nothing_is_not_shown(play: Play) -> None:
+    """[D] So a key and a dead letter queue are taken away."""
+    queue = {"TargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"}
+    key = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/k"
+    create(play, DeadLetterConfig=queue, KMSKeyArn=key)
+    shown = configuration(play)
+    assert (shown["DeadLetterConfig"], shown["KMSKeyArn"]) == (queue, key)
+    nothing: dict[str, Any] = {"DeadLetterConfig": {"TargetArn": ""}, "KMSKeyArn": ""}
+    play.ask("UpdateFunctionConfiguration", FunctionName="fresh", **nothing)
+    play.settle()
+    assert nothing.keys().isdisjoint(configuration(play))
 
 
 def test_layers_are_found_and_shown(play: Play) -> None:

@@ -150,6 +150,29 @@ async def test_what_cannot_run_is_failed_until_it_can(folder: Path) -> None:
 
 
 @in_loop
+async def test_what_served_when_an_update_failed_serves_again(folder: Path) -> None:
+    """The new settings are shown, with the failure; the old ones run, with their code."""
+    async with Start(folder) as first:
+        await first.create(Timeout=7)
+        first.service.refuses_with = CodeError("no such layer")
+        await first.ask("UpdateFunctionConfiguration", FunctionName="orders", Timeout=9)
+        await first.ask("UpdateFunctionCode", FunctionName="orders", ZipFile=archive(("new.py", "")))
+        before = first.registry.to_json()
+    async with Start(folder) as again:
+        assert again.registry.to_json() == before
+        latest = again.registry.functions["orders"].latest
+        assert (latest.state, latest.update, latest.settings["Timeout"]) == ("Active", "Failed", 9)
+        played = again.service.deployed["orders"]
+        assert played.code is not None
+        assert (played.timeout, [path.name for path in played.code.iterdir()]) == (7, ["app.py"])
+    async with Start(folder, refuses_with=CodeError("gone")) as third:
+        assert third.registry.functions["orders"].latest.state == "Failed"
+    async with Start(folder) as last:
+        assert last.registry.functions["orders"].latest.state == "Active"
+        assert last.service.deployed["orders"].timeout == 7
+
+
+@in_loop
 async def test_what_was_under_way_is_brought_to_its_end(folder: Path) -> None:
     """A kill between the answer and the deployment: the next start deploys."""
     async with Start(folder) as first:

@@ -1,13 +1,20 @@
-"""The account, the old way to send events, and lists in pieces."""
+"""The account, the old way to send events, settings that deployment tools ask for, and lists in pieces."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emulator.control.paging import page
-from emulator.errors import FunctionNotFoundError, InvalidParameterValueError, InvalidRequestContentError
+from emulator.errors import (
+    FunctionNotFoundError,
+    InvalidParameterValueError,
+    InvalidRequestContentError,
+    NotImplementedHereError,
+    ValidationError,
+)
 from tests.unit.control.play import ARN, Play, refused
 
 
@@ -45,12 +52,51 @@ def test_an_event_that_is_no_json(play: Play) -> None:
     assert play.service.submitted == []
 
 
-def test_settings_that_are_always_the_same(play: Play) -> None:
-    """Deployment tools ask for them; of a function that is not there they hear that."""
+def test_code_is_not_signed(play: Play) -> None:
+    """Deployment tools ask for it with each function, and may take away what is not there."""
     assert play.ask("GetFunctionCodeSigningConfig", FunctionName=ARN) == {"FunctionName": "orders"}
+    assert play.ask("DeleteFunctionCodeSigningConfig", FunctionName="orders") == {}
+    assert refused(play, NotImplementedHereError, "CreateFunction", **signed()).startswith("CodeSigningConfigArn")
+
+
+def signed() -> dict[str, Any]:
+    """A request for a function whose code is to be signed."""
+    arn = "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-0123456789abcdef0"
+    basic = {"Runtime": "python3.11", "Handler": "app.handler", "Role": "arn:aws:iam::123456789012:role/worker"}
+    return {"FunctionName": "signed", **basic, "Code": {"ZipFile": b"x"}, "CodeSigningConfigArn": arn}
+
+
+def test_a_loop_may_be_allowed(play: Play) -> None:
+    """For one function, until it is taken back."""
     assert play.ask("GetFunctionRecursionConfig", FunctionName="orders") == {"RecursiveLoop": "Terminate"}
-    runtime = play.ask("GetRuntimeManagementConfig", FunctionName="orders", Qualifier="live")
-    assert runtime == {"UpdateRuntimeOn": "Auto", "FunctionArn": f"{ARN}:live"}
+    for said, loops in (("Allow", {"orders"}), ("Terminate", set())):
+        config = {"RecursiveLoop": said}
+        assert play.ask("PutFunctionRecursionConfig", FunctionName="orders", **config) == config
+        assert play.ask("GetFunctionRecursionConfig", FunctionName="orders") == config
+        assert play.service.loops == loops
+    assert play.changes == 2
+    refused(play, ValidationError, "PutFunctionRecursionConfig", FunctionName="orders", RecursiveLoop="Never")
+
+
+def test_when_a_runtime_changes_is_kept_and_shown(play: Play) -> None:
+    """Of each version by itself; an alias shows what is said of its version."""
+    which = {"FunctionName": "orders", "Qualifier": "1"}
+    assert play.ask("GetRuntimeManagementConfig", **which) == {"UpdateRuntimeOn": "Auto", "FunctionArn": f"{ARN}:1"}
+    arn = "arn:aws:lambda:us-east-1::runtime:0123"
+    for config in ({"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": arn}, {"UpdateRuntimeOn": "FunctionUpdate"}):
+        told = {"FunctionArn": f"{ARN}:1", **config}
+        assert play.ask("PutRuntimeManagementConfig", **which, **config) == told
+        assert play.ask("GetRuntimeManagementConfig", **which) == told
+    alias = play.ask("GetRuntimeManagementConfig", FunctionName="orders", Qualifier="live")
+    assert alias == {"UpdateRuntimeOn": "FunctionUpdate", "FunctionArn": f"{ARN}:live"}
+    assert play.ask("GetRuntimeManagementConfig", FunctionName="orders")["UpdateRuntimeOn"] == "Auto"
+    for config in ({"UpdateRuntimeOn": "Manual"}, {"UpdateRuntimeOn": "Auto", "RuntimeVersionArn": arn}):
+        message = refused(play, InvalidParameterValueError, "PutRuntimeManagementConfig", **which, **config)
+        assert message.startswith("RuntimeVersionArn is required where UpdateRuntimeOn is Manual")
+
+
+def test_settings_of_a_function_that_is_not_there(play: Play) -> None:
+    """Whoever asks for them hears that."""
     for operation in ("GetFunctionCodeSigningConfig", "GetFunctionRecursionConfig", "GetRuntimeManagementConfig"):
         refused(play, FunctionNotFoundError, operation, FunctionName="nobody")
 

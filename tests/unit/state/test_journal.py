@@ -13,7 +13,7 @@ import pytest
 
 from emulator.errors import StateError
 from emulator.model import RequestId
-from emulator.state import EventJournal, KeptEvent, journal
+from emulator.state import EventJournal, KeptEvent, KeptRecord, journal
 
 
 def event(name: str, payload: bytes = b"{}") -> KeptEvent:
@@ -44,6 +44,20 @@ def test_what_is_not_done_is_there_again(path: Path) -> None:
     for _ in range(2):
         with opened(path) as after:
             assert after.pending == known == [event("a"), known[1]]
+
+
+def test_a_record_is_kept_until_it_is_where_it_belongs(path: Path) -> None:
+    """Whatever bytes it has; numbers do not come twice while one of them is needed."""
+    record = KeptRecord("orders", RequestId("a"), "file:x", b"\xff\n", 2)
+    with opened(path) as before:
+        assert [before.keep_record(record), before.keep_record(record)] == [1, 2]
+        before.drop_record(1)
+        before.drop_record(1)
+    for _ in range(2):
+        with opened(path) as after:
+            assert (after.records, after.pending) == ({2: record}, [])
+    with opened(path) as last:
+        assert last.keep_record(record) == 3
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff\x00\n", "ä\u2028".encode(), b'{"a":"\\ud800"}'])

@@ -44,6 +44,8 @@ def _resolver(unknown: list[str] | None = None) -> Resolver:
         ({"Fn::FindInMap": ["Sizes", "dev", "memory"]}, 256),
         ({"Fn::FindInMap": ["Sizes", "x", "memory", {"DefaultValue": 1}]}, 1),
         ({"Fn::Base64": "abc"}, "YWJj"),
+        ({"Fn::Length": {"Ref": "Zones"}}, 2),
+        ({"Fn::ToJsonString": {"name": {"Ref": "Name"}}}, '{"name":"shop"}'),
         ({"Fn::If": ["Yes", 1, 2]}, 1),
         ({"Fn::If": ["No", 1, 2]}, 2),
         ({"Fn::If": ["Both", 1, 2]}, 2),
@@ -62,6 +64,20 @@ def test_what_only_aws_knows_is_told() -> None:
     answered = _resolver(told).resolve([{"Ref": "Topic"}, {"Fn::GetAtt": "Topic.TopicName"}, {"Fn::ImportValue": "x"}])
     assert answered == ["Topic", "Topic.TopicName", "Fn::ImportValue"]
     assert told == ["Ref Topic", "GetAtt Topic.TopicName", "Fn::ImportValue x"]
+    told.clear()
+    assert _resolver(told).resolve("a{{resolve:ssm:/x:1}}b") == "a{{resolve:ssm:/x:1}}b"
+    assert told == ["{{resolve:ssm:/x:1}}"]
+
+
+def test_names_that_ask_for_each_other_are_refused() -> None:
+    """With the way that they take."""
+    resources = {
+        "A": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": {"Ref": "B"}}},
+        "B": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": {"Fn::Sub": "${A}-b"}}},
+    }
+    resolver = Resolver({"Resources": resources}, {}, region="eu-west-1", account="1", unknown=lambda what: None)
+    with pytest.raises(ConfigurationError, match="the name of A asks for itself: A -> B -> A"):
+        resolver.resolve({"Ref": "A"})
 
 
 def test_what_sam_makes_is_told() -> None:

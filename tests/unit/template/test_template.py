@@ -131,6 +131,24 @@ def test_what_has_no_effect_is_told_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_guards_an_api_is_told(tmp_path: Path) -> None:
+    """Whoever has an authorizer, or ways in a document of their own, hears that they are not here; so of aliases."""
+    text = """
+        Resources:
+          Web: {Type: AWS::Serverless::HttpApi, Properties: {Auth: {DefaultAuthorizer: own}, StageName: dev}}
+          Rest: {Type: AWS::Serverless::Api, Properties: {StageName: dev, DefinitionUri: api.yaml, Cors: "'*'"}}
+          A:
+            Type: AWS::Serverless::Function
+            Properties:
+              CodeUri: src
+              Handler: app.handler
+              AutoPublishAlias: live
+              Events: {Get: {Type: HttpApi, Properties: {Path: /, Method: get, Auth: {Authorizer: NONE}}}}
+    """
+    told = _read(tmp_path, text).passed_over
+    assert told == ("Web.Auth", "Rest.Cors", "Rest.DefinitionUri", "A.AutoPublishAlias", "A.Events.Get.Auth")
+
+
 PLAIN = """
     Resources:
       Hello:
@@ -194,6 +212,41 @@ def test_plain_cloudformation(tmp_path: Path) -> None:
     assert template.passed_over == ()
 
 
+def test_a_rule_may_have_several_targets(tmp_path: Path) -> None:
+    """Each is a schedule with a name of its own; a rule without a time is told."""
+    text = (
+        PLAIN
+        + """
+      Both:
+        Type: AWS::Events::Rule
+        Properties:
+          ScheduleExpression: rate(1 hour)
+          Targets: [{Id: one, Arn: !GetAtt Hello.Arn}, {Id: two, Arn: !GetAtt Hello.Arn}]
+      Uploads: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [aws.s3]}}}
+    """
+    )
+    template = _read(tmp_path, text)
+    assert [table["name"] for table in template.tables["schedules"]] == ["Rule", "Later", "Both-one", "Both-two"]
+    assert template.passed_over == ("Uploads (AWS::Events::Rule with an EventPattern)",)
+
+
+def test_what_cdk_has_made_is_read(tmp_path: Path) -> None:
+    """Code and layers lie beside the template, and are uploaded from there: Metadata says where."""
+    text = """
+        Resources:
+          Fn:
+            Type: AWS::Lambda::Function
+            Properties: {Code: {S3Bucket: b, S3Key: k.zip}, Handler: a.h, Runtime: python3.12, Layers: [!Ref Lay]}
+            Metadata: {"aws:asset:path": asset.0, "aws:asset:is-bundled": false, "aws:asset:property": Code}
+          Lay:
+            Type: AWS::Lambda::LayerVersion
+            Properties: {Content: {S3Bucket: b, S3Key: l.zip}}
+            Metadata: {"aws:asset:path": asset.1.zip, "aws:asset:property": Content}
+    """
+    function = _function(_read(tmp_path, text), "Fn")
+    assert (function["code"], function["layers"]) == (str(tmp_path / "asset.0"), [str(tmp_path / "asset.1.zip")])
+
+
 def test_json_is_read_as_well(tmp_path: Path) -> None:
     """CloudFormation takes both."""
     text = '{"Resources": {"A": {"Type": "AWS::Lambda::Function", "Properties": {"Code": "a", "Handler": "a.b"}}}}'
@@ -231,6 +284,17 @@ def test_an_image_names_its_overrides(tmp_path: Path) -> None:
         ("Resources: {A: {Type: AWS::Serverless::Function, Properties: {Events: [1]}}}", "another shape"),
         ("Resources: {A: {Type: AWS::Serverless::Function, Condition: C}}", "there is no condition 'C'"),
         ("Conditions: {C: !Condition C}\nResources: {A: {Type: X, Condition: C}}", "asks for itself"),
+        (
+            "Resources: {A: {Type: AWS::Serverless::Function, Properties: {Environment: {Variables: {KEY: }}}}}",
+            "A: the variable KEY is None",
+        ),
+        (
+            (
+                "Resources: {A: {Type: AWS::Serverless::Function}, "
+                "B: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Ref A}}}"
+            ),
+            "two functions are called A",
+        ),
         ("Globals: {Function: {Nonsense: 1}}\nResources: {}", "Nonsense"),
     ],
 )

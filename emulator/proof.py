@@ -22,8 +22,8 @@ from emulator.sandbox.held import HeldSockets
 __all__ = ["prove_process_network"]
 
 _SILENCE = 0.03  # seconds in which loopback would have brought anything there is
-# Seconds; what works takes a fiftieth of one. Nobody tries again: a machine that is busy for a moment would be taken for a
-# poor one until the emulator ends.
+# Seconds; what works takes a fiftieth of one. Nobody tries again: a machine that is busy for a moment would be taken
+# for a poor one until the emulator ends.
 _PATIENCE = 15.0
 
 

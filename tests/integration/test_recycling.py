@@ -105,6 +105,6 @@ def test_stopping_in_the_middle_of_an_invocation_leaves_nothing() -> None:
         waiting.start()
         emulator.wait_for("environment.invoking")
         (view,) = function.environments()
-    waiting.join(timeout=10)
+    waiting.join(timeout=30)
     assert len(failures) == 1
     assert not Path(f"/proc/{view.sandbox.pid}").exists()

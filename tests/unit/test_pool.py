@@ -636,7 +636,7 @@ async def test_closing_ends_everything() -> None:
     starting = play.submit()
     runtime.serve()
     assert sorted(play.states) == ["frozen", "invoking", "starting"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await play.pool.close("the emulator stops")
     assert [watched.heard for watched in (serving, starting)] == [["failure"]] * 2
     assert isinstance(serving.outcome.failure, ServiceError)

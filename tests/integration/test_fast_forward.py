@@ -138,7 +138,7 @@ def test_whoever_is_awake_keeps_its_session_and_its_time(scene: Scene) -> None:
     first = function.invoke(QUERY)
     seen = scene.emulator.timeline()[-1].seq
     answers = []
-    busy = threading.Thread(target=lambda: answers.append(function.invoke({**QUERY, "seconds": 0.5})))
+    busy = threading.Thread(target=lambda: answers.append(function.invoke({**QUERY, "seconds": 3})))
     busy.start()
     try:
         scene.emulator.wait_for("environment.invoking", environment=first.environment_id, since=seen)

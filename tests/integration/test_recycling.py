@@ -76,6 +76,7 @@ def test_concurrency_limit() -> None:
     with Emulator({"emulator": {"sandbox": "process", "concurrency": 1}, "database": {"server": "none"}}) as emulator:
         function = emulator.add(Function(name="one", code=FUNCTIONS / "anything"))
         function.invoke({"do": "count"})
+        since = emulator.last_event
         try:
             function.invoke_parallel([{"do": "sleep", "seconds": 0.5}] * 2)
         except ThrottledError as error:
@@ -85,7 +86,7 @@ def test_concurrency_limit() -> None:
             "Type": "User",
             "message": "Rate Exceeded.",
         }
-        emulator.wait_for("invocation.finished", since=emulator.timeline()[-1].seq)
+        emulator.wait_for("invocation.finished", since=since)
         assert function.invoke({"do": "count"}).payload >= 2
 
 

@@ -269,8 +269,9 @@ def test_events_that_can_be_served_are_served_before_the_end(project: Path, tmp_
     told = f'reserved_concurrency = 1\nasynchronous = {{ on_success = "file:{tmp_path}/done" }}\n'
     config.write_text(config.read_text().rstrip() + "\n" + told)
     with start_up(project) as up:
+        assert invoke_raw(up.endpoint, {"do": "count"})[0] == 200  # the end waits for events, but not for long
         for number in range(4):
-            event = json.dumps({"do": "sleep", "seconds": 0.2, "number": number})
+            event = json.dumps({"do": "sleep", "seconds": 0.1, "number": number})
             assert invoke_event(up.endpoint, event) == 202
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(timeout=15) is not None

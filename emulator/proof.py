@@ -22,7 +22,9 @@ from emulator.sandbox.held import HeldSockets
 __all__ = ["prove_process_network"]
 
 _SILENCE = 0.03  # seconds in which loopback would have brought anything there is
-_PATIENCE = 2.0
+# Seconds; what works takes a fiftieth of one. Nobody tries again: a machine that is busy for a moment would be taken
+# for a poor one until the emulator ends.
+_PATIENCE = 15.0
 
 
 async def prove_process_network(*, with_relay: bool) -> NetworkReport:

@@ -33,7 +33,7 @@ def require(condition: object, reason: str, cure: str) -> None:
     pytest.skip(f"{reason} {cure}")
 
 
-def eventually(condition: Callable[[], object], what: str, deadline: float = 5.0) -> None:
+def eventually(condition: Callable[[], object], what: str, deadline: float = 20.0) -> None:
     """Wait until something outside this process has happened; ``what`` is the complaint if it does not.
 
     Only for what gives no sign of its own: the state of other processes, folders that others remove.

@@ -21,7 +21,7 @@ __all__ = ["Subject"]
 # Its cable may come after it.
 _ECHO = "until exec 3<>/dev/tcp/{}/{}; do sleep 0.01; done 2>/dev/null; while read -r line <&3; do echo $line >&3; done"
 _SILENCE = 0.06  # seconds in which a living kernel would have acknowledged
-_PATIENCE = 5.0
+_PATIENCE = 15.0  # seconds; a busy machine takes some to start what runs inside
 
 
 class Subject:

@@ -175,11 +175,13 @@ def test_throttled(aws: Any, emulator: Emulator) -> None:
     mark = emulator.timeline()[-1].seq
     with ThreadPoolExecutor(4) as threads:
         slow = [
-            threads.submit(aws.invoke, FunctionName="anything", Payload=json.dumps({"do": "sleep", "seconds": 2}))
+            threads.submit(aws.invoke, FunctionName="anything", Payload=json.dumps({"do": "sleep", "seconds": 4}))
             for _ in range(4)
         ]
-        while len([e for e in emulator.timeline(mark) if e.kind == "environment.invoking"]) < 4:
-            emulator.wait_for("environment.invoking", since=emulator.timeline()[-1].seq)
+        eventually(
+            lambda: [e.kind for e in emulator.timeline(mark)].count("environment.invoking") == 4,
+            "four that run at once",
+        )
         with pytest.raises(ClientError) as caught:
             aws.invoke(FunctionName="anything")
         # Read to the end: what is not keeps its connection open until somebody collects it.

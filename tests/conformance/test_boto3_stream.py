@@ -23,7 +23,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "container":
         need_engine()
     with Emulator({"emulator": {"sandbox": request.param}, "database": {"server": "none"}}) as emulator:
-        emulator.add(Function(name="anything", code=FUNCTIONS / "anything", memory=512, timeout=2))
+        emulator.add(Function(name="anything", code=FUNCTIONS / "anything", memory=512, timeout=3))
         with lambda_client(emulator) as client:
             yield client
 
@@ -72,7 +72,7 @@ def test_log_tail(aws: Any) -> None:
     ("event", "code", "message"),
     [
         ({"do": "fail", "message": "no"}, "Unhandled", "no"),
-        ({"do": "sleep", "seconds": 9}, "Sandbox.Timedout", "Task timed out after 2.00 seconds"),
+        ({"do": "sleep", "seconds": 60}, "Sandbox.Timedout", "Task timed out after 3.00 seconds"),
         ({"do": "leave", "status": 3}, "Runtime.ExitError", "exit status 3"),
     ],
 )

@@ -27,12 +27,15 @@ from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
 from emulator.event_settings import Asynchronous
 from emulator.service import FastForwardAnswer
+from emulator.timeline import TimelineEvent
 from tests.conformance.aws import lambda_client
+from tests.conformance.kinds import open_gate
 from tests.integration.conftest import FUNCTIONS, SAMPLES
 from tests.needs import need_database, need_engine
 from tests.support import eventually
 
 LAYERS = Path(__file__).parent.parent / "layers"
+GATE_PORT = 8060
 PLATFORM = ("INIT_START", "INIT_REPORT", "START", "END", "REPORT", "EXTENSION")
 _numbers = itertools.count(1)
 
@@ -114,13 +117,15 @@ def test_02_two_at_once_are_two_environments(bench: Bench) -> None:
 def test_03_a_thread_stops_with_its_environment(bench: Bench) -> None:
     """No tick while nothing runs; they go on in the next invocation, and in its log."""
     function = bench.deploy("checklist", handler="app.tick", memory=1769)
-    end = function.invoke("begin").payload
-    threading.Event().wait(1.5)  # the gap that is looked at
+    function.invoke("begin")
+    assert [environment.state for environment in function.environments()] == ["frozen"]
+    end = time.time()
+    threading.Event().wait(1)  # the gap that is looked at
+    begin = time.time()
     second = function.invoke("go on")
-    begin = second.payload - 0.25
     times = [float(moment) for moment in re.findall(r"tick (\d+\.\d+)", bench.log(function))]
-    assert len([moment for moment in times if moment < end]) >= 2
-    assert [moment for moment in times if end + 0.3 < moment < begin - 0.3] == []
+    assert len([moment for moment in times if moment <= end]) >= 2
+    assert [moment for moment in times if end < moment < begin] == []
     assert len(re.findall(r"tick (\d+\.\d+)", second.logs)) >= 2
 
 
@@ -186,37 +191,39 @@ def test_07_a_long_init_is_cut_and_tried_again(bench: Bench, tmp_path: Path) -> 
     begin = time.monotonic()
     with ThreadPoolExecutor() as pool:
         long, longer = pool.map(DeployedFunction.invoke, functions.values())
-    assert 21 < time.monotonic() - begin < 40
+    assert time.monotonic() - begin > 21
     assert long.payload == "in the end"
     assert long.report.duration_ms > 12_000
     assert longer.report.status == "timeout"
     assert longer.payload["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
-    cut = r"INIT_REPORT Init Duration: 10\d{3}\.\d\d ms\tPhase: init\tStatus: timeout\n"
+    cut = r"INIT_REPORT Init Duration: 1\d{4}\.\d\d ms\tPhase: init\tStatus: timeout\n"
     assert re.search(cut, bench.log(functions["long"]))
     assert re.search(cut, longer.logs)
-    assert re.search(r"INIT_REPORT Init Duration: 1\d{3}\.\d\d ms\tPhase: invoke\tStatus: timeout\n", longer.logs)
+    assert re.search(r"INIT_REPORT Init Duration: [1-9]\d{3,}\.\d\d ms\tPhase: invoke\tStatus: timeout\n", longer.logs)
 
 
 def test_08_a_slow_extension_holds_the_environment_not_the_client(bench: Bench) -> None:
-    """The answer comes at once, the next event goes elsewhere, and REPORT has the two seconds."""
-    function = bench.deploy("anything", layers=[LAYERS / "slow"])
+    """The answer comes while it is still at work, the next event goes elsewhere, and REPORT has its time."""
+    plan = json.dumps({"INVOKE": ["", "gate"]})
+    function = bench.deploy("anything", layers=[LAYERS / "actor"], environment={"PLAN": plan}, timeout=50)
     event = json.dumps({"do": "echo"})
 
-    def ask() -> float:
-        begin = time.monotonic()
-        aws.invoke(FunctionName=function.name, Payload=event)
-        return time.monotonic() - begin
+    def states() -> list[str]:
+        return sorted(environment.state for environment in function.environments())
 
     with bench.client() as aws:
-        ask()  # its init is not what is looked at
-        eventually(lambda: [e.state for e in function.environments()] == ["frozen"], "the freeze", 10)
-        assert ask() < 1.5
-        ask()
-    streams = [environment.log_stream for environment in function.environments()]
-    assert len(streams) == 2
-    eventually(lambda: bench.log(function).count("REPORT Req") == 3, "the last report", 10)
-    durations = [float(found) for found in re.findall(r"\tDuration: ([\d.]+) ms", bench.log(function))]
-    assert all(duration >= 2000 for duration in durations)
+        aws.invoke(FunctionName=function.name, Payload=event)
+        eventually(lambda: states() == ["frozen"], "the freeze")
+        held = aws.invoke(FunctionName=function.name, Payload=event)["ResponseMetadata"]["RequestId"]
+        aws.invoke(FunctionName=function.name, Payload=event)
+    eventually(lambda: states() == ["frozen", "invoking"], "the rest of the second environment")
+    assert len({environment.log_stream for environment in function.environments()}) == 2
+    assert f"REPORT RequestId: {held}" not in bench.log(function)
+    threading.Event().wait(0.5)  # so long at least is the extension at work
+    open_gate(function, GATE_PORT)
+    eventually(lambda: states() == ["frozen", "frozen"], "the rest of the first one")
+    (duration,) = re.findall(rf"REPORT RequestId: {held}\tDuration: ([\d.]+) ms", bench.log(function))
+    assert float(duration) >= 500
 
 
 @pytest.mark.parametrize("reclaim", ["silent", "fin", "rst"])
@@ -236,15 +243,22 @@ def test_09_without_extensions_nobody_is_told(bench: Bench, tmp_path: Path, recl
         )
 
 
-def test_10_with_an_extension_there_is_time_to_close(bench: Bench, tmp_path: Path) -> None:
-    """SIGTERM first, 300 ms to close the connection in; then the extension hears of the end, 2 s ahead."""
+def test_10_with_an_extension_there_is_time_to_close(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM first, and time to close the connection in; then the extension hears of the end that is ahead.
+
+    On a busy machine 300 of 2,000 ms may be too short, so there are ten times as many here.
+    """
+    monkeypatch.setattr("emulator.generation._BUDGET_EXTERNAL", 20.0)
+    monkeypatch.setattr("emulator.generation._RUNTIME_SHARE_EXTERNAL", 3.0)
     function = bench.deploy(with_driver(tmp_path, "checklist/at_the_end.py"), layers=[LAYERS / "told"])
     session = function.invoke().payload
     function.recycle("silent")
     log = bench.log(function)
     assert log.index("SIGTERM seen") < log.index("connection closed") < log.index("SHUTDOWN spindown")
     (ahead,) = re.findall(r"SHUTDOWN spindown, (\d+) ms ahead", log)
-    assert 1500 < int(ahead) <= 2000
+    assert 15_000 < int(ahead) <= 20_000
     assert session not in {connection.id for connection in bench.emulator.connections()}
 
 
@@ -307,10 +321,10 @@ def test_13_locks_after_a_timeout_and_after_a_silent_end(bench: Bench, tmp_path:
     package = tmp_path / "package"
     shutil.copytree(SAMPLES / "connect_once" / "pymysql", package / "pymysql")
     shutil.copy(FUNCTIONS / "sql" / "app.py", package / "app.py")
-    holder, other = bench.deploy(package, timeout=2), bench.deploy(package)
+    holder, other = bench.deploy(package, timeout=3), bench.deploy(package)
     table = f"locks_{next(_numbers)}"
     hold = ["BEGIN", f"UPDATE {table} SET n = n + 1 WHERE id = 1"]
-    want = ["SET innodb_lock_wait_timeout = 1", f"UPDATE {table} SET n = 0 WHERE id = 1", "COMMIT"]
+    want = [f"UPDATE {table} SET n = 0 WHERE id = 1", "COMMIT"]
     other.invoke(
         {
             "statements": [
@@ -320,11 +334,12 @@ def test_13_locks_after_a_timeout_and_after_a_silent_end(bench: Bench, tmp_path:
             ]
         }
     )
-    assert holder.invoke({"statements": hold, "seconds": 30}).report.status == "timeout"
-    assert "rows" in other.invoke({"statements": want}).payload
+    assert holder.invoke({"statements": hold, "seconds": 60}).report.status == "timeout"
+    # The time is for a server that is slow to hear of the end of a connection.
+    assert "rows" in other.invoke({"statements": ["SET innodb_lock_wait_timeout = 4", *want]}).payload
     holder.invoke({"statements": hold})
     holder.recycle("silent")
-    assert other.invoke({"statements": want}).payload["error"] == 1205
+    assert other.invoke({"statements": ["SET innodb_lock_wait_timeout = 1", *want]}).payload["error"] == 1205
     bench.emulator.kill_zombies()
 
 
@@ -401,7 +416,7 @@ def test_14_a_timeout_counts_and_a_success_is_told(bench: Bench, tmp_path: Path)
     function = bench.deploy(
         "checklist",
         handler="app.late_at_first",
-        timeout=1,
+        timeout=3,
         asynchronous=Asynchronous(on_success=f"function:{other.name}"),
     )
     before = bench.emulator.timeline()[-1].seq
@@ -411,8 +426,12 @@ def test_14_a_timeout_counts_and_a_success_is_told(bench: Bench, tmp_path: Path)
     answer = bench.emulator.fast_forward(minutes=2)
     assert [reason for reason, _, _ in attempts_of(answer, function)] == ["attempt 2 of 3"]
     assert len(function.environments()) == 1
-    eventually(lambda: "REPORT" in bench.log(other), "the record to be served")
-    (failed,) = [e for e in bench.emulator.timeline(before) if e.kind == "event.retry" and e.function == other.name]
+
+    def retries() -> list[TimelineEvent]:
+        return [e for e in bench.emulator.timeline(before) if e.kind == "event.retry" and e.function == other.name]
+
+    eventually(retries, "the record to be served")
+    (failed,) = retries()
     assert "KeyError" in failed.reason  # what it got is a record, in which nothing says what to do
 
 
@@ -440,7 +459,7 @@ def test_15_what_is_reserved_is_a_limit(bench: Bench) -> None:
     function = bench.deploy("anything", reserved_concurrency=1, timeout=30)
     with ThreadPoolExecutor() as pool, bench.client() as aws:
         before = bench.emulator.timeline()[-1].seq
-        running = pool.submit(function.invoke, {"do": "sleep", "seconds": 2})
+        running = pool.submit(function.invoke, {"do": "sleep", "seconds": 4})
         bench.emulator.wait_for("environment.invoking", since=before)
         with pytest.raises(aws.exceptions.TooManyRequestsException) as caught:
             aws.invoke(FunctionName=function.name)
@@ -461,8 +480,9 @@ def test_16_new_code_while_an_invocation_runs(bench: Bench, tmp_path: Path) -> N
     function.invoke(0)
     (old,) = function.environments()
     with ThreadPoolExecutor() as pool:
+        before = bench.emulator.timeline()[-1].seq
         running = pool.submit(function.invoke, 2)
-        eventually(lambda: function.environments()[0].state == "invoking", "the invocation")
+        bench.emulator.wait_for("environment.invoking", environment=old.id, since=before)
         (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'new'\n")
         bench.emulator.add(Function(name=function.name, code=tmp_path, memory=512, timeout=10))
         assert function.invoke(0).payload == "new"

@@ -175,7 +175,7 @@ METADATA = """
 import http.client, json, os
 
 def ask(token):
-    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_METADATA_API"], timeout=5)
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_METADATA_API"], timeout=20)
     headers = {"Authorization": f"Bearer {token}"}
     connection.request("GET", "/2026-01-15/metadata/execution-environment", headers=headers)
     answer = connection.getresponse()
@@ -194,9 +194,9 @@ def handler(event, context):
     ("event", "error_type", "message", "status", "reason"),
     [
         (
-            {"do": "sleep", "seconds": 30},
+            {"do": "sleep", "seconds": 60},
             "Sandbox.Timedout",
-            "Task timed out after 1.00 seconds",
+            "Task timed out after 3.00 seconds",
             "Status: timeout\t",
             "timeout",
         ),
@@ -213,7 +213,7 @@ def test_a_failing_runtime(
     bench: Bench, event: dict[str, Any], error_type: str, message: str, status: str, reason: str
 ) -> None:
     """The extension hears why, both are started again by the next invocation, and /tmp is as it was."""
-    function = bench.act({}, timeout=1)
+    function = bench.act({}, timeout=3)
     function.invoke({"do": "write", "name": "kept", "content": "still here"})
     failed = function.invoke(event)
     platform_error(failed, error_type, message)
@@ -346,9 +346,9 @@ def test_an_extension_that_cannot_be_executed(
 def test_an_extension_that_never_registers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the time of init, and then that of the invocation; the runtime was never started."""
     monkeypatch.setattr("emulator.environment._ON_DEMAND_LIMIT", 1.0)
-    function = bench.act({"begin": ["hang", "hang"]}, timeout=1)
+    function = bench.act({"begin": ["hang", "hang"]}, timeout=3)
     failed = function.invoke({"do": "count"})
-    platform_error(failed, "Sandbox.Timedout", "Task timed out after 1.00 seconds")
+    platform_error(failed, "Sandbox.Timedout", "Task timed out after 3.00 seconds")
     phases = re.findall(r"INIT_REPORT .+Phase: (\w+)\tStatus: (\w+)\n", failed.logs)
     assert phases == [("init", "timeout"), ("invoke", "timeout")]
     assert still_running(function) == []

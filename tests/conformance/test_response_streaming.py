@@ -66,7 +66,7 @@ def rest(events: Iterator[dict[str, Any]]) -> tuple[bytes, dict[str, str]]:
 
 def at_rest(function: DeployedFunction) -> None:
     """Its one environment is frozen: whoever is answered may be earlier than that, and would get another one."""
-    eventually(lambda: [found.state for found in function.environments()] == ["frozen"], "the freeze", 10)
+    eventually(lambda: [found.state for found in function.environments()] == ["frozen"], "the freeze")
 
 
 def served(function: DeployedFunction) -> int:
@@ -161,7 +161,7 @@ def test_an_error_before_the_first_byte(client: Any, function: DeployedFunction)
 
 def test_a_timeout_in_the_middle(bench: Bench, client: Any) -> None:
     """What came is there, the end tells of the timeout, and the next invocation finds a new runtime."""
-    function = deploy(bench, timeout=1)
+    function = deploy(bench, timeout=3)
     answer, events = begin(client, function, ["write", "half"], ["hang"])
     request_id = answer["ResponseMetadata"]["RequestId"]
     response, completion = rest(events)
@@ -169,7 +169,7 @@ def test_a_timeout_in_the_middle(bench: Bench, client: Any) -> None:
     assert completion["ErrorCode"] == "Sandbox.Timedout"
     assert json.loads(completion["ErrorDetails"]) == {
         "errorType": "Sandbox.Timedout",
-        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 1.00 seconds",
+        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 3.00 seconds",
     }
     assert served(function) == 1
     assert re.search(rf"REPORT RequestId: {request_id}\t.+\tStatus: timeout\t\n", function.logs())

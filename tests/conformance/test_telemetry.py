@@ -143,8 +143,8 @@ def test_lines_of_extensions_and_lines_that_are_objects(bench: Bench) -> None:
 
 def test_a_timeout_in_telemetry(bench: Bench) -> None:
     """[R] Without an error type or a span; the report is cut at the timeout; the init that follows is told as well."""
-    function = listen(bench, TELEMETRY, TCP, types=("platform",), timeout=1, wait_for={"SHUTDOWN": "platform.report"})
-    failed = function.invoke({"do": "sleep", "seconds": 30})
+    function = listen(bench, TELEMETRY, TCP, types=("platform",), timeout=3, wait_for={"SHUTDOWN": "platform.report"})
+    failed = function.invoke({"do": "sleep", "seconds": 60})
     function.invoke({"do": "count"})
     function.recycle()
     records = heard(function)
@@ -157,10 +157,10 @@ def test_a_timeout_in_telemetry(bench: Bench) -> None:
         "metrics": {"durationMs": done["metrics"]["durationMs"], "producedBytes": 0},
         "tracing": done["tracing"],
     }
-    assert done["metrics"]["durationMs"] > 950
+    assert done["metrics"]["durationMs"] > 1500
     assert report["status"] == "timeout"
     assert "errorType" not in report
-    assert report["metrics"]["durationMs"] == 1000
+    assert report["metrics"]["durationMs"] == 3000
     assert kinds[begin + 2 :] == [
         "platform.initStart",
         "platform.telemetrySubscription",

@@ -47,7 +47,7 @@ class Debugged:
         self.port = _free_port()
         self.name = f"debugged-{number}"
         self.function: DeployedFunction = emulator.add(
-            Function(name=self.name, code=folder, timeout=1, debug_port=self.port)
+            Function(name=self.name, code=folder, timeout=2, debug_port=self.port)
         )
 
     @property
@@ -74,7 +74,7 @@ class Call(threading.Thread):
 
     @property
     def payload(self) -> Any:
-        self.join(30)
+        self.join(50)
         assert self._result is not None, "it has not come to its end"
         return self._result.payload
 
@@ -107,13 +107,13 @@ def debugged(emulator: Emulator, tmp_path: Path) -> Iterator[Debugged]:
 
 
 def test_a_line_can_be_stopped_at_for_longer_than_the_timeout(debugged: Debugged) -> None:
-    """The deadline is real time, which is why this takes a second. Afterwards the environment is frozen as ever."""
+    """The deadline is real time, which is why this takes two seconds. Afterwards the environment is frozen as ever."""
     assert debugged.function.invoke({"n": 0}).payload == {"got": 0, "loaded": "once"}
     eventually(lambda: debugged.states == ["frozen"], "it is frozen")
     with debugged.attach(IN_HANDLER) as debugger:
         call = Call(debugged, 1)
         thread = debugger.stopped()
-        time.sleep(1.2)
+        time.sleep(2.2)
         assert debugger.variable(thread, "answer") == "{'got': 1}"
         assert debugged.states == ["invoking"]
         debugger.go_on(thread)
@@ -150,7 +150,7 @@ def test_saved_code_asks_the_debugger_to_attach_again(debugged: Debugged) -> Non
 def test_a_function_keeps_its_port_and_shares_it_with_nobody(emulator: Emulator, debugged: Debugged) -> None:
     """Who deploys it again need not know of it; another port, and another function at the same one, are refused."""
     code = debugged.file.parent
-    emulator.add(Function(name=debugged.name, code=code, timeout=2))
+    emulator.add(Function(name=debugged.name, code=code, timeout=3))
     assert emulator.status().debug_ports[debugged.name] == f"127.0.0.1:{debugged.port}"
     assert emulator.deployed(debugged.name).debug_port == debugged.port
     with pytest.raises(ConfigurationError, match="cannot change while the emulator runs"):
@@ -173,7 +173,7 @@ def test_node_is_debugged_by_its_own_inspector(emulator: Emulator, tmp_path: Pat
     (code / "app.mjs").write_text(NODE_CODE)
     port = _free_port()
     name = f"inspected-{sandbox}"
-    function = emulator.add(Function(name=name, code=code, runtime="nodejs20.x", timeout=1, debug_port=port))
+    function = emulator.add(Function(name=name, code=code, runtime="nodejs20.x", timeout=2, debug_port=port))
     with Inspector(port) as inspector:
         if sandbox == "process":
             inspector.ask("Runtime.runIfWaitingForDebugger")
@@ -183,10 +183,10 @@ def test_node_is_debugged_by_its_own_inspector(emulator: Emulator, tmp_path: Pat
         thread = threading.Thread(target=lambda: results.append(function.invoke({"n": 7}).payload))
         thread.start()
         frame = inspector.stopped()
-        time.sleep(1.2)
+        time.sleep(2.2)
         assert inspector.value(frame, "answer.got") == 7
         inspector.go_on()
-        thread.join(20)
+        thread.join(50)
         assert results == [{"got": 7}]
         assert [environment.state for environment in emulator.environments(name)] == ["idle"]
     eventually(lambda: [e.state for e in emulator.environments(name)] == ["frozen"], "it is frozen")

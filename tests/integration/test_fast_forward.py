@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,9 +43,9 @@ def nat() -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def firewall() -> Iterator[Scene]:
-    """An emulator with a firewall on the path, whose functions wait for a second at most."""
+    """An emulator with a firewall on the path, whose functions wait for two seconds at most."""
     for scene in start("relay", {"path": "firewall"}):
-        scene.around["READ_TIMEOUT"] = "1"
+        scene.around["READ_TIMEOUT"] = "2"
         yield scene
 
 
@@ -139,7 +138,7 @@ def test_whoever_is_awake_keeps_its_session_and_its_time(scene: Scene) -> None:
     first = function.invoke(QUERY)
     seen = scene.emulator.timeline()[-1].seq
     answers = []
-    busy = threading.Thread(target=lambda: answers.append(function.invoke({**QUERY, "seconds": 0.5})))
+    busy = threading.Thread(target=lambda: answers.append(function.invoke({**QUERY, "seconds": 3})))
     busy.start()
     try:
         scene.emulator.wait_for("environment.invoking", environment=first.environment_id, since=seen)
@@ -207,19 +206,19 @@ def test_a_nat_gateway_forgets_and_answers_with_a_reset(nat: Scene) -> None:
     forgotten = caused(answer, first.environment_id)["connection.stale"]
     assert forgotten.reason == "no byte passed for 350 s, and the path (nat) has forgotten it"
     assert nat.holds(first.payload["connection_id"])
-    begin = time.monotonic()
-    assert function.invoke(QUERY).payload["error"] == LOST_DURING_QUERY
-    assert time.monotonic() - begin < 1
+    second = function.invoke(QUERY)
+    assert second.payload["error"] == LOST_DURING_QUERY
+    assert "timed out" not in second.payload["message"]  # the client did not have to give up by itself
 
 
 @pytest.mark.parametrize("path", ["nat", "firewall"])
 def test_a_path_remembers_what_is_used_often_enough(path: str, request: pytest.FixtureRequest) -> None:
-    """349 seconds are fine, again and again, for every use keeps the path alive."""
+    """Half a minute less is fine, again and again, for every use keeps the path alive."""
     scene: Scene = request.getfixturevalue(path)
     function = scene.deploy()
     first = function.invoke(QUERY)
     for _ in range(3):
-        assert caused(scene.emulator.fast_forward(seconds=NAT_IDLE - 1), first.environment_id) == {}
+        assert caused(scene.emulator.fast_forward(seconds=NAT_IDLE - 30), first.environment_id) == {}
         assert function.invoke(QUERY).payload == first.payload
 
 
@@ -232,7 +231,7 @@ def test_a_firewall_drops_and_the_client_waits_for_its_own_timeout(firewall: Sce
     second = function.invoke(QUERY)
     assert second.payload["error"] == LOST_DURING_QUERY
     assert "timed out" in second.payload["message"]
-    assert second.report.duration_ms >= 1000
+    assert second.report.duration_ms >= 2000
 
 
 FAILS_AT_FIRST = """
@@ -240,7 +239,7 @@ import os
 import pymysql
 connection = pymysql.connect(
     host=os.environ["DB_HOST"], port=int(os.environ["DB_PORT"]), user=os.environ["DB_USER"],
-    password=os.environ["DB_PASSWORD"], database=os.environ["DB_NAME"], read_timeout=3,
+    password=os.environ["DB_PASSWORD"], database=os.environ["DB_NAME"], read_timeout=10,
 )
 attempts = 0
 def handler(event, context):

@@ -98,12 +98,12 @@ def test_environments_do_not_share_memory(forking: Emulator) -> None:
         ({"do": "leave", "status": 3}, "exit status 3"),
         ({"do": "kill_self"}, "signal: killed"),
         ({"do": "segfault"}, "signal: segmentation fault"),
-        ({"do": "sleep", "seconds": 30}, "timed out"),
+        ({"do": "sleep", "seconds": 60}, "timed out"),
     ],
 )
 def test_after_a_failure_the_next_runtime_is_forked(forking: Emulator, event: dict[str, Any], message: str) -> None:
     """How it ended is told as ever; the environment stays, with what is in /tmp, and without what was in memory."""
-    function = deploy(forking, timeout=1)
+    function = deploy(forking, timeout=3)
     function.invoke({"do": "write", "name": "kept", "content": "still here"})
     failed = function.invoke(event)
     assert message in failed.payload["errorMessage"]

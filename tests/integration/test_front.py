@@ -133,10 +133,11 @@ def test_a_head_in_two_pieces(function: DeployedFunction) -> None:
 
 def test_a_client_that_goes_away_disturbs_nobody(function: DeployedFunction) -> None:
     """Its function ends in peace, and the environment serves the next."""
+    since = function.emulator.last_event
     with Client(function) as client:
         client.send(raw_request(INVOKE.format("front"), [], b'{"do": "sleep", "seconds": 0.2}'))
-        function.emulator.wait_for("environment.invoking")
-    function.emulator.wait_for("environment.frozen", since=function.emulator.timeline()[-1].seq)
+        begun = function.emulator.wait_for("environment.invoking", since=since)
+    function.emulator.wait_for("environment.frozen", since=begun.seq)
     before = function.environments()
     assert function.invoke({"do": "echo"}).payload == {"do": "echo"}
     assert [e.id for e in function.environments()] == [e.id for e in before]

@@ -60,9 +60,10 @@ def test_what_runs_finishes_on_the_old_code_and_the_next_one_runs_the_new(emulat
     """Half a second long, so that the file is saved in its middle."""
     function = emulator.add(Function(name="running", code=code))
     results: list[Any] = []
+    since = emulator.last_event
     thread = threading.Thread(target=lambda: results.append(function.invoke({"seconds": 0.6})))
     thread.start()
-    emulator.wait_for("environment.invoking")
+    emulator.wait_for("environment.invoking", since=since)
     assert save(emulator, code / "app.py", ANSWERS.format(answer="the new one")) == "app.py changed"
     assert function.invoke().payload == "the new one"
     thread.join()

@@ -43,7 +43,7 @@ from tests.support import eventually, require
 
 pytestmark = pytest.mark.database
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 LOST_DURING_QUERY = 2013
 LOCK_WAIT_TIMEOUT = 1205
 TOO_MANY_CONNECTIONS = 1040
@@ -373,13 +373,13 @@ def test_silent_death_keeps_the_session_until_wait_timeout(stage: Stage) -> None
     environment = stage.environment()
     client = environment.connect()
     thread = client.thread
+    begin = time.monotonic()
     answer(client, "SET SESSION wait_timeout = 2")
-    asleep_since = time.monotonic()
     environment.die(Reclaim.SILENT)
     assert stage.command(thread) == "Sleep"
     assert environment.states() == [ConnectionState.ZOMBIE]
     stage.session_ends(thread)
-    assert time.monotonic() - asleep_since > 1.9
+    assert time.monotonic() - begin > 1.9
     eventually(lambda: not environment.states(), "noticing it", DEADLINE)
     assert "server" in stage.events[-1].reason
 
@@ -500,7 +500,7 @@ def test_nat_gateway_forgets(stage: Stage) -> None:
 def test_firewall_is_silent(stage: Stage) -> None:
     """After 350 idle seconds nothing comes back: without a read_timeout the function would hang."""
     environment = stage.environment()
-    client = environment.connect(read_timeout=1)
+    client = environment.connect(read_timeout=2)
     environment.freeze()
     environment.skip(351)
     environment.thaw()

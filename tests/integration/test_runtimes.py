@@ -52,7 +52,7 @@ NODEJS = Language(
     RuntimeKind.NODEJS,
     "nodejs20.x",
     "index.handler",
-    timeout=2,
+    timeout=3,
     failure={"errorType": "RangeError", "errorMessage": "not today"},
     trace="trace",
 )
@@ -60,7 +60,7 @@ JAVA = Language(
     RuntimeKind.JAVA,
     "java17",
     "shop.Shop::handle",
-    timeout=3,
+    timeout=6,
     failure={"errorType": "java.lang.IllegalStateException", "errorMessage": "not today"},
     trace="stackTrace",
 )
@@ -68,7 +68,7 @@ SHELL = Language(
     RuntimeKind.PROVIDED,
     "provided.al2023",
     "anything",
-    timeout=1,
+    timeout=3,
     failure={"errorType": "Shop.Closed", "errorMessage": "not today"},
 )
 LANGUAGES = [NODEJS, JAVA, SHELL]

@@ -15,15 +15,25 @@ def near(real: float, simulated: float) -> bool:
     return abs(real - simulated) <= max(3.0, 0.25 * max(real, simulated))
 
 
+KEEPS_PACE = 0.5  # seconds that a cold start may take; where they take longer, they hold each other up
+
+
+@pytest.mark.timeout(170)
 @pytest.mark.parametrize(
     "policy", [{"name": "keep-warm", "idle_timeout": "45s"}, {"name": "keep-warm", "max_invocations": 6}], ids=str
 )
 def test_the_simulator_agrees_with_real_sandboxes(policy: dict[str, Any]) -> None:
     """Some 150 events within ten minutes of a clock that runs sixty times as fast: as many cold starts, environments,
-    connections and zombies, told the durations that the real ones had."""
+    connections and zombies, told the durations that the real ones had.
+
+    A machine that is too busy for that pace is given four times as long.
+    """
     need_database()
     workload = bursts(600.0, 0.2, seed=3)
-    real = play(workload, policy, speed=60)
+    for speed in (60, 15):
+        real = play(workload, policy, speed=speed)
+        if real.init_time / speed < KEEPS_PACE:
+            break
     simulated = same_in_simulation(real, policy)
     print_both([(str(policy), real, simulated)])
     assert real.events == simulated.events == simulated.served == len(workload)

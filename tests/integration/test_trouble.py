@@ -108,11 +108,14 @@ def test_interrupt_at_any_moment_of_the_start(project: Path, moment: float) -> N
     with start_up(project, wait=False) as up:
         threading.Event().wait(moment)  # not waiting for anything: the moment is the subject
         up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(timeout=20) in (0, 130, -signal.SIGINT)
+        status = up.process.wait(timeout=20)
     text = up.output.read_text()
+    assert status in (0, 130, -signal.SIGINT) or "init_import_site" in text
     assert "never awaited" not in text
-    if moment > 0.1:  # before that it is Python itself that is interrupted, in the middle of its own start
-        assert "Traceback" not in text
+    if "Traceback" in text:  # of Python itself, which is interrupted in the middle of its own start
+        assert "in main" not in text
+        assert text.count("Traceback") == 1
+        assert text.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_reader_that_does_not_read_holds_nothing_up(project: Path) -> None:
@@ -249,7 +252,7 @@ def test_events_that_are_not_done_are_listed_at_the_end(project: Path) -> None:
             events = json.loads(up.run("queue", "--json").stdout)["events"]
             return [event["state"] for event in events]
 
-        eventually(lambda: states() == ["waiting", "running"], "the first attempt of both", 10)
+        eventually(lambda: states() == ["waiting", "running"], "the first attempt of both")
         assert "ValueError" in up.run("queue").stdout
         up.process.send_signal(signal.SIGINT)
         up.process.wait(timeout=15)
@@ -266,8 +269,9 @@ def test_events_that_can_be_served_are_served_before_the_end(project: Path, tmp_
     told = f'reserved_concurrency = 1\nasynchronous = {{ on_success = "file:{tmp_path}/done" }}\n'
     config.write_text(config.read_text().rstrip() + "\n" + told)
     with start_up(project) as up:
+        assert invoke_raw(up.endpoint, {"do": "count"})[0] == 200  # the end waits for events, but not for long
         for number in range(4):
-            event = json.dumps({"do": "sleep", "seconds": 0.2, "number": number})
+            event = json.dumps({"do": "sleep", "seconds": 0.1, "number": number})
             assert invoke_event(up.endpoint, event) == 202
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(timeout=15) is not None

@@ -111,7 +111,7 @@ def web() -> Iterator[Web]:
     wrapper = {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrapper"}
     with Emulator(settings) as emulator:
         web = Web(emulator)
-        web.add("web", "web", UrlSettings(), timeout=1)
+        web.add("web", "web", UrlSettings(), timeout=3)
         web.add("signed", "web", UrlSettings(auth="AWS_IAM"))
         web.add("pieces", "streaming", UrlSettings(invoke_mode="RESPONSE_STREAM"), environment=wrapper)
         web.add("whole", "streaming", UrlSettings(), environment=wrapper)

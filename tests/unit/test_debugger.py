@@ -62,7 +62,7 @@ class Play:
         assert self.states == ["frozen"]
 
     async def until(self, kind: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while kind not in self.stage.kinds():
                 await asyncio.sleep(0.001)
 
@@ -86,7 +86,7 @@ async def playing() -> AsyncIterator[Play]:
 
 
 async def connect(play: Play) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await asyncio.open_connection("127.0.0.1", play.port)
 
 
@@ -122,7 +122,7 @@ async def test_the_last_of_several_connections_is_the_end() -> None:
         assert play.states == ["idle"]
         ends[1][1].close()
         await play.until("environment.freezing")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while play.states != ["frozen"]:
                 await asyncio.sleep(0.001)
 
@@ -149,7 +149,7 @@ async def test_new_code_tells_an_editor_to_attach_again() -> None:
         reader, writer = await connect(play)
         await play.until("debugger.attached")
         play.pool.update(play.pool.function, "its code changed")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             told = await reader.read()
         assert told.startswith(b"Content-Length: ")
         assert b'"event": "terminated", "body": {"restart": true}' in told
@@ -163,7 +163,7 @@ async def test_an_environment_that_ends_for_another_reason_ends_the_connection()
         reader, writer = await connect(play)
         await play.until("environment.init")
         play.stage.runtime().die(code=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
         writer.close()
         await play.stage.settle()
@@ -180,7 +180,7 @@ async def test_a_port_is_given_back_when_its_function_is_deleted() -> None:
         reader, writer = await connect(play)
         await play.until("debugger.attached")
         port.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
         writer.close()
         with pytest.raises(ConnectionRefusedError):

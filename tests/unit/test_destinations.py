@@ -229,7 +229,7 @@ async def test_an_address_where_nobody_is_or_answers_is_told(monkeypatch: pytest
         await deliver(f"http://127.0.0.1:{await free_port()}/")
     monkeypatch.setattr(destinations, "_PATIENCE", 0.05)
     listener = HttpListener()
-    async with listener.listen(), asyncio.timeout(5):
+    async with listener.listen(), asyncio.timeout(30):
         listener.gate.clear()
         with pytest.raises(DeliveryError, match="no answer within"):
             await deliver(f"http://127.0.0.1:{listener.port}/", b"[]")

@@ -157,7 +157,7 @@ async def test_who_follows_gets_what_comes_until_the_end(tmp_path: Path) -> None
     async def come(*lines: bytes) -> None:
         while not seen.endswith(b"".join(lines)):
             news.clear()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await news.wait()
 
     task = asyncio.create_task(follow())
@@ -168,7 +168,7 @@ async def test_who_follows_gets_what_comes_until_the_end(tmp_path: Path) -> None
     await come(b"of another\n")
     first(b"last\n")
     logs.files.end_followers()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await task
     assert bytes(seen) == b"older than that is wanted\nnew\nof another\nlast\n"
     logs.files.close()
@@ -183,7 +183,7 @@ async def test_a_function_without_a_log_is_followed_from_its_first_line(tmp_path
     waiting = asyncio.ensure_future(anext(follower))
     await asyncio.sleep(0)
     logs.open("e1")(b"first\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert [piece.lines for piece in await waiting] == [b"first\n"]
     await follower.aclose()  # type: ignore[attr-defined]
     logs.files.close()

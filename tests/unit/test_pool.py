@@ -273,7 +273,7 @@ async def test_an_end_finds_the_init_that_a_queued_event_has_begun() -> None:
     runtime.die(1)
     await play.stage.settle()
     assert play.states == ["init"]
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await play.pool.close("the emulator stops")
     assert watched.heard == ["failure"]
     assert play.stage.working == 0
@@ -575,7 +575,7 @@ async def test_closing_does_not_wait_for_a_reset() -> None:
     runtime, watched = await play.cold()
     runtime.die(1)
     await play.stage.settle()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await play.pool.close("the emulator stops")
     assert play.states == []
     assert runtime.sandbox.stopped
@@ -636,7 +636,7 @@ async def test_closing_ends_everything() -> None:
     starting = play.submit()
     runtime.serve()
     assert sorted(play.states) == ["frozen", "invoking", "starting"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await play.pool.close("the emulator stops")
     assert [watched.heard for watched in (serving, starting)] == [["failure"]] * 2
     assert isinstance(serving.outcome.failure, ServiceError)

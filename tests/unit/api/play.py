@@ -179,7 +179,7 @@ class Play:
 
     async def refused(self, name: str = "orders", *pieces: bytes, **asked: Any) -> Answered:
         """A request that is answered without any environment."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answered = await self.ask(name, *pieces, **asked)
         assert self.stage.provider.sandboxes == []
         assert answered.headers["content-length"] == str(len(answered.body))

@@ -98,7 +98,7 @@ def test_every_pattern_can_be_used_and_takes_no_time() -> None:
     for name in model._shapes:
         if (pattern := model.shape(name).pattern) is not None:
             compiled = _compiled(pattern)
-            began = time.perf_counter()
+            began = time.thread_time()
             for given in texts:
                 compiled.fullmatch(given)
-            assert time.perf_counter() - began < 0.5, name
+            assert time.thread_time() - began < 5, name  # what looks back again and again takes minutes

@@ -21,7 +21,7 @@ from emulator.errors import AddressInUseError
 from emulator.model import EnvironmentId, Reclaim, RequestId
 from tests.support import in_loop
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 ONE, TWO = EnvironmentId("one"), EnvironmentId("two")
 _numbers = itertools.count(1)
 

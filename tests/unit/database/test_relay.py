@@ -34,7 +34,7 @@ from emulator.errors import AddressInUseError
 from emulator.model import KEEPALIVE, EnvironmentId, Reclaim, RequestId
 from tests.support import run
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 LOOPBACK: Address = ("127.0.0.1", 0)
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # One answer that is larger than what relay and kernels keep together.

@@ -229,7 +229,7 @@ async def test_runtimes_that_start_at_once_can_wait_to_be_accepted() -> None:
     with contextlib.ExitStack() as stack:
         async with RuntimeApiServer("127.0.0.1") as server:
             for _ in range(300):  # without a round of the loop in between
-                stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=0.5))
+                stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
 
 
 @on_each_loop
@@ -356,7 +356,7 @@ async def test_unregister_drops_what_is_connected_and_refuses_what_comes() -> No
         async with connected(server, "127.1.2.4") as neighbour:
             await neighbour.send(NEXT)
             await client.send(NEXT)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await inside.parked.wait()
             server.unregister(ADDRESS)
             server.unregister(ADDRESS)
@@ -373,9 +373,9 @@ async def test_a_runtime_that_lost_its_parked_connection_gets_its_event_on_the_n
     async with serving() as (server, inside, _):
         async with connected(server) as lost:
             await lost.send(NEXT)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await inside.parked.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await inside.session.unparked.wait()
         assert not inside.session.hand_out(event())
         async with connected(server) as again:
@@ -515,7 +515,7 @@ async def test_an_extension_that_lost_its_parked_connection_gets_its_event_on_th
         async with connected(server) as lost:
             await lost.send(next_event(identifier))
             await inside.until(lambda: inside.extension_parks)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await inside.session.unparked.wait()
         assert inside.extensions.all_parked
         inside.extensions.invoke(event())
@@ -681,7 +681,7 @@ async def test_leaving_the_server_ends_parked_calls() -> None:
         server.register(ADDRESS, inside.sessions)
         reader, writer = await asyncio.open_connection(ADDRESS, server.port)
         writer.write(NEXT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await inside.parked.wait()
     assert await Client(reader, writer).closed() == b""
     writer.close()

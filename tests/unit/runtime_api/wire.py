@@ -158,14 +158,14 @@ class Inside:
 
     async def hand_out(self, given: InvocationEvent) -> None:
         """Wait for the runtime to park, then give it the event."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.parked.wait()
         self.parked.clear()
         assert self.session.hand_out(given)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until what was heard is enough."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 self.heard.clear()
                 await self.heard.wait()
@@ -182,12 +182,12 @@ class Client:
         await self.writer.drain()
 
     async def exactly(self, count: int) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.readexactly(count)
 
     async def answer(self) -> bytes:
         """One whole answer, as it is on the wire."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(b"\r\n\r\n")
             (length,) = (line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
             return head + await self.reader.readexactly(int(length.partition(b": ")[2]))
@@ -198,7 +198,7 @@ class Client:
 
     async def closed(self) -> bytes:
         """What still came before the other end was closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             try:
                 return await self.reader.read()
             except ConnectionError:

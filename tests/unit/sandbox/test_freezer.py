@@ -41,7 +41,7 @@ async def asked(request: Callable[[Done], None]) -> None:
     """Wait for a freezer's answer; an error is raised."""
     answer: asyncio.Future[FreezeError | None] = asyncio.get_running_loop().create_future()
     request(answer.set_result)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         error = await answer
     if error is not None:
         raise error
@@ -368,7 +368,7 @@ class Engine:
         task.add_done_callback(self.tasks.discard)
 
     async def settled(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.tasks:
                 await asyncio.sleep(0)
 

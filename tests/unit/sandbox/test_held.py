@@ -17,7 +17,7 @@ from emulator.sandbox.held import HeldSockets
 from tests.support import eventually, in_loop, require
 
 KEEPALIVE = 100.0
-DEADLINE = 5.0
+DEADLINE = 30.0
 SILENCE = 0.03  # seconds in which the loopback interface would have brought whatever there is
 
 # Has one connection to each of the places it is told, and perhaps a child that shares them; ends with its input.

@@ -37,7 +37,7 @@ from emulator.sandbox.network import (
 )
 from tests.support import eventually, in_loop, require, run, skip_time
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 SILENCE = 0.05  # seconds in which a cable between two living kernels would have brought whatever there is
 
 # -- a real bridge ---------------------------------------------------------------------------------------

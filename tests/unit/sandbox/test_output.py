@@ -35,7 +35,7 @@ async def test_what_is_written_arrives_without_being_asked_for(ends: tuple[int, 
 
     pipe = OutputPipe(ends[0], hear)
     os.write(ends[1], b"hello\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await arrived.wait()
     assert bytes(seen) == b"hello\n"
     pipe.close()

@@ -34,7 +34,7 @@ class Ours:
 
     async def hears(self, *expected: str) -> None:
         """Wait for so many things, and nothing else."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.heard) < len(expected):
                 self._fresh.clear()
                 await self._fresh.wait()
@@ -112,7 +112,7 @@ async def test_output_and_reports_go_on_over_two_generations(tmp_path: Path) -> 
         os.write(shell, b"ended 1 137 runtime\n")
         write(ours, "output", b"the second\n")
         os.write(shell, b"ended 2 0 runtime\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(ours.heard) < 4:
                 await asyncio.sleep(0)
     assert [line for line in ours.heard if line.startswith("report")] == [

@@ -104,7 +104,7 @@ class Line:
     async def ends(self, generation: int) -> None:
         """Everything was killed, and the first process says that it has seen that."""
         asyncio.get_running_loop().call_soon(self.says, f"over {generation}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.shell.end()
 
 
@@ -297,7 +297,7 @@ class Played:
 
     async def reset(self) -> None:
         self.kill_all()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.shell.end()
         assert descendants(self._process.pid) == []  # killed and reaped
 
@@ -511,7 +511,7 @@ def test_commands_of_an_ended_generation_are_lost_with_it(tmp_path: Path, progra
             await played.shell.is_read.wait()
             played.kill_all()
             played.pipes.command(b"runtime\nrunti")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await played.shell.end()
             played.shell.start(RUNTIME)
             await played.until(lambda: played.ended)

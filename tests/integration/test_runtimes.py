@@ -272,6 +272,13 @@ def test_node_streams_a_response(workshop: Workshop) -> None:
     function.recycle()
 
 
+def test_a_script_streams_a_response(workshop: Workshop) -> None:
+    """Any client of HTTP can that sends its body in chunks; curl waits to be told to continue before it does."""
+    function = workshop.function(SHELL)
+    assert list(function.invoke_stream({"do": "stream"})) == [b"one ", b"two ", b"three"]
+    assert function.invoke({"do": "count"}).function_error is None
+
+
 def test_a_runtime_that_is_an_extension_hears_of_the_end(workshop: Workshop) -> None:
     """Registered from within and for nothing, as by the libraries of Go and Rust; for the end it may not."""
     workshop.need(SHELL)

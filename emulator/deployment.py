@@ -49,6 +49,7 @@ _TEMPORARY = re.compile(
     r"|\.tmp(\.|$)|^\.DS_Store$|^\.nfs|^flycheck_"
 )
 _OTHERS = stat.S_IROTH | stat.S_IXOTH
+_CODE = "code names the folder that holds the handler's file, or what a build makes: build it first."
 
 
 def check_code(function: Function, *, other_user: bool) -> None:
@@ -69,12 +70,12 @@ def check_code(function: Function, *, other_user: bool) -> None:
 def _check_code_folder(function: str, folder: Path, *, other_user: bool) -> None:
     where = f"function {function}: its code {folder}"
     if not folder.exists():
-        raise CodeError(f"{where} does not exist", cure="code names the folder that holds the handler's file.")
+        raise CodeError(f"{where} does not exist", cure=_CODE)
     if not folder.is_dir():
         raise CodeError(f"{where} is not a folder", cure="code names a folder, not a file or an archive.")
     _check_folder(where, folder, other_user=other_user)
     if not any(folder.iterdir()):
-        raise CodeError(f"{where} is empty", cure="code names the folder that holds the handler's file.")
+        raise CodeError(f"{where} is empty", cure=_CODE)
 
 
 def _check_layer(where: str, layer: Path, *, other_user: bool) -> None:

@@ -16,6 +16,7 @@ from emulator.sandbox.base import ExitStatus
 __all__ = [
     "PLACES",
     "REFUSALS",
+    "are_emulated",
     "find_bootstrap",
     "launch_error",
     "missing_bootstrap",
@@ -116,6 +117,11 @@ def obstacle(program: str, here: Path) -> ExitStatus | None:
     return _refused(program, errno.ENOEXEC)
 
 
+def are_emulated() -> bool:
+    """Whether programs for other processors run here."""
+    return any(_EMULATORS.glob("qemu-*"))
+
+
 def _refused(program: str, number: int | None, words: str = "") -> ExitStatus:
     code = ExitStatus.NOT_FOUND if number == errno.ENOENT else ExitStatus.CANNOT_EXECUTE
     return ExitStatus(code=code, launch_error=f"fork/exec {program}: {_WORDS.get(number or 0, words.lower())}")
@@ -132,4 +138,4 @@ def _is_for_this_machine(header: bytes) -> bool:
     is_big = header[5:6] == b"\x02"
     wanted = int.from_bytes(header[18:20], "big" if is_big else "little")
     here = _MACHINES.get(platform.machine())
-    return here is None or wanted == here or any(_EMULATORS.glob("qemu-*"))
+    return here is None or wanted == here or are_emulated()

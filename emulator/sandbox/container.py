@@ -49,11 +49,12 @@ from emulator.sandbox.freezer import (
 )
 from emulator.sandbox.images import ChosenImage, choose_image, image_at_hand
 from emulator.sandbox.instance import Instance
+from emulator.sandbox.lent_shell import IMAGES_OWN, LentShell, lend_shell
 from emulator.sandbox.memory import MemoryMeter
 from emulator.sandbox.network import Cut
 from emulator.sandbox.opt import Opt, OptFolders
 from emulator.sandbox.prewarmed import Prewarmed
-from emulator.sandbox.shell import FORBIDDEN, RUNTIME, WRONG_FOLDER, Shell, can_be_told
+from emulator.sandbox.shell import FORBIDDEN, NO_PROGRAM, RUNTIME, WRONG_FOLDER, Shell, can_be_told
 from emulator.sandbox.signals import terminate
 from emulator.sandbox.vessel import Dock, Inmate, Vessel
 from emulator.sandbox.visits import Host, mounted
@@ -63,7 +64,7 @@ __all__ = ["ContainerProvider", "ContainerSandbox"]
 
 _MEMORY_OF_ONE_CPU = 1769  # MiB [D]
 _PATIENCE = 10.0  # seconds
-_SHELL, _BASH = "/bin/sh", "/bin/bash"
+_SHELL, _BASH = IMAGES_OWN[0], "/bin/bash"
 _SOMEWHERE = "/dev/shm"  # noqa: S108 (inside; in every container)
 _SOME_MEMORY = 2**30  # bytes
 # From inside, -1 is everything but the first process and oneself. Then what is not dead yet is counted, by the state
@@ -113,6 +114,9 @@ class ContainerProvider:
         self._report = FreezerReport("none", ())
         self._images: dict[tuple[str, str | None], ChosenImage] = {}
         self._extensions: dict[str, tuple[str, ...]] = {}
+        self._lent: LentShell | None = None
+        self._lending = asyncio.Lock()
+        self._borrowers: set[str] = set()
         self._notes: list[str] = []
         self.opt = OptFolders(instance)
         self._dock = Dock(instance, warden, engine, self.network, self._make_freezer)
@@ -169,7 +173,8 @@ class ContainerProvider:
         require_debugger(function, self.opt.folder_of(function), self.kind_of(function))
         if function.image is not None and chosen.name not in self._extensions:
             self._extensions[chosen.name] = await self.engine.files_in_image(chosen.name, EXTENSIONS)
-        self.prewarmed.want(chosen.name)
+        if self.lent_to(chosen.name) is None:  # a vessel that waits has nothing but what its image has
+            self.prewarmed.want(chosen.name)
 
     def extensions_of(self, function: Function, opt: Opt | None) -> tuple[str, ...]:
         """Those of its layers, which cover what an image has in the same place."""
@@ -196,14 +201,11 @@ class ContainerProvider:
         """Which image freezer and network are tried with: another than the user's, if his lacks what that takes.
 
         Raises:
-            ImageNotFoundError: his lacks what every sandbox needs, or no other is here.
+            ImageNotFoundError: his lacks what every sandbox needs and cannot be lent it, or no other is here.
         """
         found = await self.engine.files_among(chosen.name, (_SHELL, _BASH))
         if _SHELL not in found:
-            raise ImageNotFoundError(
-                f"function {function.name}: there is no {_SHELL} in {chosen.name}, and the emulator works by one",
-                cure="Make it from a base that has a shell, such as debian:stable-slim or AWS's own.",
-            )
+            await self._lend(chosen, function)
         runs_here = chosen.details.architecture in ("", self.engine.architecture)
         if self._report.rungs or (_BASH in found and runs_here):
             return chosen
@@ -215,6 +217,23 @@ class ContainerProvider:
             f"{'has no bash' if runs_here else 'is for another machine'}",
             cure="Build the stand-ins with docker/build-images, or fetch public.ecr.aws/lambda/python:3.13.",
         )
+
+    async def _lend(self, chosen: ChosenImage, function: Function) -> None:
+        try:
+            async with self._lending:
+                if self._lent is None:
+                    self._lent = await asyncio.to_thread(lend_shell, self.instance.folder / "shell")
+        except SandboxError as error:
+            raise ImageNotFoundError(
+                f"function {function.name}: there is no {_SHELL} in {chosen.name}, and the emulator works by one; "
+                f"{error.message}",
+                cure="Make it from a base that has a shell, such as debian:stable-slim or AWS's own.",
+            ) from error
+        self._borrowers.add(chosen.name)
+
+    def lent_to(self, image: str) -> LentShell | None:
+        """The shell that such containers get, if the image has none."""
+        return self._lent if image in self._borrowers else None
 
     def brings_bootstrap(self, function: Function) -> bool:
         """Whether its runtime is an operating system and nothing else, so that it is executed itself."""
@@ -253,7 +272,7 @@ class ContainerProvider:
         """Try every rung on a busy container without a network; and whether it can be furnished while it runs."""
         container = await self.engine.create(
             image.name,
-            entrypoint=["/bin/sh", "-c", "while :; do :; done"],
+            entrypoint=[*IMAGES_OWN, "-c", "while :; do :; done"],
             network_mode="none",
             host={"nano_cpus": 500_000_000, "read_only": True, "tmpfs": {"/tmp": ""}},  # noqa: S108 (inside)
         )
@@ -425,6 +444,8 @@ class ContainerSandbox:
     def _why_it_cannot_start(self) -> ExitStatus | None:
         """As far as that can be seen of a program that the function brings: a shell does not tell why it cannot."""
         function = self._spec.function
+        if self._lent is not None and self._is_foreign and not bootstrap.are_emulated():
+            return self._wrong_machine()  # the shell is this machine's, so it starts
         if not self._provider.brings_bootstrap(function):
             return None
         found = bootstrap.find_bootstrap(function, self._opt.folder if self._opt is not None else None)
@@ -479,7 +500,7 @@ class ContainerSandbox:
 
     async def _kill_what_is_left(self) -> bool:
         if not self._vessel.group.folders():  # they cannot be seen from here
-            command = ["/bin/sh", "-c", _KILL_ALL]
+            command = [*(self._lent.command if self._lent is not None else IMAGES_OWN), "-c", _KILL_ALL]
             left = await self._provider.engine.run_inside(self._vessel.container, command, user=USER)
             return bool(left.strip())
         pids = [pid for pid in self.process_ids() if pid != self.view.pid]
@@ -554,6 +575,7 @@ class ContainerSandbox:
             debugpy=find_debugpy(function, opt) if debugged is RuntimeKind.PYTHON else None,
             inspected=debugged is RuntimeKind.NODEJS,
             bootstrap=brought,
+            lent=self._lent,
         )
 
     def _inmate(self) -> Inmate:
@@ -588,6 +610,8 @@ class ContainerSandbox:
             folder, program = self._spec.function.working_directory, next(iter(self._command), "")
             if reason == WRONG_FOLDER and folder is not None:
                 self._events.runtime_exited(bootstrap.wrong_folder(folder))
+            elif reason == NO_PROGRAM and not self._provider.brings_bootstrap(self._spec.function):
+                self._events.runtime_exited(self._wrong_machine())
             else:
                 self._events.runtime_exited(bootstrap.refused(program, forbidden=reason == FORBIDDEN))
 
@@ -608,9 +632,16 @@ class ContainerSandbox:
 
     def _is_for_another_machine(self) -> bool:
         """And nothing of it has run here."""
+        return self._is_foreign and not self._shell.has_spoken
+
+    @property
+    def _is_foreign(self) -> bool:
         here = self._provider.engine.architecture
-        foreign = self._image is not None and self._image.details.architecture not in ("", here)
-        return foreign and not self._shell.has_spoken
+        return self._image is not None and self._image.details.architecture not in ("", here)
+
+    @property
+    def _lent(self) -> LentShell | None:
+        return self._provider.lent_to(self._image.name) if self._image is not None else None
 
     def _wrong_machine(self) -> ExitStatus:
         return bootstrap.wrong_machine(next(iter(self._command), ""))

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from emulator.sandbox.container_proof import Subject
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.engine_records import ContainerDetails, Network
 from emulator.sandbox.instance import Instance
+from emulator.sandbox.lent_shell import IMAGES_OWN
 from emulator.sandbox.network import (
     BridgePort,
     Cut,
@@ -156,20 +157,27 @@ class ContainerNetwork:
         if self._wires is None:
             await self._engine.connect(self.vpc, container, addresses.vpc)
 
-    async def plug_in(self, container: str, details: ContainerDetails, addresses: Addresses) -> Cut:
+    async def plug_in(
+        self, container: str, details: ContainerDetails, addresses: Addresses, shell: Sequence[str] = IMAGES_OWN
+    ) -> Cut:
         """For a container that runs: our part in both networks. Answers the means in force to cut one.
+
+        Arguments:
+            shell: the command of one inside.
 
         Raises:
             SandboxError: the kernel refuses, or the container has ended.
             OSError: likewise.
         """
         if self._wires is None:
-            return await self.cut_for(container, details, addresses)
+            return await self.cut_for(container, details, addresses, shell)
         return self._netlink_cut(await self._lay(self._wires, details, addresses))
 
-    async def cut_for(self, container: str, details: ContainerDetails, addresses: Addresses) -> Cut:
+    async def cut_for(
+        self, container: str, details: ContainerDetails, addresses: Addresses, shell: Sequence[str] = IMAGES_OWN
+    ) -> Cut:
         """The means in force, for one container that runs and was plugged in by the engine."""
-        return await self._make(self.report.mechanism, container, details, addresses.vpc)
+        return await self._make(self.report.mechanism, container, details, addresses.vpc, shell)
 
     async def _lay(self, wires: Wires, details: ContainerDetails, addresses: Addresses) -> BridgePort:
         plugs = (
@@ -271,14 +279,16 @@ class ContainerNetwork:
 
     # -- the means ---------------------------------------------------------------------------------------
 
-    async def _make(self, name: str, container: str, details: ContainerDetails, address: str) -> Cut:
+    async def _make(
+        self, name: str, container: str, details: ContainerDetails, address: str, shell: Sequence[str] = IMAGES_OWN
+    ) -> Cut:
         match name:
             case "netlink":
                 if (port := self._port(details)) is not None:
                     return self._netlink_cut(port)
             case "helper":
                 if (helper := await self._start_helper()) is not None:
-                    return HelperCut(helper, await self._port_name(container, details, helper))
+                    return HelperCut(helper, await self._port_name(container, details, helper, shell))
             case "disconnect":
                 return DisconnectCut(
                     lambda: self._engine.disconnect(self.vpc, container),
@@ -301,11 +311,11 @@ class ContainerNetwork:
             return None
         return find_bridge_port(details.pid, details.hardware_addresses.get(self.vpc.name, ""))
 
-    async def _port_name(self, container: str, details: ContainerDetails, helper: Helper) -> str:
+    async def _port_name(self, container: str, details: ContainerDetails, helper: Helper, shell: Sequence[str]) -> str:
         """The name of our end of a container's cable, or of a variable of the helper's shell that holds it."""
         if (port := self._port(details)) is not None:
             return port.name
-        listing = await self._engine.run_inside(container, ["/bin/sh", "-c", _INTERFACES])
+        listing = await self._engine.run_inside(container, [*shell, "-c", _INTERFACES])
         mac = details.hardware_addresses.get(self.vpc.name, "")
         number = next((line.split()[1] for line in listing.splitlines() if line.startswith(f"{mac} ")), None)
         if number is None or not number.isdigit():

@@ -14,6 +14,7 @@ from typing import Any
 from emulator.model import Function
 from emulator.sandbox.debugger import CONTAINER_PLACE, MEMORY, NODE_OPTIONS, container_debugger, container_inspector
 from emulator.sandbox.engine_records import ImageDetails
+from emulator.sandbox.lent_shell import IMAGES_OWN, PLACE, LentShell
 from emulator.sandbox.origins import container_search_path
 from emulator.sandbox.shell import script
 from emulator.variables import hidden_from_extensions
@@ -98,6 +99,7 @@ class Destiny:
         folder: where it works.
         variables: all that differ from the image's.
         script: what the first process runs, and ``command`` that one's arguments: the runtime's command line.
+        shell: the command of that first process.
         memory, tmp: limits, in MiB.
     """
 
@@ -108,11 +110,12 @@ class Destiny:
     command: Sequence[str]
     memory: int
     tmp: int
+    shell: Sequence[str] = IMAGES_OWN
 
     @property
     def entrypoint(self) -> list[str]:
         """The first process of a container that is made for it."""
-        return ["/bin/sh", "-c", self.script, "lambda", *self.command]
+        return [*self.shell, "-c", self.script, "lambda", *self.command]
 
 
 def destiny_of(
@@ -126,6 +129,7 @@ def destiny_of(
     debugpy: Path | None = None,
     inspected: bool = False,
     bootstrap: str | None = None,
+    lent: LentShell | None = None,
 ) -> Destiny:
     """Everything that a container has for this function's sake.
 
@@ -137,6 +141,7 @@ def destiny_of(
         debugpy: what listens for a debugger in its Python, where it is to be debugged.
         inspected: whether its Node.js listens for one.
         bootstrap: the program that the function brings, by its place inside, where its runtime has none.
+        lent: the shell, where the image has none.
     """
     command = runtime_command(function, image, bootstrap)
     if function.is_image and not function.handler and len(command) > len(_entry_point(function, image)):
@@ -151,7 +156,8 @@ def destiny_of(
     return Destiny(
         ({CODE: function.code} if function.code is not None else {})
         | ({_OPT: opt} if opt is not None else {})
-        | ({f"{CONTAINER_PLACE}/debugpy": debugpy} if debugpy is not None else {}),
+        | ({f"{CONTAINER_PLACE}/debugpy": debugpy} if debugpy is not None else {})
+        | ({PLACE: lent.folder} if lent is not None else {}),
         CODE if not function.is_image else image.folder or "/",
         environment,
         script(
@@ -164,6 +170,7 @@ def destiny_of(
         command,
         function.memory + (MEMORY if debugpy is not None or inspected else 0),
         function.ephemeral_storage,
+        lent.command if lent is not None else IMAGES_OWN,
     )
 
 

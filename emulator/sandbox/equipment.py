@@ -171,7 +171,7 @@ def _nodejs(runtime: Runtime, where: str, package: Path | None, folders: Sequenc
         return Equipment(runtime, node, (main,))
     raise RuntimeNotFoundError(
         f"{where}{runtime.name} needs AWS's runtime client for Node.js, {NODE_CLIENT}",
-        cure=f"Install it: {_or_setup(f'npm install --prefix {_CACHE}/nodejs {NODE_CLIENT}')}",
+        cure=f"Install it: {_or_setup(f'npm install --prefix {_users_cache()}/nodejs {NODE_CLIENT}')}",
     )
 
 
@@ -189,7 +189,7 @@ def _java(runtime: Runtime, where: str, package: Path | None, folders: Sequence[
             return Equipment(runtime, java, tuple(sorted((folder / "java").glob("*.jar"))), archive)
     raise RuntimeNotFoundError(
         f"{where}{runtime.name} needs AWS's runtime client for Java, {JAVA_CLIENT}",
-        cure=f"Install it: {_or_setup(_MAVEN)}",
+        cure=f"Install it: {_or_setup(_maven())}",
     )
 
 
@@ -207,10 +207,17 @@ _JARS = (
     f"com.amazonaws:{JAVA_CLIENT}:2.9.0 com.amazonaws:aws-lambda-java-core:1.4.0 "
     "com.amazonaws:aws-lambda-java-serialization:1.2.0 software.amazon.awssdk:utils-lite:2.34.0"
 )
-_MAVEN = (
-    f"for jar in {_JARS}; do mvn -q dependency:copy -Dartifact=$jar "
-    f"-DoutputDirectory={_CACHE.replace('~', '$HOME')}/java; done"
-)
+
+
+def _maven() -> str:
+    place = _users_cache().replace("~", "$HOME")
+    return f"for jar in {_JARS}; do mvn -q dependency:copy -Dartifact=$jar -DoutputDirectory={place}/java; done"
+
+
+def _users_cache() -> str:
+    """As a command says it: that is where :func:`client_folders` looks."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return f"{cache}/lambda-freezer/runtimes" if cache else _CACHE
 
 
 def _or_setup(command: str) -> str:

@@ -57,7 +57,7 @@ async def choose_image(store: ImageStore, function: Function, runtimes: Runtimes
     if not runtime.image:
         raise ImageNotFoundError(
             f"function {function.name}: the runtime {runtime.name} has no image",
-            cure=f'Say image = "..." in [runtimes.{runtime.name}], or use processes: sandbox = "process".',
+            cure=f'Say image = "..." in [runtimes."{runtime.name}"], or use processes: sandbox = "process".',
         )
     chosen = await image_at_hand(store, runtime)
     return _with_note(store, chosen if chosen is not None else await _fetched(store, runtime.image, function))

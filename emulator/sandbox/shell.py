@@ -10,7 +10,8 @@ command                                     effect
 ``begin N``                                 the first process starts the keeper of generation N; it tells ``begun N``
 ``end N``                                   the first process reaps what was killed, and tells ``over N``
 ``runtime``                                 ``started N PID runtime``, and one day ``ended N STATUS runtime``; or
-                                            ``refused N REASON runtime``, if it cannot be executed
+                                            ``refused N REASON runtime``, if it is seen that it cannot be executed;
+                                            or ``failed N STATUS runtime`` before its end, if the kernel has refused
 ``extension NAME``                          ``started N PID extension NAME``, ``ended N STATUS extension NAME``
 ``signal TERM PID``                         the signal is sent
 ==========================================  ==========================================================================
@@ -22,7 +23,9 @@ a report of a waiter that was still writing when it was killed is known as old b
 Only what every POSIX shell has built in is used. Jobs in the background of such a shell ignore SIGINT and SIGQUIT, so
 here the runtime and the extensions do (DIFFERS: they do not on AWS, where nobody sends them either); SIGTERM arrives.
 
-DIFFERS: a text file without ``#!`` is run as a shell's script; on AWS it cannot be executed [C].
+DIFFERS: a text file without ``#!`` is run as a shell's script; on AWS it cannot be executed [C]. Where the shell is
+bash, which forgets its traps before it executes, what the kernel refuses ends with bash's status 126 or 127; busybox
+takes a program for another processor for a script, too.
 
 A container that is made before it is known for whom begins with a shorter script, which says ``begun 0`` and waits for
 one line; then it reads a file with the rest, and runs this script in its own place, as if it had been the first.
@@ -46,6 +49,7 @@ __all__ = [
     "DESTINY",
     "FORBIDDEN",
     "MISSING",
+    "NO_PROGRAM",
     "RUNTIME",
     "WRONG_FOLDER",
     "CommandPipe",
@@ -61,8 +65,9 @@ __all__ = [
 RUNTIME = ""
 """Who a report is about: the name of an extension, or this."""
 
-WRONG_FOLDER, FORBIDDEN, MISSING = 1, 126, 127
-"""Why a runtime is refused: its working directory is none; its program cannot be executed; there is none."""
+WRONG_FOLDER, NO_PROGRAM, FORBIDDEN, MISSING = 1, 125, 126, 127
+"""Why a runtime is refused: its working directory is none; what should be its program, or what that wants to be run
+by, is no program for this machine; it may not be executed; there is none."""
 
 ANONYMOUS = b"begun 0"
 """What the first process of an anonymous container says when it waits."""
@@ -71,7 +76,7 @@ DESTINY = "destiny"
 """The name of the file beside the pipes; and of the command to read it."""
 
 _REPORT = re.compile(
-    rb"(begun|over|started|ended|refused) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL
+    rb"(begun|over|started|ended|refused|failed) ([0-9]{1,9})(?: ([0-9]{1,9}) (?:runtime|extension (.+)))?", re.DOTALL
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Some cannot be set, some change what the shell does, some it sets itself.
@@ -107,7 +112,10 @@ while read -r _word _generation <&3; do
               echo "refused $_generation $_why runtime" >&4
               exit
             fi
-            ({unset_for_runtime}exec "$@") >{pipes}/output 2>&1 3<&- 4>&- &
+            (
+              trap 'echo "failed $_generation $? runtime" >{pipes}/reports' EXIT
+              {unset_for_runtime}exec "$@"
+            ) >{pipes}/output 2>&1 3<&- 4>&- &
             echo "started $_generation $! runtime" >&4
             wait $!
             echo "ended $_generation $? runtime" >&4
@@ -227,6 +235,7 @@ class Shell:
         self._generation = 1
         self._pids: dict[str, int] = {}
         self._unstarted: dict[str, list[signal.Signals]] = {}
+        self._failed: int | None = None
         self._has_keeper = False
         self.has_spoken = False
         self.is_read = asyncio.Event()
@@ -243,6 +252,7 @@ class Shell:
         await self.is_read.wait()
         self._pids.clear()
         self._unstarted.clear()
+        self._failed = None
         self._has_keeper = False
         self._generation += 1
 
@@ -252,6 +262,8 @@ class Shell:
             self._has_keeper = True
             self.is_read.clear()
             self._tell(f"begin {self._generation}")
+        if who == RUNTIME:
+            self._failed = None
         self._unstarted[who] = []
         self._tell(f"extension {who}" if who else "runtime")
 
@@ -277,8 +289,13 @@ class Shell:
                     self.signal(report.who, number)
             case "refused" if self._unstarted.pop(report.who, None) is not None and self._on_refusal is not None:
                 self._on_refusal(report.value)
+            case "failed":  # its end is still to be told, perhaps its start, too
+                self._failed = MISSING if report.value == MISSING else NO_PROGRAM
             case "ended" if self._pids.pop(report.who, None) is not None:
-                self._on_end(report.who, report.value)
+                if report.who == RUNTIME and self._failed is not None and self._on_refusal is not None:
+                    self._on_refusal(self._failed)
+                else:
+                    self._on_end(report.who, report.value)
 
     def _tell(self, command: str) -> None:
         assert self._pipe is not None, "a shell is told something when there is a way to it"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from emulator.sandbox.container_settings import CODE, PIPES, SMALLEST_TMP, USER,
 from emulator.sandbox.engine import Engine
 from emulator.sandbox.freezer import CgroupV1Freezer, Freezer
 from emulator.sandbox.instance import Instance
+from emulator.sandbox.lent_shell import IMAGES_OWN
 from emulator.sandbox.network import Cut, NoCut
 from emulator.sandbox.origins import CONTAINER_FOLDER, SCRIPT, OnOrigin, OriginPipe
 from emulator.sandbox.pipes import Pipes
@@ -119,9 +120,9 @@ class Vessel:
         }
         if not self._dock.network.lays_cables:
             tell()  # the word waits in the pipe for the shell to come
-            await self._run(image, made)
+            await self._run(image, made, destiny.shell)
         else:
-            await self._run(image, made)
+            await self._run(image, made, destiny.shell)
             tell()
 
     # -- one for whomever --------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ class Vessel:
         self._inmate = Inmate(_nothing, _nothing, self._heard, on_exit)
         self._make_folder()
         made = {
-            "entrypoint": ["/bin/sh", "-c", anonymous_script(PIPES)],
+            "entrypoint": [*IMAGES_OWN, "-c", anonymous_script(PIPES)],
             "working_dir": CODE,
             "host": host_settings(None, pipes=self._pipe_folder),
         }
@@ -247,7 +248,7 @@ class Vessel:
         assert self._inmate is not None, "a vessel is started for somebody"
         return self._inmate
 
-    async def _run(self, image: str, made: Mapping[str, Any]) -> None:
+    async def _run(self, image: str, made: Mapping[str, Any], shell: Sequence[str] = IMAGES_OWN) -> None:
         dock, network = self._dock, self._dock.network
         outlet = network.outlet(self.addresses)
         hosts = {**dock.hosts, **names_of_itself(self.addresses.control)}
@@ -272,7 +273,7 @@ class Vessel:
         if not details.running:
             raise SandboxError(f"the container has ended at once, with status {details.exit_code}")
         self.id, self.pid, self.started_at = details.id, details.pid, details.started_at
-        self.cut = await network.plug_in(self.container, details, self.addresses)
+        self.cut = await network.plug_in(self.container, details, self.addresses, shell)
         self.group = find_group(details.pid)
         self.freezer = dock.make_freezer(self.container, self.group)
 

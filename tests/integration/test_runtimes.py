@@ -272,6 +272,13 @@ def test_node_streams_a_response(workshop: Workshop) -> None:
     function.recycle()
 
 
+def test_a_script_streams_a_response(workshop: Workshop) -> None:
+    """Any client of HTTP can that sends its body in chunks; curl waits to be told to continue before it does."""
+    function = workshop.function(SHELL)
+    assert list(function.invoke_stream({"do": "stream"})) == [b"one ", b"two ", b"three"]
+    assert function.invoke({"do": "count"}).function_error is None
+
+
 def test_a_runtime_that_is_an_extension_hears_of_the_end(workshop: Workshop) -> None:
     """Registered from within and for nothing, as by the libraries of Go and Rust; for the end it may not."""
     workshop.need(SHELL)
@@ -419,6 +426,54 @@ def test_what_an_image_runs_can_be_said_otherwise(workshop: Workshop, image: str
         )
     )
     assert function.invoke().payload == {"called": "other", "folder": "/tmp"}
+    function.recycle()
+
+
+# What many images of Go and Rust are: a program that is linked statically, and nothing else, no shell either.
+_BARE = """
+FROM scratch
+COPY bare /bare
+COPY script /script
+ENTRYPOINT ["/bare"]
+CMD ["told"]
+"""
+
+
+@pytest.fixture(scope="module")
+def bare_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One made ``FROM scratch``, with a script besides whose interpreter is not there."""
+    need_engine()
+    need_program("gcc", "gcc")
+    folder, name = tmp_path_factory.mktemp("bare"), "lambda-freezer-test/bare:1"
+    source = CODE / "bare" / "bare.c"
+    subprocess.run(["gcc", "-O1", "-static", "-o", folder / "bare", source], check=True, timeout=60)
+    (folder / "script").write_text("#!/no/such\n")
+    (folder / "script").chmod(0o755)
+    (folder / "Dockerfile").write_text(_BARE)
+    subprocess.run(["docker", "build", "--quiet", "--tag", name, folder], capture_output=True, timeout=60, check=True)
+    yield name
+    subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, timeout=60, check=False)
+
+
+@IN_CONTAINERS
+def test_an_image_without_a_shell_is_a_function(workshop: Workshop, bare_image: str) -> None:
+    """It lives, fails, is too slow and is started anew like any other, and its end is heard of by nobody else."""
+    function = workshop.emulator.add(Function(name="bare", image=bare_image, timeout=1))
+    assert [function.invoke().payload for _ in range(2)] == [{"told": 1}, {"told": 2}]
+    assert function.invoke({"do": "exit"}).payload["errorMessage"].endswith("exited with error: exit status 3")
+    assert function.invoke().payload == {"told": 1}
+    assert function.invoke({"do": "sleep"}).payload["errorType"] == "Sandbox.Timedout"
+    assert function.invoke().payload == {"told": 1}
+    function.recycle()
+
+
+@IN_CONTAINERS
+def test_what_the_kernel_refuses_in_an_image_is_told_in_the_words_of_aws(workshop: Workshop, bare_image: str) -> None:
+    """As what is seen to be missing is."""
+    function = workshop.emulator.add(Function(name="bare-broken", image=bare_image, entry_point=["/script"]))
+    answer = function.invoke()
+    assert answer.payload["errorType"] == "Runtime.InvalidEntrypoint"
+    assert answer.payload["errorMessage"].endswith("Error: fork/exec /script: no such file or directory")
     function.recycle()
 
 

@@ -30,6 +30,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(equipment, "_PROGRAMS", str(folder))
     monkeypatch.setattr(equipment, "_CHECKOUT", tmp_path / "no checkout")
     return folder
@@ -117,6 +118,16 @@ def test_node_needs_awss_client(programs: Path, function: Function) -> None:
     equipment._CHECKOUT.mkdir()
     (equipment._CHECKOUT / "dev").touch()
     assert refusal("nodejs20.x", function).cure.startswith("Install it: ./dev setup, or npm install")
+
+
+def test_the_cure_is_where_clients_are_looked_for(
+    programs: Path, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for who keeps his cache elsewhere."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    for name, runtime in (("node", "nodejs20.x"), ("java", "java17")):
+        program(programs, name)
+        assert f"/cache/lambda-freezer/runtimes/{runtime[:4]}" in refusal(runtime, function).cure
 
 
 def test_the_functions_own_client_comes_first(programs: Path, function: Function, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ async def test_a_runtime_of_the_configuration_has_its_image() -> None:
     assert (await choose(Store("deno:1"), "deno")).name == "deno:1"
     with pytest.raises(ImageNotFoundError, match="the runtime bare has no image") as caught:
         await choose(Store(), "bare")
-    assert "[runtimes.bare]" in caught.value.cure
+    assert '[runtimes."bare"]' in caught.value.cure
     with pytest.raises(ConfigurationError, match="there is no runtime 'cobol'"):
         await choose(Store(), "cobol")
 

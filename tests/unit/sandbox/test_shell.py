@@ -22,6 +22,7 @@ from emulator.sandbox.shell import (
     DESTINY,
     FORBIDDEN,
     MISSING,
+    NO_PROGRAM,
     RUNTIME,
     WRONG_FOLDER,
     Report,
@@ -45,6 +46,7 @@ from tests.support import eventually, in_loop, require
         (b"started 3 12 runtime", Report("started", 3, 12, RUNTIME)),
         (b"ended 3 137 runtime", Report("ended", 3, 137, RUNTIME)),
         (b"refused 3 127 runtime", Report("refused", 3, 127, RUNTIME)),
+        (b"failed 3 126 runtime", Report("failed", 3, 126, RUNTIME)),
         (b"started 1 7 extension agent", Report("started", 1, 7, "agent")),
         (b"ended 1 0 extension with blanks ", Report("ended", 1, 0, "with blanks ")),
     ],
@@ -144,6 +146,17 @@ def test_a_refusal_is_told_once(line: Line) -> None:
     assert (line.refused, line.ended) == ([126], [])
 
 
+def test_what_the_kernel_has_refused_ends_as_a_refusal(line: Line) -> None:
+    """Once, whichever is heard first, its failure or its start; what is started next may end as it likes."""
+    for lines in (("failed 1 126 runtime", "started 1 9 runtime"), ("started 1 9 runtime", "failed 1 127 runtime")):
+        line.shell.start(RUNTIME)
+        line.says(*lines, "ended 1 126 runtime")
+    assert (line.refused, line.ended) == ([NO_PROGRAM, MISSING], [])
+    line.shell.start(RUNTIME)
+    line.says("started 1 9 runtime", "ended 1 126 runtime")
+    assert line.ended == [(RUNTIME, 126)]
+
+
 def test_a_shell_that_has_said_nothing_is_known(line: Line) -> None:
     """What a function writes there is no word of the shell's."""
     line.says("nonsense")
@@ -210,10 +223,13 @@ async def test_it_is_known_when_nothing_unread_can_begin_any_more() -> None:
 def test_only_names_of_shell_variables_are_unset() -> None:
     """Anything else in an image's environment would be a syntax error, or worse."""
     text = script("/p", "/e", unset={"HOME", "a.b", "x;reboot"}, hidden={"_HANDLER", ""})
-    assert '(unset HOME; exec "$@")' in text
+    assert 'unset HOME; exec "$@"\n' in text
     assert 'unset HOME _HANDLER; exec "/e/' in text
     assert "reboot" not in text
 
+
+FOREIGN = b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\1\0" + bytes(100)
+"""The beginning of a program for a processor that nobody has any more."""
 
 SHELLS = [["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"]]
 
@@ -418,6 +434,45 @@ def test_a_runtime_that_cannot_be_executed_is_refused(
             await played.until(lambda: len(played.refused) == 2)
             assert played.refused == [reason] * 2
             assert (played.ended, played.output) == ([], b"")
+
+    play()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"#!/no/such/shell\n", MISSING), (b"#!/bin/sh\r\n", MISSING), (FOREIGN, NO_PROGRAM)],
+    ids=["interpreter", "line ends of Windows", "another processor"],
+)
+def test_a_runtime_that_the_kernel_refuses_is_refused(
+    tmp_path: Path, program: list[str], content: bytes, reason: int
+) -> None:
+    """Which only shows when it is tried. Some shells do not tell, and it ends with a status of theirs."""
+    tells = program[0] == "dash" or (program[0] == "busybox" and content != FOREIGN)
+    (tmp_path / "program").write_bytes(content)
+    (tmp_path / "program").chmod(0o755)
+
+    @in_loop
+    async def play() -> None:
+        async with playing_command(tmp_path, program, [str(tmp_path / "program")], "") as played:
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.refused or played.ended)
+            played.shell.start(RUNTIME)
+            await played.until(lambda: len(played.refused) + len(played.ended) == 2)
+            assert played.refused == ([reason] * 2 if tells else [])
+            assert {status for _, status in played.ended} <= {2, 126, 127}
+
+    play()
+
+
+def test_a_status_of_the_programs_own_is_no_refusal(tmp_path: Path, program: list[str]) -> None:
+    """Though it is one that shells have for what cannot be executed."""
+
+    @in_loop
+    async def play() -> None:
+        async with playing_command(tmp_path, program, ["/bin/sh", "-c", "exit 126"], "") as played:
+            played.shell.start(RUNTIME)
+            await played.until(lambda: played.ended)
+            assert (played.refused, played.ended) == ([], [(RUNTIME, 126)])
 
     play()
 

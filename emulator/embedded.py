@@ -290,7 +290,7 @@ class Emulator:
         """All environments, or those of one function; oldest first."""
 
         async def environments() -> list[EnvironmentView]:
-            await self._service.look_at_sessions()
+            await self._service.database.look()
             return self._service.environments(function)
 
         return self._call(environments())
@@ -310,10 +310,10 @@ class Emulator:
 
     def connections(self, environment: EnvironmentId | None = None) -> tuple[Session, ...]:
         """The database's sessions, of one environment or all, looked at now."""
-        return self._call(self._service.connections(environment))[0]
+        return self._call(self._service.database.connections(environment))[0]
 
     def connections_summary(self) -> ConnectionsSummary:
-        return self._call(self._service.connections())[1]
+        return self._call(self._service.database.connections())[1]
 
     def recycle(self, function: str, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
         """End a function's environments and wait until those that were idle are gone.
@@ -361,7 +361,7 @@ class Emulator:
 
     def set_path(self, name: str) -> str:
         """Put ``direct``, ``nat`` or ``firewall`` between environments and their database; answers what was there."""
-        return self._do(lambda: self._service.set_path(name))
+        return self._do(lambda: self._service.database.take_path(name))
 
     def restart_database(self) -> None:
         """End the emulator's own server and start it anew on the same data: every session is lost.
@@ -369,7 +369,7 @@ class Emulator:
         Raises:
             DatabaseError: it is not the emulator's own, or does not come back.
         """
-        self._call(self._service.restart_database())
+        self._call(self._service.database.restart())
 
     def fail_over(self) -> None:
         """From now on the database sessions that there are may only read (1290), and those to come may write.
@@ -377,15 +377,15 @@ class Emulator:
         Raises:
             DatabaseError: the server is not the emulator's own, or refuses.
         """
-        self._call(self._service.fail_over())
+        self._call(self._service.database.fail_over())
 
     def fail_back(self) -> None:
         """Every session may write again."""
-        self._call(self._service.fail_back())
+        self._call(self._service.database.fail_back())
 
     def kill_zombies(self) -> list[Session]:
         """Have the server end every session whose environment is gone; answers which."""
-        return self._call(self._service.kill_zombies())
+        return self._call(self._service.database.kill_zombies())
 
     def timeline(self, since: int = 0) -> list[TimelineEvent]:
         """Everything that happened after event number ``since``, oldest first."""
@@ -404,7 +404,7 @@ class Emulator:
         """
 
         async def look() -> list[TimelineEvent]:
-            await self._service.look_at_sessions()
+            await self._service.database.look()
             return list(self._service.timeline.since(since))
 
         return Evidence.of(self._call(look()), function, before=before)
@@ -436,7 +436,7 @@ class Emulator:
     @property
     def database_kind(self) -> str | None:
         """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
-        return self._do(lambda: self._service.database_kind)
+        return self._do(lambda: self._service.database.kind)
 
     def status(self) -> Status:
         return self._do(self._service.status)
@@ -477,7 +477,7 @@ class Emulator:
 
     @property
     def _database(self) -> DatabaseServer:
-        server = self._service.database
+        server = self._service.database.server
         if server is None:
             raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
         return server

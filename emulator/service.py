@@ -21,8 +21,7 @@ from emulator.chronicle.file import TimelineFile
 from emulator.clock import SystemClock
 from emulator.concurrency import Concurrency, Share
 from emulator.config import Settings
-from emulator.database.relay_records import PATHS
-from emulator.database.server import DatabaseServer
+from emulator.database.database import Database
 from emulator.debugged import Attachment, DebuggedEnvironment, DebuggedPool
 from emulator.debugger import DebugPort
 from emulator.deployment import Change, CodeWatcher, check_code
@@ -31,7 +30,6 @@ from emulator.environment import Environment
 from emulator.errors import (
     CodeError,
     ConfigurationError,
-    DatabaseError,
     EmulatorError,
     FunctionNotFoundError,
     InvalidParameterValueError,
@@ -52,7 +50,6 @@ from emulator.logs import LogSink
 from emulator.metrics import Metrics
 from emulator.model import (
     LATEST,
-    ConnectionsSummary,
     EnvironmentId,
     EnvironmentView,
     FreezerReport,
@@ -60,7 +57,6 @@ from emulator.model import (
     NetworkReport,
     Reclaim,
     RequestId,
-    Session,
 )
 from emulator.pool import ConcurrencyView, Pool
 from emulator.provisioned import ProvisionedView
@@ -210,6 +206,7 @@ class Service:
             spawn=self._spawn,
             environments=self._all_environments,
         )
+        self.database = Database(parts.server, parts.observer, parts.relays, self.timeline)
         folder = self.settings.emulator.log_folder
         self._log_files = LogFiles(
             parts.folder / "logs" if folder is None else (self._base / folder).resolve(),
@@ -317,8 +314,8 @@ class Service:
         self._check_place_of_state(function)
         function = self._with_debug_port(function)
         await self._parts.provider.prepare(function)
-        if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
-            await self._parts.server.ensure_database(name)
+        if self.database.server is not None and (name := function.environment.get("DB_NAME")) is not None:
+            await self.database.server.ensure_database(name)
         policy = self._rulebook.policy_of(function)
         known = self._pools.get(function.name)
         if known is not None:
@@ -732,7 +729,7 @@ class Service:
         environment = self._find(environment_id) if environment_id is not None else None
         if environment is None:
             raise ServiceError("an invocation can be followed only when it has just got its environment")
-        return Killing(environment, self._parts.relays, self.timeline, middle)
+        return Killing(environment, self.database.relays, self.timeline, middle)
 
     async def at_rest(self, environment_id: EnvironmentId) -> None:
         """Wait until an environment is frozen or gone, or a freeze has failed, or a debugger keeps it from that.
@@ -798,7 +795,9 @@ class Service:
             self._pool(function)
         pools = self._pools_of(function) if function is not None else self._every_pool()
         return [
-            environment.view(self._sessions_of(environment.id)) for pool in pools for environment in pool.environments
+            environment.view(self.database.sessions_of(environment.id))
+            for pool in pools
+            for environment in pool.environments
         ]
 
     def environment(self, environment_id: str) -> EnvironmentView:
@@ -808,7 +807,7 @@ class Service:
             FunctionNotFoundError: there is none, or there are several.
         """
         environment = self._the_one(environment_id)
-        return environment.view(self._sessions_of(environment.id))
+        return environment.view(self.database.sessions_of(environment.id))
 
     def logs(
         self, function: str, environment: str | None = None, *, tail: int | None = None, follow: bool = False
@@ -830,87 +829,6 @@ class Service:
             environment = _only([one for one in known if one.startswith(environment)], environment)
         return self._log_files.read(function, environment=environment, tail=tail, follow=follow)
 
-    async def look_at_sessions(self) -> None:
-        """Have the counts of sessions in views be of this moment, where a database can be asked."""
-        if self._parts.observer is not None:
-            with contextlib.suppress(DatabaseError):
-                await self._parts.observer.sample()
-
-    async def connections(
-        self, environment: EnvironmentId | None = None
-    ) -> tuple[tuple[Session, ...], ConnectionsSummary]:
-        """The sessions of the database, looked at now.
-
-        Raises:
-            DatabaseError: there is no database, or it does not answer.
-        """
-        if self._parts.observer is None:
-            raise self._no_database()
-        return await self._parts.observer.connections(environment=environment)
-
-    async def kill_zombies(self) -> list[Session]:
-        """Have the server end every session whose environment is gone; answers which.
-
-        Raises:
-            DatabaseError: there is no database, or it does not do that.
-        """
-        if self._parts.observer is None:
-            raise self._no_database()
-        return await self._parts.observer.kill_zombies()
-
-    async def restart_database(self) -> None:
-        """End the emulator's own server and start it anew on the same data: every session is lost.
-
-        Raises:
-            DatabaseError: there is no server, it is the user's own, or it does not come back.
-        """
-        await self._own_database().restart()
-        self.timeline.record("database.restarted", "restarted by hand")
-        await self.look_at_sessions()
-
-    async def fail_over(self) -> None:
-        """From now on the sessions that there are may only read, and those to come may write.
-
-        Raises:
-            DatabaseError: there is no server, it is the user's own, or it refuses.
-        """
-        await self._own_database().fail_over()
-        self.timeline.record(
-            "database.failover", "the sessions that are open belong to the old writer and may only read"
-        )
-
-    async def fail_back(self) -> None:
-        """Every session may write again."""
-        await self._own_database().fail_back()
-        self.timeline.record("database.failback", "every session may write again")
-
-    def set_path(self, name: str) -> str:
-        """Put something else between environments and their database; answers what was there before.
-
-        Arguments:
-            name: as in the configuration: ``direct``, ``nat``, ``firewall``.
-
-        Raises:
-            InvalidParameterValueError: there is no such path.
-            DatabaseError: there is no database.
-        """
-        if name not in PATHS:
-            raise InvalidParameterValueError(f"there is no path {name!r}", cure=f"There are {', '.join(PATHS)}.")
-        if self._parts.relays is None:
-            raise self._no_database()
-        before = self._parts.relays.profile.name
-        self._parts.relays.take_path(PATHS[name])
-        return before
-
-    def _own_database(self) -> DatabaseServer:
-        if self._parts.server is None:
-            raise self._no_database()
-        return self._parts.server
-
-    @staticmethod
-    def _no_database() -> DatabaseError:
-        return DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
-
     async def fast_forward(self, seconds: float) -> FastForwardAnswer:
         """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
 
@@ -931,24 +849,16 @@ class Service:
             raise InvalidParameterValueError(
                 f"more than {_MOST_SCHEDULED:,} events are scheduled in that time", cure="Skip less at once."
             )
-        await self.look_at_sessions()  # what the server has done by now is not caused by this
+        await self.database.look()  # what the server has done by now is not caused by this
         before = self.timeline.last_seq
         timers = await skip(
             self.clock,
             seconds,
             lambda: [self._schedules, self._events, *(pool.provisioned for pool in self._pools.values())],
-            self._age_sessions,
+            self.database.age_sessions,
         )
         caused = [event for event in self.timeline.since(before) if event.reason]
         return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
-
-    async def _age_sessions(self) -> None:
-        """What the server would have closed by this moment of the emulator's clock, is closed."""
-        if self._parts.observer is not None and self._parts.relays is not None:
-            with contextlib.suppress(DatabaseError):
-                _, summary = await self._parts.observer.connections()
-                self._parts.relays.close_idle_as_server(summary.wait_timeout)
-                await self.look_at_sessions()  # by the end of which they are closed, and told
 
     def queue(self, function: str | None = None) -> list[EventView]:
         """The asynchronous events that are not done, of one function or of all."""
@@ -967,15 +877,6 @@ class Service:
             if not environment.invocations:
                 await self.at_rest(environment.id)
 
-    @property
-    def database(self) -> DatabaseServer | None:
-        return self._parts.server
-
-    @property
-    def database_kind(self) -> str | None:
-        """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
-        return self._parts.server.kind if self._parts.server is not None else None
-
     def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
         """End all environments of a function; their connections as the policy says, or as told."""
         self._pool(name)
@@ -992,7 +893,7 @@ class Service:
         )
 
     def status(self) -> Status:
-        provider = self._parts.provider
+        provider, server = self._parts.provider, self.database.server
         network = self._parts.network_report()
         counts: dict[str, int] = {}
         for environment in self._all_environments():
@@ -1003,8 +904,8 @@ class Service:
             freezer=provider.freezer_report,
             network_fidelity=network.fidelity,
             network=network,
-            database=self._parts.server.description if self._parts.server is not None else None,
-            database_version=self._parts.server.version if self._parts.server is not None else None,
+            database=server.description if server is not None else None,
+            database_version=server.version if server is not None else None,
             functions=len(self.functions),
             environments=counts,
             concurrency_limit=self._concurrency.limit,
@@ -1031,7 +932,7 @@ class Service:
 
     def _troubles(self) -> list[str]:
         troubles = (
-            self._parts.observer.trouble if self._parts.observer is not None else None,
+            self.database.trouble,
             self._log_files.trouble,
             self._timeline_file.trouble if self._timeline_file is not None else None,
         )
@@ -1046,9 +947,6 @@ class Service:
 
     def _the_one(self, beginning: str) -> Environment:
         return _only([e for e in self._all_environments() if e.id.startswith(beginning)], beginning)
-
-    def _sessions_of(self, environment_id: EnvironmentId) -> int | None:
-        return self._parts.observer.sessions_of(environment_id) if self._parts.observer is not None else None
 
 
 def _only(found: Sequence[T], beginning: str) -> T:

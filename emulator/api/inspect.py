@@ -71,13 +71,13 @@ def inspection_routes(service: Service) -> APIRouter:
     @routes.get("/environments", responses=NO_SUCH)
     async def environments(function: str | None = None) -> Environments:
         """Every execution environment, or those of one function."""
-        await service.look_at_sessions()
+        await service.database.look()
         return Environments(environments=service.environments(function))
 
     @routes.get("/environments/{environment_id}", responses=NO_SUCH)
     async def environment(environment_id: EnvironmentName) -> EnvironmentView:
         """One execution environment, by its id or the beginning of it."""
-        await service.look_at_sessions()
+        await service.database.look()
         return service.environment(environment_id)
 
     @routes.post("/environments/{environment_id}/recycle", responses=NO_SUCH)
@@ -127,7 +127,7 @@ def inspection_routes(service: Service) -> APIRouter:
     async def connections(environment: str | None = None) -> Connections:
         """The sessions of the database, each joined to the environment that opened it."""
         wanted = EnvironmentId(service.environment(environment).id) if environment is not None else None
-        sessions, summary = await service.connections(wanted)
+        sessions, summary = await service.database.connections(wanted)
         return Connections(connections=list(sessions), summary=summary)
 
     @routes.get("/queue", responses=NO_SUCH)
@@ -146,7 +146,7 @@ def inspection_routes(service: Service) -> APIRouter:
     @routes.post("/zombies/kill", responses=NO_DATABASE)
     async def kill_zombies() -> Killed:
         """Have the server end every session whose environment is gone."""
-        return Killed(killed=await service.kill_zombies())
+        return Killed(killed=await service.database.kill_zombies())
 
     @routes.post("/fast-forward", response_model=FastForwardReport, response_class=JSONResponse)
     async def fast_forward(wish: FastForwardWish) -> Response:

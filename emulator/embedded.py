@@ -28,6 +28,7 @@ from emulator.api.app import ApiServer
 from emulator.api.stream import ResponseQueue
 from emulator.config import Settings
 from emulator.database.server import DatabaseServer
+from emulator.environments import RecycleAnswer
 from emulator.errors import DatabaseError, EmulatorError
 from emulator.event_queue import EventView
 from emulator.evidence import Evidence
@@ -46,8 +47,9 @@ from emulator.model import (
     Session,
 )
 from emulator.rulebook import PolicyView
-from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
+from emulator.service import FastForwardAnswer, Service, Status
 from emulator.timeline import TimelineEvent
+from emulator.waiting import wait_for
 
 __all__ = ["DeployedFunction", "Emulator", "FollowedInvocation", "InvocationResult"]
 
@@ -168,7 +170,7 @@ class Emulator:
         What it has initialised ahead is waited for, as far as that works.
         """
         self._call(self._service.add(function))
-        self._call(self._service.initialised(function.name))
+        self._call(self._service.environments.initialised(function.name))
         return DeployedFunction(self, function.name)
 
     def function(self, name: str) -> DeployedFunction:
@@ -226,9 +228,9 @@ class Emulator:
         """
 
         async def at_rest() -> list[EnvironmentView]:
-            for environment in self._service.environments(name):
-                await self._service.at_rest(environment.id)
-            return [view for view in self._service.environments(name) if view.state != State.GONE]
+            for environment in self._service.environments.views(name):
+                await self._service.environments.at_rest(environment.id)
+            return [view for view in self._service.environments.views(name) if view.state != State.GONE]
 
         found = self._call(at_rest())
         awake = [view for view in found if view.state not in (State.FROZEN, State.SHUTTING_DOWN)]
@@ -271,7 +273,7 @@ class Emulator:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(response.leave)
         if invocation.outcome.environment_id is not None:
-            self._call(self._service.at_rest(invocation.outcome.environment_id))
+            self._call(self._service.environments.at_rest(invocation.outcome.environment_id))
         if response.error is not None:
             details = response.error.details.decode("utf-8", "replace")
             raise EmulatorError(f"the function failed with {response.error.code}: {details}")
@@ -291,7 +293,7 @@ class Emulator:
 
         async def environments() -> list[EnvironmentView]:
             await self._service.database.look()
-            return self._service.environments(function)
+            return self._service.environments.views(function)
 
         return self._call(environments())
 
@@ -303,7 +305,7 @@ class Emulator:
         """
 
         async def logs() -> bytes:
-            batches = self._service.logs(function, environment, tail=tail)
+            batches = self._service.environments.logs(function, environment, tail=tail)
             return b"".join([piece.lines async for batch in batches for piece in batch])
 
         return self._call(logs()).decode(errors="replace")
@@ -325,9 +327,9 @@ class Emulator:
         how = Reclaim(reclaim) if reclaim is not None else None
 
         async def recycle() -> RecycleAnswer:
-            answer = self._service.recycle_function(function, how)
+            answer = self._service.environments.recycle_all(function, how)
             for environment in answer.recycled:
-                await self._service.at_rest(environment)
+                await self._service.environments.at_rest(environment)
             return answer
 
         return self._call(recycle())
@@ -426,7 +428,7 @@ class Emulator:
         def wanted(event: TimelineEvent) -> bool:
             return event.kind == kind and environment in (None, event.environment)
 
-        return self._call(self._service.wait_for(wanted, since=since, timeout=timeout, what=kind))
+        return self._call(wait_for(self._service.timeline, wanted, since=since, timeout=timeout, what=kind))
 
     @property
     def instance_id(self) -> str:
@@ -553,7 +555,7 @@ class Emulator:
             raise outcome.failure
         assert outcome.answer is not None
         assert outcome.report is not None
-        await self._service.at_rest(outcome.report.environment_id)
+        await self._service.environments.at_rest(outcome.report.environment_id)
         return InvocationResult.of(outcome.answer, outcome.report)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:

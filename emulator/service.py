@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from emulator import text
 from emulator.assembly import assemble
@@ -22,11 +22,11 @@ from emulator.clock import SystemClock
 from emulator.concurrency import Concurrency, Share
 from emulator.config import Settings
 from emulator.database.database import Database
-from emulator.debugged import Attachment, DebuggedEnvironment, DebuggedPool
+from emulator.debugged import Attachment, DebuggedPool
 from emulator.debugger import DebugPort
 from emulator.deployment import Change, CodeWatcher, check_code
 from emulator.doorstep import Doorstep
-from emulator.environment import Environment
+from emulator.environments import Environments
 from emulator.errors import (
     CodeError,
     ConfigurationError,
@@ -44,21 +44,18 @@ from emulator.event_settings import MAX_AGE, Asynchronous
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
-from emulator.lifecycle import State
-from emulator.log_files import LogFiles, LogPiece
+from emulator.log_files import LogFiles
 from emulator.logs import LogSink
 from emulator.metrics import Metrics
 from emulator.model import (
     LATEST,
-    EnvironmentId,
-    EnvironmentView,
     FreezerReport,
     Function,
     NetworkReport,
-    Reclaim,
     RequestId,
 )
 from emulator.pool import ConcurrencyView, Pool
+from emulator.pools import Pools
 from emulator.provisioned import ProvisionedView
 from emulator.qualifiers import Qualifiers, Routing
 from emulator.rulebook import PolicyView, Rulebook
@@ -70,9 +67,7 @@ from emulator.timeline import Timeline, TimelineEvent
 from emulator.urls import UrlConfig, Urls, make_url_id
 from emulator.version import VERSION
 
-__all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
-
-T = TypeVar("T")
+__all__ = ["FastForwardAnswer", "Service", "Status"]
 
 _LAST_MOMENT = 253_370_764_800.0  # 9999-01-01: calendars end with that year
 _MOST_SCHEDULED = 50_000  # events of schedules that one skip brings: half a minute's work
@@ -114,14 +109,6 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class RecycleAnswer:
-    """Which environments end now, and which when their running invocation is over."""
-
-    recycled: tuple[EnvironmentId, ...]
-    when_parked: tuple[EnvironmentId, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class FastForwardAnswer:
     """What skipping time has caused. ``now`` is seconds since the epoch, on the emulator's clock."""
 
@@ -148,9 +135,8 @@ class Service:
         self._timeline_file: TimelineFile | None = None
         self._base = base or Path.cwd()
         self._log_sink = log_sink
-        self._pools: dict[str, Pool] = {}
-        """By ``Function.key``: the deployed ones by their names, published versions by ``name:version``."""
-        self._leaving: set[Pool] = set()
+        self.pools = Pools()
+        self._pools = self.pools.by_key
         self._unready: dict[str, str] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._alias_events: dict[str, Asynchronous] = {}
@@ -204,7 +190,7 @@ class Service:
             clock=self.clock,
             timeline=self.timeline,
             spawn=self._spawn,
-            environments=self._all_environments,
+            environments=self.pools.environments,
         )
         self.database = Database(parts.server, parts.observer, parts.relays, self.timeline)
         folder = self.settings.emulator.log_folder
@@ -243,9 +229,12 @@ class Service:
             make=self.new_invocation,
             base=self._base,
             arn=lambda name: self.arn(name, text.VERSION),
-            at_rest=self.at_rest,
+            at_rest=lambda environment: self.environments.at_rest(environment),
             said=self._alias_events.get,
             journal=self.state.journal if self.state is not None else None,
+        )
+        self.environments = Environments(
+            self.pools, self._pool, timeline=self.timeline, database=self.database, log_files=self._log_files
         )
         self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
         watcher = self._watcher = CodeWatcher(self._code_changed)
@@ -290,7 +279,7 @@ class Service:
         for errand in self._errands:
             errand.cancel()
         self.left = (*self.left, *self._events.close())
-        await asyncio.gather(*(pool.close("the emulator stops") for pool in self._every_pool()))
+        await asyncio.gather(*(pool.close("the emulator stops") for pool in self.pools.every()))
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         return self._tasks.create_task(coroutine)
@@ -418,7 +407,7 @@ class Service:
             self.urls.remove(config.url_id)
         for arn in [arn for arn in self._alias_events if arn.startswith(f"{self.arn(name)}:")]:
             del self._alias_events[arn]
-        for pool in self._pools_of(name):
+        for pool in self.pools.of(name):
             self._remove(pool, "the function was deleted")
 
     def remove_version(self, name: str, version: str) -> None:
@@ -432,16 +421,16 @@ class Service:
     def _remove(self, pool: Pool, why: str) -> None:
         del self._pools[pool.function.key]
         self._events.remove(pool.function.key, why)
-        self._leaving.add(pool)
+        self.pools.leaving.add(pool)
         self._spawn(self._retire(pool, why))
 
     async def _retire(self, pool: Pool, why: str) -> None:
         await pool.retire(why)
-        self._leaving.discard(pool)
+        self.pools.leaving.discard(pool)
 
     async def until_unused(self, code: Path) -> None:
         """Wait until no environment has this folder as its code; those that are there by now are waited for."""
-        for environment in list(self._all_environments()):
+        for environment in list(self.pools.environments()):
             if environment.function.code == code:
                 await environment.gone.wait()
 
@@ -482,7 +471,7 @@ class Service:
             self._alias_events.pop(arn, None)
         else:
             self._alias_events[arn] = settings
-        for pool in self._pools_of(name):
+        for pool in self.pools.of(name):
             self._events.add(pool)
 
     def _adjust(self, key: str, **changes: Any) -> None:
@@ -597,13 +586,6 @@ class Service:
             cure=f"There are {', '.join(names)}." if names else "There is none yet.",
         )
 
-    def _pools_of(self, name: str) -> list[Pool]:
-        """That of the function, and those of its versions."""
-        return [pool for pool in self._pools.values() if pool.function.name == name]
-
-    def _every_pool(self) -> list[Pool]:
-        return [*self._pools.values(), *self._leaving]
-
     # -- policies ----------------------------------------------------------------------------------------
 
     def policy(self, name: str | None = None) -> PolicyView:
@@ -623,7 +605,7 @@ class Service:
         """
         if name is not None:
             self._pool(name)
-            for pool in self._pools_of(name):
+            for pool in self.pools.of(name):
                 self._rulebook.change_one(pool, policy)
         else:
             self._rulebook.change_all(self._pools.values(), policy)
@@ -726,108 +708,12 @@ class Service:
             ServiceError: it waits for an environment, or is over.
         """
         environment_id = invocation.outcome.environment_id
-        environment = self._find(environment_id) if environment_id is not None else None
+        environment = self.pools.find(environment_id) if environment_id is not None else None
         if environment is None:
             raise ServiceError("an invocation can be followed only when it has just got its environment")
         return Killing(environment, self.database.relays, self.timeline, middle)
 
-    async def at_rest(self, environment_id: EnvironmentId) -> None:
-        """Wait until an environment is frozen or gone, or a freeze has failed, or a debugger keeps it from that.
-
-        Raises:
-            EmulatorError: it is still at work after half a minute.
-        """
-        environment = self._find(environment_id)
-        if environment is None or environment.state in (State.FROZEN, State.GONE):
-            return
-
-        def is_kept() -> bool:
-            return isinstance(environment, DebuggedEnvironment) and environment.is_kept
-
-        if is_kept():
-            return
-        states = {f"environment.{state}": state for state in State}
-        last: State = environment.state
-
-        def rested(event: TimelineEvent) -> bool:
-            nonlocal last
-            if event.environment != environment_id or event.kind not in states:
-                return False
-            before, last = last, states[event.kind]
-            freeze_failed = before is State.FREEZING and last is State.IDLE
-            return last in (State.FROZEN, State.GONE) or freeze_failed or is_kept()
-
-        await self.wait_for(
-            rested, since=self.timeline.last_seq, timeout=30, what=f"environment {environment_id} comes to rest"
-        )
-
-    async def wait_for(
-        self, wanted: Callable[[TimelineEvent], bool], *, since: int, timeout: float, what: str
-    ) -> TimelineEvent:
-        """The first wanted event after number ``since``, which may have happened already.
-
-        Raises:
-            EmulatorError: it did not happen within ``timeout`` seconds.
-        """
-        for event in self.timeline.since(since):
-            if wanted(event):
-                return event
-        happened: asyncio.Future[TimelineEvent] = asyncio.get_running_loop().create_future()
-
-        def look(event: TimelineEvent) -> None:
-            if wanted(event) and not happened.done():
-                happened.set_result(event)
-
-        stop = self.timeline.listen(look)
-        try:
-            async with asyncio.timeout(timeout):
-                return await happened
-        except TimeoutError as error:
-            raise EmulatorError(f"this did not happen within {timeout:g} s: {what}") from error
-        finally:
-            stop()
-
     # -- inspection --------------------------------------------------------------------------------------
-
-    def environments(self, function: str | None = None) -> list[EnvironmentView]:
-        """All environments, or those of one function; oldest first."""
-        if function is not None:
-            self._pool(function)
-        pools = self._pools_of(function) if function is not None else self._every_pool()
-        return [
-            environment.view(self.database.sessions_of(environment.id))
-            for pool in pools
-            for environment in pool.environments
-        ]
-
-    def environment(self, environment_id: str) -> EnvironmentView:
-        """One environment by its id, or by the beginning of it.
-
-        Raises:
-            FunctionNotFoundError: there is none, or there are several.
-        """
-        environment = self._the_one(environment_id)
-        return environment.view(self.database.sessions_of(environment.id))
-
-    def logs(
-        self, function: str, environment: str | None = None, *, tail: int | None = None, follow: bool = False
-    ) -> AsyncIterator[list[LogPiece]]:
-        """What a function's environments have written, in the order in which it came, some at a time.
-
-        Arguments:
-            environment: only this one's; the beginning of its id will do, and it may be gone.
-            tail: only so many lines of what there is already.
-            follow: go on with what comes, until the emulator stops.
-
-        Raises:
-            FunctionNotFoundError: there is no such function, or no such environment of it.
-            InvalidParameterValueError: several environments begin like that.
-        """
-        self._pool(function)
-        if environment is not None:
-            known = self._log_files.environments(function) | {e.id for e in self._all_environments()}
-            environment = _only([one for one in known if one.startswith(environment)], environment)
-        return self._log_files.read(function, environment=environment, tail=tail, follow=follow)
 
     async def fast_forward(self, seconds: float) -> FastForwardAnswer:
         """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
@@ -869,34 +755,11 @@ class Service:
         views = [(pool.function.version, pool.concurrency) for pool in self._pools.values()]
         return self._concurrency, [view for version, view in views if version == LATEST or view.provisioned is not None]
 
-    async def initialised(self, name: str) -> None:
-        """Wait until what a function has initialised ahead is ready and at rest, or cannot be."""
-        provisioned = self._pool(name).provisioned
-        await provisioned.finished()
-        for environment in provisioned.environments:
-            if not environment.invocations:
-                await self.at_rest(environment.id)
-
-    def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
-        """End all environments of a function; their connections as the policy says, or as told."""
-        self._pool(name)
-        ended = [pool.recycle("recycled by hand", how) for pool in self._pools_of(name)]
-        now, later = (tuple(e.id for both in ended for e in both[which]) for which in (0, 1))
-        return RecycleAnswer(now, later)
-
-    def recycle_environment(self, environment_id: str, how: Reclaim | None = None) -> RecycleAnswer:
-        environment = self._the_one(environment_id)
-        pool = next(pool for pool in self._every_pool() if environment in pool.environments)
-        ids = (environment.id,)
-        return (
-            RecycleAnswer(ids, ()) if pool.recycle_one(environment, "recycled by hand", how) else RecycleAnswer((), ids)
-        )
-
     def status(self) -> Status:
         provider, server = self._parts.provider, self.database.server
         network = self._parts.network_report()
         counts: dict[str, int] = {}
-        for environment in self._all_environments():
+        for environment in self.pools.environments():
             counts[environment.state] = counts.get(environment.state, 0) + 1
         return Status(
             version=VERSION,
@@ -937,23 +800,3 @@ class Service:
             self._timeline_file.trouble if self._timeline_file is not None else None,
         )
         return [trouble for trouble in troubles if trouble is not None]
-
-    def _all_environments(self) -> Iterator[Environment]:
-        for pool in self._every_pool():
-            yield from pool.environments
-
-    def _find(self, environment_id: EnvironmentId) -> Environment | None:
-        return next((e for e in self._all_environments() if e.id == environment_id), None)
-
-    def _the_one(self, beginning: str) -> Environment:
-        return _only([e for e in self._all_environments() if e.id.startswith(beginning)], beginning)
-
-
-def _only(found: Sequence[T], beginning: str) -> T:
-    if not found or not beginning:
-        raise FunctionNotFoundError(
-            f"Environment not found: {beginning or 'without a name'}", cure="lambda-freezer ps shows those there are."
-        )
-    if len(found) > 1:
-        raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
-    return found[0]

@@ -34,7 +34,6 @@ class Events:
         base: relative files of destinations are below it.
         arn: of a function by its name, with a qualifier.
         at_rest: waits until an environment is frozen or gone.
-        said: what is said of events that come by the ARN of an alias, where it is not what is said of the function.
         journal: where events are kept that are to outlive the emulator.
     """
 
@@ -48,7 +47,6 @@ class Events:
         base: Path,
         arn: Callable[[str], str],
         at_rest: Callable[[EnvironmentId], Awaitable[None]],
-        said: Callable[[str], Asynchronous | None] = lambda arn: None,
         journal: EventJournal | None = None,
     ) -> None:
         self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
@@ -58,7 +56,8 @@ class Events:
         self._at_rest = at_rest
         self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
         self._changed = asyncio.Event()
-        self._office = Office(clock, timeline, self._send, self._something_changed, said, journal)
+        self._said: dict[str, Asynchronous] = {}  # of events that come by the ARN of an alias
+        self._office = Office(clock, timeline, self._send, self._something_changed, self._said.get, journal)
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
@@ -73,6 +72,18 @@ class Events:
         if (queue := self._queues.pop(key, None)) is not None:
             queue.close(why, "event.dropped")
             self._changed.set()
+
+    def set_alias(self, arn: str, settings: Asynchronous | None) -> None:
+        """What becomes of events that come by the ARN of an alias; ``None``: what is said of the function."""
+        if settings is None:
+            self._said.pop(arn, None)
+        else:
+            self._said[arn] = settings
+
+    def forget_aliases(self, arn: str) -> None:
+        """The function of this ARN is no more, nor is any alias of it."""
+        for alias in [one for one in self._said if one.startswith(f"{arn}:")]:
+            del self._said[alias]
 
     def accept(self, name: str, invocation: Invocation) -> None:
         """Take an event; from now on it is not lost.

@@ -169,13 +169,13 @@ class Emulator:
 
         What it has initialised ahead is waited for, as far as that works.
         """
-        self._call(self._service.add(function))
+        self._call(self._service.functions.add(function))
         self._call(self._service.environments.initialised(function.name))
         return DeployedFunction(self, function.name)
 
     def function(self, name: str) -> DeployedFunction:
         """One that the settings deployed."""
-        self._do(lambda: self._service.function(name))
+        self._do(lambda: self._service.functions.named(name))
         return DeployedFunction(self, name)
 
     def invoke(self, name: str, payload: Any = None) -> InvocationResult:
@@ -336,7 +336,7 @@ class Emulator:
 
     def deployed(self, name: str) -> Function:
         """What is deployed by this name, as it is now."""
-        return self._do(lambda: self._service.function(name))
+        return self._do(lambda: self._service.functions.named(name))
 
     def policy(self, function: str | None = None) -> PolicyView:
         """The policy in force for a function, or for all that say nothing else."""

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,28 +19,23 @@ from emulator.assembly import assemble
 from emulator.asynchronous import Events
 from emulator.chronicle.file import TimelineFile
 from emulator.clock import SystemClock
-from emulator.concurrency import Concurrency, Share
+from emulator.concurrency import Concurrency
 from emulator.config import Settings
 from emulator.database.database import Database
-from emulator.debugged import Attachment, DebuggedPool
-from emulator.debugger import DebugPort
-from emulator.deployment import Change, CodeWatcher, check_code
+from emulator.debugger import DebugPorts
 from emulator.doorstep import Doorstep
 from emulator.environments import Environments
 from emulator.errors import (
-    CodeError,
-    ConfigurationError,
-    EmulatorError,
-    FunctionNotFoundError,
     InvalidParameterValueError,
     RequestError,
-    ResourceConflictError,
     ServiceError,
     ThrottledError,
     one_error,
 )
 from emulator.event_queue import EventView
-from emulator.event_settings import MAX_AGE, Asynchronous
+from emulator.event_settings import MAX_AGE
+from emulator.functions import Functions
+from emulator.hot_reload import HotReload
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
 from emulator.killing import Killing, Middle
@@ -50,21 +45,18 @@ from emulator.metrics import Metrics
 from emulator.model import (
     LATEST,
     FreezerReport,
-    Function,
     NetworkReport,
     RequestId,
 )
-from emulator.pool import ConcurrencyView, Pool
+from emulator.pool import ConcurrencyView
 from emulator.pools import Pools
-from emulator.provisioned import ProvisionedView
-from emulator.qualifiers import Qualifiers, Routing
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
 from emulator.skipping import skip
 from emulator.state import StateFolder
 from emulator.surroundings import Surroundings
 from emulator.timeline import Timeline, TimelineEvent
-from emulator.urls import UrlConfig, Urls, make_url_id
+from emulator.urls import Urls
 from emulator.version import VERSION
 
 __all__ = ["FastForwardAnswer", "Service", "Status"]
@@ -136,21 +128,17 @@ class Service:
         self._base = base or Path.cwd()
         self._log_sink = log_sink
         self.pools = Pools()
-        self._pools = self.pools.by_key
-        self._unready: dict[str, str] = {}
+        self._by_key = self.pools.by_key  # for invocations: one step less on their way
         self._errands: set[asyncio.Task[None]] = set()
-        self._alias_events: dict[str, Asynchronous] = {}
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
         self.routes = Routes()
-        self._debug_ports: dict[str, DebugPort] = {}
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
         self.state: StateFolder | None = None
         """Where is kept what outlives this emulator; ``None``: nothing does."""
         self._rulebook = Rulebook(settings, self._base)
-        self._qualifiers = Qualifiers(self._rulebook.chance)
         self.doorstep = Doorstep()
         """Where clients' connections are to be watched."""
         self._started_at = time.monotonic()
@@ -230,20 +218,34 @@ class Service:
             base=self._base,
             arn=lambda name: self.arn(name, text.VERSION),
             at_rest=lambda environment: self.environments.at_rest(environment),
-            said=self._alias_events.get,
             journal=self.state.journal if self.state is not None else None,
         )
-        self.environments = Environments(
-            self.pools, self._pool, timeline=self.timeline, database=self.database, log_files=self._log_files
+        self._debug_ports = await stack.enter_async_context(DebugPorts(self.settings.emulator.host, self.timeline))
+        hot_reload = HotReload(self._surroundings, self.pools)
+        self.functions = Functions(
+            self._surroundings,
+            base=self._base,
+            pools=self.pools,
+            rulebook=self._rulebook,
+            concurrency=self._concurrency,
+            events=self._events,
+            urls=self.urls,
+            debug_ports=self._debug_ports,
+            hot_reload=hot_reload,
+            database=self.database,
+            provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
+            state=self.state.path if self.state is not None else None,
         )
-        self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
-        watcher = self._watcher = CodeWatcher(self._code_changed)
+        self.target = self.functions.target  # for invocations: one step less on their way
+        self.environments = Environments(
+            self.pools, self.functions.pool, timeline=self.timeline, database=self.database, log_files=self._log_files
+        )
         stack.push_async_callback(self._stop_pools)
-        stack.callback(watcher.close)
+        stack.callback(hot_reload.close)
         if self.settings.emulator.hot_reload:
-            self._spawn(watcher.run())
+            self._spawn(hot_reload.run())
         for function in self.settings.make_functions(self._base):
-            await self.add(function)
+            await self.functions.add(function)
         for route in self.settings.make_routes():
             self.routes.add(route)
         self._schedules = Schedules(
@@ -284,228 +286,6 @@ class Service:
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         return self._tasks.create_task(coroutine)
 
-    # -- functions ---------------------------------------------------------------------------------------
-
-    async def add(self, function: Function) -> None:
-        """Deploy a function, or a new version of one; environments of the old one are recycled.
-
-        Raises:
-            CodeError: its folder cannot be used.
-            SandboxError: nothing here can run it.
-            DatabaseError: the database it names can neither be found nor made.
-        """
-        function = replace(
-            function,
-            code=(self._base / function.code).resolve() if function.code is not None else None,
-            layers=[(self._base / layer).resolve() for layer in function.layers],
-        )
-        check_code(function, other_user=self._parts.provider.kind == "container")
-        self._check_place_of_state(function)
-        function = self._with_debug_port(function)
-        await self._parts.provider.prepare(function)
-        if self.database.server is not None and (name := function.environment.get("DB_NAME")) is not None:
-            await self.database.server.ensure_database(name)
-        policy = self._rulebook.policy_of(function)
-        known = self._pools.get(function.name)
-        if known is not None:
-            before = known.function
-            known.update(function, "the function was deployed again")
-            known.follow(policy)
-            if function.url != before.url:
-                self._set_url(function)
-        else:
-            self._set_url(function)
-            self._pools[function.name] = (
-                await self._open_debug_port(function) if function.debug_port is not None else self._make_pool(function)
-            )
-        self._unready.pop(function.name, None)
-        self._events.add(self._pools[function.name])
-        own = (function.code,) if function.code is not None else ()
-        self._watcher.watch(function.name, *own, *function.layers)
-
-    def _with_debug_port(self, function: Function) -> Function:
-        """A function keeps the port that it has: who deploys it again need not know of it."""
-        known, port = self._pools.get(function.name), function.debug_port
-        if known is not None and port is None:
-            return replace(function, debug_port=known.function.debug_port)
-        if known is not None and known.function.debug_port != port:
-            raise ConfigurationError(
-                f"function {function.name}: its debug port cannot change while the emulator runs",
-                cure="Start the emulator anew.",
-            )
-        others = [name for name, pool in self._pools.items() if port and pool.function.debug_port == port]
-        if known is None and others:
-            raise ConfigurationError(
-                f"function {function.name}: {port} is the debug port of {others[0]} already",
-                cure="Give each function that is to be debugged a port of its own.",
-            )
-        return function
-
-    async def _open_debug_port(self, function: Function) -> Pool:
-        policy = self._rulebook.policy_of(function)
-        pool = DebuggedPool(function, self._surroundings, policy, self._concurrency, attachment=Attachment())
-        port = DebugPort(pool, self.settings.emulator.host, self.timeline)
-        try:
-            self._debug_ports[function.name] = await self._ports.enter_async_context(port)
-        except EmulatorError:
-            await pool.close("it has no debug port")
-            pool.share.reserve(None)
-            raise
-        return pool
-
-    def _check_place_of_state(self, function: Function) -> None:
-        if self.state is not None and function.code is not None and self.state.path.is_relative_to(function.code):
-            raise CodeError(
-                f"the state would be kept in {self.state.path}, which is part of the code of {function.name}",
-                cure="--state, or state in [emulator], names a folder beside the code.",
-            )
-
-    def _set_url(self, function: Function) -> None:
-        url_id = make_url_id(self.settings.emulator.account, function.name)
-        if function.url is None:
-            self.urls.remove(url_id)
-        else:
-            now = self.clock.now()
-            known = self.urls.by_id(url_id) or UrlConfig(url_id, function.name, created_at=now)
-            self.urls.add(known.with_settings(function.url, now))
-
-    def _make_pool(self, function: Function, share: Share | None = None) -> Pool:
-        return Pool(
-            function,
-            self._surroundings,
-            self._rulebook.policy_of(function),
-            self._concurrency,
-            self._rulebook.memory,
-            provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
-            share=share,
-        )
-
-    async def add_version(self, function: Function) -> None:
-        """A published version, which is served under :meth:`target`; environments come with its first invocation.
-
-        Its reserved concurrency is that of the function.
-
-        Raises:
-            CodeError, SandboxError: as :meth:`add`.
-        """
-        check_code(function, other_user=self._parts.provider.kind == "container")
-        await self._parts.provider.prepare(function)
-        self._qualifiers.add(function)
-        self._unready.pop(function.key, None)
-
-    def remove(self, name: str) -> None:
-        """The function is no more, with all its versions and aliases: idle environments end, others when they are done.
-
-        Asynchronous events that wait are dropped, and told of.
-        """
-        self._qualifiers.forget(name)
-        self._unready.pop(name, None)
-        self._watcher.forget(name)
-        if (port := self._debug_ports.pop(name, None)) is not None:
-            port.close()
-        for config in self.urls.of(name):
-            self.urls.remove(config.url_id)
-        for arn in [arn for arn in self._alias_events if arn.startswith(f"{self.arn(name)}:")]:
-            del self._alias_events[arn]
-        for pool in self.pools.of(name):
-            self._remove(pool, "the function was deleted")
-
-    def remove_version(self, name: str, version: str) -> None:
-        """A published version is no more; what becomes of its environments and events as with :meth:`remove`."""
-        key = f"{name}:{version}"
-        self._qualifiers.remove(key)
-        self._unready.pop(key, None)
-        if (pool := self._pools.get(key)) is not None:
-            self._remove(pool, "the version was deleted")
-
-    def _remove(self, pool: Pool, why: str) -> None:
-        del self._pools[pool.function.key]
-        self._events.remove(pool.function.key, why)
-        self.pools.leaving.add(pool)
-        self._spawn(self._retire(pool, why))
-
-    async def _retire(self, pool: Pool, why: str) -> None:
-        await pool.retire(why)
-        self.pools.leaving.discard(pool)
-
-    async def until_unused(self, code: Path) -> None:
-        """Wait until no environment has this folder as its code; those that are there by now are waited for."""
-        for environment in list(self.pools.environments()):
-            if environment.function.code == code:
-                await environment.gone.wait()
-
-    def hold_back(self, key: str, state: str) -> None:
-        """Until it is added, whoever invokes it is told that it is in this state: ``Pending`` or ``Failed``."""
-        self._unready[key] = state
-
-    def reserve(self, name: str, places: int | None) -> None:
-        """So many of the account's places are this function's and no other's; ``None``: its part of the rest.
-
-        Raises:
-            ConfigurationError: the account has not so many left, or the function more initialised ahead.
-        """
-        self._adjust(name, reserved_concurrency=places)
-
-    def provision(self, key: str, number: int) -> None:
-        """So many environments of a published version are to be initialised ahead.
-
-        Arguments:
-            key: ``name:version``.
-        """
-        if number or key in self._pools:
-            self._pool(key)
-            self._adjust(key, provisioned_concurrency=number)
-
-    def provisioned(self, key: str) -> ProvisionedView | None:
-        """What there is of them; ``None`` where nobody has asked for any yet."""
-        return self._pools[key].provisioned.view if key in self._pools else None
-
-    def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
-        """What becomes of the asynchronous events of a function, or of a published version of it, from now on."""
-        self._adjust(key, asynchronous=settings)
-
-    def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
-        """What becomes of those that come by an alias; ``None``: what is said of the version that it leads to."""
-        arn = self.arn(name, alias)
-        if settings is None:
-            self._alias_events.pop(arn, None)
-        else:
-            self._alias_events[arn] = settings
-        for pool in self.pools.of(name):
-            self._events.add(pool)
-
-    def _adjust(self, key: str, **changes: Any) -> None:
-        """Settings that environments do not see: none is recycled."""
-        published, pool = self._qualifiers.function(key), self._pools.get(key)
-        if published is not None:
-            self._qualifiers.add(replace(published, **changes))
-        if pool is not None:
-            pool.adjust(replace(pool.function, **changes))
-            self._events.add(pool)
-
-    def set_alias(self, name: str, alias: str, routing: Routing) -> None:
-        """Have an alias lead somewhere."""
-        self._qualifiers.lead(name, alias, routing)
-
-    def remove_alias(self, name: str, alias: str) -> None:
-        self._qualifiers.unlead(name, alias)
-        self._alias_events.pop(self.arn(name, alias), None)
-
-    def target(self, name: str, qualifier: str | None) -> str:
-        """What serves an invocation: the name itself, or ``name:version``; chosen by weights where an alias has some.
-
-        It is what :meth:`new_invocation` and :meth:`submit` take as a name.
-
-        Raises:
-            FunctionNotFoundError: there is no such version or alias.
-        """
-        if qualifier is None or qualifier == LATEST:
-            return name
-        target = self._qualifiers.target(name, qualifier)
-        if target not in self._pools and target not in self._unready and self._qualifiers.function(target) is None:
-            raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
-        return target
-
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Have it done, by nobody's waiting for it; a stop ends it. What it raises ends the emulator."""
         if self._stopping:
@@ -514,9 +294,6 @@ class Service:
         errand = self._spawn(coroutine)
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
-
-    def function(self, name: str) -> Function:
-        return self._pool(name).function
 
     @property
     def folder(self) -> Path:
@@ -527,70 +304,15 @@ class Service:
     def instance_id(self) -> str:
         return self._parts.instance_id
 
-    @property
-    def functions(self) -> list[Function]:
-        return [pool.function for pool in self._pools.values() if pool.function.version == LATEST]
-
     def arn(self, name: str, qualifier: str | None = None) -> str:
         emulator = self.settings.emulator
         return text.function_arn(emulator.region, emulator.account, name, qualifier)
-
-    def _code_changed(self, change: Change) -> None:
-        pool = self._pools.get(change.function)
-        if pool is None:
-            return  # it was deleted just now
-        self.timeline.record(
-            "function.changed", str(change), function=change.function, detail={"files": list(change.files)}
-        )
-        if pool.function.layers:
-            self._spawn(self._prepare_again(pool))
-        else:
-            pool.update(pool.function, "its code changed")
-
-    async def _prepare_again(self, pool: Pool) -> None:
-        """Merge its layers anew; one that cannot be used right now is told of, and the old environments go on."""
-        function = pool.function
-        try:
-            check_code(function, other_user=self._parts.provider.kind == "container")
-            await self._parts.provider.prepare(function)
-        except (OSError, EmulatorError) as error:
-            self.timeline.record("function.trouble", str(error), function=function.name)
-        else:
-            now = pool.function
-            if (now.code, now.layers) == (function.code, function.layers):  # or it was deployed again meanwhile
-                pool.update(now, "its code or a layer changed")
-
-    def _pool(self, name: str) -> Pool:
-        try:
-            return self._pools[name]
-        except KeyError:
-            return self._pool_of_version(name)
-
-    def _pool_of_version(self, key: str) -> Pool:
-        name, _, version = key.partition(":")
-        latest, function = self._pools.get(name), self._qualifiers.function(key)
-        if latest is not None and function is not None:
-            pool = self._make_pool(replace(function, policy=latest.function.policy), latest.share)
-            self._pools[key] = pool
-            self._events.add(pool)
-            return pool
-        if (state := self._unready.get(key)) is not None:
-            raise ResourceConflictError(
-                "The operation cannot be performed at this time. "
-                f"The function is currently in the following state: {state}"
-            )
-        # [R] since 2025 the message names the version.
-        names = [one.name for one in self.functions]
-        raise FunctionNotFoundError(
-            f"Function not found: {self.arn(name, version or LATEST)}",
-            cure=f"There are {', '.join(names)}." if names else "There is none yet.",
-        )
 
     # -- policies ----------------------------------------------------------------------------------------
 
     def policy(self, name: str | None = None) -> PolicyView:
         """The policy of a function, or the one of all functions that say nothing else."""
-        return self._rulebook.view(self._pool(name) if name is not None else None)
+        return self._rulebook.view(self.functions.pool(name) if name is not None else None)
 
     def set_policy(self, policy: object, name: str | None = None) -> PolicyView:
         """Another policy from now on, for one function or for all; what is idle and within its limits stays.
@@ -604,11 +326,11 @@ class Service:
             ConfigurationError: it is no policy; nothing has changed.
         """
         if name is not None:
-            self._pool(name)
+            self.functions.pool(name)
             for pool in self.pools.of(name):
                 self._rulebook.change_one(pool, policy)
         else:
-            self._rulebook.change_all(self._pools.values(), policy)
+            self._rulebook.change_all(self._by_key.values(), policy)
         view = self.policy(name)
         self.timeline.record("policy.changed", f"{view.name}: {', '.join(view.rules) or 'no rules'}", function=name)
         return view
@@ -625,7 +347,8 @@ class Service:
         Raises:
             RequestError: there is no such function, or it cannot be invoked yet.
         """
-        self._pool(name)
+        if name not in self._by_key:
+            self.functions.pool(name)  # that of a version comes with its first invocation; else it is refused
         return Invocation(
             RequestId(text.new_request_id()),
             payload,
@@ -656,7 +379,7 @@ class Service:
         Raises:
             RequestError: it cannot be served: no such function, throttled, stopping.
         """
-        pool = self._pool(name)
+        pool = self._by_key.get(name) or self.functions.pool(name)
         if self._stopping:
             raise ServiceError("the emulator is stopping")
         if invocation.asynchronous:
@@ -679,7 +402,7 @@ class Service:
         journal, taken_up = self.state.journal, 0
         for kept in journal.pending:
             try:
-                self._pool(kept.key)
+                self.functions.pool(kept.key)
             except RequestError as error:
                 told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
                 is_old = self.clock.now() - kept.accepted > MAX_AGE
@@ -740,7 +463,7 @@ class Service:
         timers = await skip(
             self.clock,
             seconds,
-            lambda: [self._schedules, self._events, *(pool.provisioned for pool in self._pools.values())],
+            lambda: [self._schedules, self._events, *(pool.provisioned for pool in self._by_key.values())],
             self.database.age_sessions,
         )
         caused = [event for event in self.timeline.since(before) if event.reason]
@@ -748,11 +471,11 @@ class Service:
 
     def queue(self, function: str | None = None) -> list[EventView]:
         """The asynchronous events that are not done, of one function or of all."""
-        return self._events.pending(self._pool(function).function.name if function is not None else None)
+        return self._events.pending(self.functions.named(function).name if function is not None else None)
 
     def concurrency(self) -> tuple[Concurrency, list[ConcurrencyView]]:
         """The account's places, and each function's part of them."""
-        views = [(pool.function.version, pool.concurrency) for pool in self._pools.values()]
+        views = [(pool.function.version, pool.concurrency) for pool in self._by_key.values()]
         return self._concurrency, [view for version, view in views if version == LATEST or view.provisioned is not None]
 
     def status(self) -> Status:
@@ -783,7 +506,7 @@ class Service:
             events_dropped=self.timeline.dropped,
             urls={config.name: self.urls.address(config) for config in self.urls},
             routes={route.key: route.function for route in self.routes},
-            debug_ports={name: f"{port.host}:{port.port}" for name, port in self._debug_ports.items()},
+            debug_ports=self._debug_ports.addresses,
         )
 
     def metrics(self) -> Metrics:

@@ -131,7 +131,7 @@ async def _deploy(control: Control, record: FunctionRecord, version: Version) ->
     if version.number == LATEST:
         await control.deploy(function)
     else:
-        await control.service.add_version(function)
+        await control.service.functions.add_version(function)
 
 
 def _is_wanted(control: Control, record: FunctionRecord, version: Version) -> bool:
@@ -141,9 +141,9 @@ def _is_wanted(control: Control, record: FunctionRecord, version: Version) -> bo
 def _take_back(control: Control, record: FunctionRecord, version: Version) -> None:
     """It was deleted while it was made ready."""
     if control.registry.functions.get(record.name) is record:
-        control.service.remove_version(record.name, version.number)
+        control.service.functions.remove_version(record.name, version.number)
     else:
-        control.service.remove(record.name)
+        control.service.functions.remove(record.name)
 
 
 def _succeeded(version: Version) -> None:
@@ -159,7 +159,7 @@ def _failed(control: Control, record: FunctionRecord, version: Version, error: E
     else:
         version.state, version.state_reason, version.state_reason_code = "Failed", reason, why
         key = record.name if version.number == LATEST else f"{record.name}:{version.number}"
-        control.service.hold_back(key, "Failed")
+        control.service.functions.hold_back(key, "Failed")
     version.revision = text.new_request_id()
 
 
@@ -174,7 +174,7 @@ async def release(control: Control, record: FunctionRecord, code: Code) -> None:
     is_there = control.registry.functions.get(record.name) is record
     if is_there and any(one.code.folder == code.folder for one in (record.latest, *record.versions.values())):
         return
-    await control.service.until_unused(Path(code.folder))
+    await control.service.functions.until_unused(Path(code.folder))
     await control.code.drop(code)
 
 

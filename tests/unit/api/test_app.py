@@ -54,6 +54,7 @@ async def test_the_status_reads_the_same_before_and_after_the_framework_is_there
     )
     service = Service(Settings())
     monkeypatch.setattr(service, "status", lambda: status)
+    monkeypatch.setattr(service, "functions", [], raising=False)  # nothing of it was started
     async with asyncio.timeout(30), ApiServer(service, host="127.0.0.1", port=0) as server:
         early = await _get(server, "/_emulator/api/status")
         assert b"paths" in (await _get(server, "/_emulator/api/openapi.json"))[-1]

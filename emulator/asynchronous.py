@@ -13,9 +13,9 @@ from pathlib import Path
 
 from emulator.clock import Clock
 from emulator.destinations import Courier
-from emulator.errors import EmulatorError
+from emulator.errors import EmulatorError, RequestError
 from emulator.event_queue import EventQueue, EventView, Office
-from emulator.event_settings import Asynchronous, Destination
+from emulator.event_settings import MAX_AGE, Asynchronous, Destination
 from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.pool import Pool
@@ -49,7 +49,8 @@ class Events:
         at_rest: Callable[[EnvironmentId], Awaitable[None]],
         journal: EventJournal | None = None,
     ) -> None:
-        self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
+        self._clock, self._timeline, self._spawn, self._make, self._arn = clock, timeline, spawn, make, arn
+        self._journal = journal
         self._courier = Courier(base, self._invoke)
         self._queues: dict[str, EventQueue] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -93,9 +94,39 @@ class Events:
         """
         self._queues[name].accept(invocation)
 
-    def take_up(self, kept: KeptEvent) -> None:
-        """Go on with one that an emulator before this one has accepted; its function was added."""
-        self._queues[kept.key].take_up(kept)
+    def take_up_kept(self, require: Callable[[str], object]) -> int:
+        """Go on with the events that an emulator before this one has accepted; answers how many there are.
+
+        Those of functions that cannot serve now are kept for a later start, until AWS as well would have dropped them.
+
+        Arguments:
+            require: raises a ``RequestError`` for a function, or a version, that cannot serve.
+        """
+        assert self._journal is not None, "there is a journal, or there are none"
+        taken_up = 0
+        for kept in self._journal.pending:
+            try:
+                require(kept.key)
+            except RequestError as error:
+                self._leave(kept, error)
+            else:
+                self._queues[kept.key].take_up(kept)
+                taken_up += 1
+        return taken_up
+
+    def _leave(self, kept: KeptEvent, error: RequestError) -> None:
+        assert self._journal is not None, "it comes from there"
+        told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
+        is_old = self._clock.now() - kept.accepted > MAX_AGE
+        if is_old:
+            self._journal.drop(kept.request_id)
+        self._timeline.record(
+            "event.dropped" if is_old else "state.trouble",
+            told.format("is dropped" if is_old else "is kept"),
+            function=kept.key.partition(":")[0],
+            request_id=kept.request_id,
+            detail={"payload": kept.payload.decode("utf-8", "replace")},
+        )
 
     def pending(self, name: str | None = None) -> list[EventView]:
         """What is not done, of one function or of all."""

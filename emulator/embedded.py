@@ -47,7 +47,9 @@ from emulator.model import (
     Session,
 )
 from emulator.rulebook import PolicyView
-from emulator.service import FastForwardAnswer, Service, Status
+from emulator.service import Service
+from emulator.skipping import FastForwardAnswer
+from emulator.status import Status
 from emulator.timeline import TimelineEvent
 from emulator.waiting import wait_for
 
@@ -530,7 +532,7 @@ class Emulator:
 
     async def _invoke_and_kill(self, name: str, payload: Any, middle: Middle) -> FollowedInvocation:
         invocation, done = self._submit(name, payload)
-        killing = self._service.follow(invocation, middle)
+        killing = self._service.environments.follow(invocation, middle)
         try:
             outcome = await done
         finally:

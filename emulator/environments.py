@@ -1,4 +1,4 @@
-"""Environments as they are asked for from outside: looked at, read, waited for and recycled."""
+"""Environments as they are asked for from outside: looked at, read, waited for, recycled, and ended in the middle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from emulator.database.database import Database
 from emulator.environment import Environment
-from emulator.errors import FunctionNotFoundError, InvalidParameterValueError
+from emulator.errors import FunctionNotFoundError, InvalidParameterValueError, ServiceError
+from emulator.invocation import Invocation
+from emulator.killing import Killing, Middle
 from emulator.log_files import LogFiles, LogPiece
 from emulator.model import EnvironmentId, EnvironmentView, Reclaim
 from emulator.pool import Pool
@@ -140,6 +142,18 @@ class Environments:
         for environment in provisioned.environments:
             if not environment.invocations:
                 await rest_of(environment, self._timeline)
+
+    def follow(self, invocation: Invocation, middle: Middle) -> Killing:
+        """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.
+
+        Raises:
+            ServiceError: it waits for an environment, or is over.
+        """
+        environment_id = invocation.outcome.environment_id
+        environment = self._pools.find(environment_id) if environment_id is not None else None
+        if environment is None:
+            raise ServiceError("an invocation can be followed only when it has just got its environment")
+        return Killing(environment, self._database.relays, self._timeline, middle)
 
     def _the_one(self, beginning: str) -> Environment:
         return _only([one for one in self._pools.environments() if one.id.startswith(beginning)], beginning)

@@ -1,6 +1,7 @@
 """The emulator: the one object that owns everything below, and starts and stops it in order.
 
-The room is long because it is the one door to all of it: each method a few lines, the work is done below.
+What there is to ask and to change is in the rooms that it holds: functions, environments, the database, URLs. Its own
+is what concerns several of them, and the way of an invocation. It is long because it puts them together.
 """
 
 from __future__ import annotations
@@ -8,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from emulator import text
-from emulator.assembly import assemble
+from emulator.assembly import Parts, assemble
 from emulator.asynchronous import Events
 from emulator.chronicle.file import TimelineFile
 from emulator.clock import SystemClock
@@ -26,88 +26,38 @@ from emulator.debugger import DebugPorts
 from emulator.doorstep import Doorstep
 from emulator.environments import Environments
 from emulator.errors import (
-    InvalidParameterValueError,
     RequestError,
     ServiceError,
     ThrottledError,
     one_error,
 )
 from emulator.event_queue import EventView
-from emulator.event_settings import MAX_AGE
 from emulator.functions import Functions
 from emulator.hot_reload import HotReload
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
-from emulator.killing import Killing, Middle
 from emulator.log_files import LogFiles
 from emulator.logs import LogSink
 from emulator.metrics import Metrics
 from emulator.model import (
     LATEST,
-    FreezerReport,
-    NetworkReport,
     RequestId,
 )
 from emulator.pool import ConcurrencyView
 from emulator.pools import Pools
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
-from emulator.skipping import skip
+from emulator.skipping import FastForwardAnswer, fast_forward
 from emulator.state import StateFolder
+from emulator.status import Status
 from emulator.surroundings import Surroundings
-from emulator.timeline import Timeline, TimelineEvent
+from emulator.timeline import Timeline
 from emulator.urls import Urls
 from emulator.version import VERSION
 
-__all__ = ["FastForwardAnswer", "Service", "Status"]
+__all__ = ["Service"]
 
-_LAST_MOMENT = 253_370_764_800.0  # 9999-01-01: calendars end with that year
-_MOST_SCHEDULED = 50_000  # events of schedules that one skip brings: half a minute's work
 _DRAIN = 3.0  # seconds that a stop gives to asynchronous events which are being served
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How this emulator runs, and how faithful it can be here.
-
-    ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them; ``profile`` is the
-    class of instances whose limits the database has; ``events`` counts those of the timeline, and ``events_dropped``
-    those of them that it does not have any more. ``urls`` are the addresses of functions that have one, ``routes`` the
-    functions by what each serves, such as ``GET /orders/{id}``. ``debug_ports`` are those of functions that have one.
-    """
-
-    version: str
-    sandbox: str
-    freezer: FreezerReport
-    network_fidelity: str
-    network: NetworkReport
-    database: str | None
-    database_version: str | None
-    functions: int
-    environments: Mapping[str, int]
-    concurrency_limit: int
-    concurrency_in_use: int
-    uptime: float
-    notes: Sequence[str]
-    log_folder: str
-    speed: float = 1.0
-    profile: str | None = None
-    timeline_file: str | None = None
-    events: int = 0
-    events_dropped: int = 0
-    urls: Mapping[str, str] = field(default_factory=dict)
-    routes: Mapping[str, str] = field(default_factory=dict)
-    debug_ports: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FastForwardAnswer:
-    """What skipping time has caused. ``now`` is seconds since the epoch, on the emulator's clock."""
-
-    seconds: float
-    now: float
-    timers: int
-    caused: tuple[TimelineEvent, ...]
 
 
 class Service:
@@ -162,16 +112,7 @@ class Service:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
         stack.callback(self.doorstep.close)
-        if (path := self.settings.emulator.state) is not None:  # before all that takes time, for it may be refused
-            self.state = stack.enter_context(StateFolder((self._base / path).resolve(), self.tell_of_state))
-        if (path := self.settings.emulator.timeline_file) is not None:
-            self._timeline_file = await stack.enter_async_context(
-                TimelineFile(
-                    (self._base / path).resolve(),
-                    self.timeline,
-                    lambda trouble: self.timeline.record("timeline.trouble", trouble),
-                )
-            )
+        await self._open_files(stack)
         parts = self._parts = await assemble(
             stack,
             self.settings,
@@ -188,7 +129,43 @@ class Service:
             on_trouble=lambda trouble: self.timeline.record("logs.trouble", trouble),
         )
         stack.callback(self._log_files.close)
-        self._surroundings = Surroundings(
+        self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self._spawn(self._metrics.follow(self.timeline))
+        stack.callback(self.timeline.end_followers)
+        await self._make_rooms(stack, self._surroundings(parts))
+        for function in self.settings.make_functions(self._base):
+            await self.functions.add(function)
+        for route in self.settings.make_routes():
+            self.routes.add(route)
+        self._schedules = Schedules(
+            self.clock,
+            self.settings.make_schedules(),
+            self._send_scheduled,
+            region=self.settings.emulator.region,
+            account=self.settings.emulator.account,
+        )
+        stack.callback(self._schedules.close)
+        self.timeline.record(
+            "emulator.started",
+            f"removed {parts.swept} leftovers" if parts.swept else "",
+            detail={"run": self.timeline.run, "version": VERSION, "speed": self.clock.speed},
+        )
+
+    async def _open_files(self, stack: contextlib.AsyncExitStack) -> None:
+        """Before all that takes time, for they may be refused."""
+        if (path := self.settings.emulator.state) is not None:
+            self.state = stack.enter_context(StateFolder((self._base / path).resolve(), self.tell_of_state))
+        if (path := self.settings.emulator.timeline_file) is not None:
+            self._timeline_file = await stack.enter_async_context(
+                TimelineFile(
+                    (self._base / path).resolve(),
+                    self.timeline,
+                    lambda trouble: self.timeline.record("timeline.trouble", trouble),
+                )
+            )
+
+    def _surroundings(self, parts: Parts) -> Surroundings:
+        return Surroundings(
             provider=parts.provider,
             runtime_api=parts.runtime_api,
             timeline=self.timeline,
@@ -207,9 +184,8 @@ class Service:
             end_of_round=asyncio.get_running_loop().call_soon,
             is_somebody_there=self.doorstep.is_somebody_there,
         )
-        self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        self._spawn(self._metrics.follow(self.timeline))
-        stack.callback(self.timeline.end_followers)
+
+    async def _make_rooms(self, stack: contextlib.AsyncExitStack, surroundings: Surroundings) -> None:
         self._events = Events(
             self.clock,
             self.timeline,
@@ -221,9 +197,9 @@ class Service:
             journal=self.state.journal if self.state is not None else None,
         )
         self._debug_ports = await stack.enter_async_context(DebugPorts(self.settings.emulator.host, self.timeline))
-        hot_reload = HotReload(self._surroundings, self.pools)
+        hot_reload = HotReload(surroundings, self.pools)
         self.functions = Functions(
-            self._surroundings,
+            surroundings,
             base=self._base,
             pools=self.pools,
             rulebook=self._rulebook,
@@ -244,23 +220,6 @@ class Service:
         stack.callback(hot_reload.close)
         if self.settings.emulator.hot_reload:
             self._spawn(hot_reload.run())
-        for function in self.settings.make_functions(self._base):
-            await self.functions.add(function)
-        for route in self.settings.make_routes():
-            self.routes.add(route)
-        self._schedules = Schedules(
-            self.clock,
-            self.settings.make_schedules(),
-            self._send_scheduled,
-            region=self.settings.emulator.region,
-            account=self.settings.emulator.account,
-        )
-        stack.callback(self._schedules.close)
-        self.timeline.record(
-            "emulator.started",
-            f"removed {parts.swept} leftovers" if parts.swept else "",
-            detail={"run": self.timeline.run, "version": VERSION, "speed": self.clock.speed},
-        )
 
     async def stop_intake(self) -> None:
         """Take no more events, and end everything that runs: whoever waits for an answer gets one.
@@ -394,80 +353,25 @@ class Service:
             raise
 
     def take_up_events(self) -> int:
-        """Go on with the events that an emulator before this one has accepted; answers how many there are.
-
-        Those of functions that cannot serve now are kept for a later start, until AWS as well would have dropped them.
-        """
-        assert self.state is not None, "there is a folder, or there are none"
-        journal, taken_up = self.state.journal, 0
-        for kept in journal.pending:
-            try:
-                self.functions.pool(kept.key)
-            except RequestError as error:
-                told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
-                is_old = self.clock.now() - kept.accepted > MAX_AGE
-                if is_old:
-                    journal.drop(kept.request_id)
-                self.timeline.record(
-                    "event.dropped" if is_old else "state.trouble",
-                    told.format("is dropped" if is_old else "is kept"),
-                    function=kept.key.partition(":")[0],
-                    request_id=kept.request_id,
-                    detail={"payload": kept.payload.decode("utf-8", "replace")},
-                )
-            else:
-                self._events.take_up(kept)
-                taken_up += 1
-        return taken_up
+        """Go on with the events that an emulator before this one has accepted; answers how many there are."""
+        return self._events.take_up_kept(self.functions.pool)
 
     def tell_of_state(self, trouble: str) -> None:
         """What of the state cannot be kept, or cannot be had again."""
         self.timeline.record("state.trouble", trouble)
 
-    def follow(self, invocation: Invocation, middle: Middle) -> Killing:
-        """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.
-
-        Raises:
-            ServiceError: it waits for an environment, or is over.
-        """
-        environment_id = invocation.outcome.environment_id
-        environment = self.pools.find(environment_id) if environment_id is not None else None
-        if environment is None:
-            raise ServiceError("an invocation can be followed only when it has just got its environment")
-        return Killing(environment, self.database.relays, self.timeline, middle)
-
     # -- inspection --------------------------------------------------------------------------------------
 
     async def fast_forward(self, seconds: float) -> FastForwardAnswer:
-        """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
-
-        What the server would have closed in that time, because a session slept for ``wait_timeout`` or its client
-        answered no keepalive, is closed, and a frozen client finds out when it speaks again. Attempts of asynchronous
-        events that fall into that time run at theirs, and are waited for.
-
-        Raises:
-            InvalidParameterValueError: time goes forward only, and not beyond the year 9998; or more is scheduled in
-                that time than can be waited for.
-        """
-        if not 0 <= seconds < float("inf"):
-            raise InvalidParameterValueError(f"time goes forward, by a number of seconds: {seconds}")
-        target = self.clock.now() + seconds
-        if target > _LAST_MOMENT:
-            raise InvalidParameterValueError("the emulator's clock ends with the year 9998", cure="Skip less.")
-        if self._schedules.more_than(_MOST_SCHEDULED, until=target):
-            raise InvalidParameterValueError(
-                f"more than {_MOST_SCHEDULED:,} events are scheduled in that time", cure="Skip less at once."
-            )
-        await self.database.look()  # what the server has done by now is not caused by this
-        before = self.timeline.last_seq
-        timers = await skip(
-            self.clock,
+        """Skip time for everything that waits on the emulator's clock; see :func:`~emulator.skipping.fast_forward`."""
+        return await fast_forward(
             seconds,
-            lambda: [self._schedules, self._events, *(pool.provisioned for pool in self._by_key.values())],
-            self.database.age_sessions,
+            clock=self.clock,
+            timeline=self.timeline,
+            database=self.database,
+            schedules=self._schedules,
+            others=lambda: [self._events, *(pool.provisioned for pool in self._by_key.values())],
         )
-        caused = [event for event in self.timeline.since(before) if event.reason]
-        return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
 
     def queue(self, function: str | None = None) -> list[EventView]:
         """The asynchronous events that are not done, of one function or of all."""
@@ -479,6 +383,7 @@ class Service:
         return self._concurrency, [view for version, view in views if version == LATEST or view.provisioned is not None]
 
     def status(self) -> Status:
+        """How it runs at this moment, and how faithful it can be here."""
         provider, server = self._parts.provider, self.database.server
         network = self._parts.network_report()
         counts: dict[str, int] = {}

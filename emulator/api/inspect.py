@@ -36,7 +36,9 @@ from emulator.errors import ConfigurationError, InvalidParameterValueError
 from emulator.log_files import LogPiece
 from emulator.model import EnvironmentId, EnvironmentView, Function, Reclaim
 from emulator.rulebook import PolicyView
-from emulator.service import FastForwardAnswer, Service, Status
+from emulator.service import Service
+from emulator.skipping import FastForwardAnswer
+from emulator.status import Status
 
 __all__ = ["FastForwardWish", "RecycleWish", "inspection_routes"]
 

@@ -26,7 +26,7 @@ import pytest
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
 from emulator.event_settings import Asynchronous
-from emulator.service import FastForwardAnswer
+from emulator.skipping import FastForwardAnswer
 from tests.conformance.aws import lambda_client
 from tests.integration.conftest import FUNCTIONS, SAMPLES
 from tests.needs import need_database, need_engine

@@ -13,7 +13,8 @@ import pytest
 from emulator.concurrency import Concurrency
 from emulator.database.database import Database
 from emulator.environments import Environments
-from emulator.errors import FunctionNotFoundError, InvalidParameterValueError
+from emulator.errors import FunctionNotFoundError, InvalidParameterValueError, ServiceError
+from emulator.killing import Middle
 from emulator.log_files import LogFiles
 from emulator.policies import Policy
 from emulator.pool import Pool
@@ -123,6 +124,21 @@ async def test_what_serves_is_recycled_when_it_is_done(tmp_path: Path) -> None:
         await play.environments.at_rest(serving.id)
         assert play.environments.views() == []
         assert play.stage.reason("environment.shutting-down") == "recycled by hand"
+
+
+@in_loop
+async def test_an_invocation_is_followed_while_an_environment_has_it(tmp_path: Path) -> None:
+    """One that has not got any, or whose environment is gone, cannot be followed."""
+    with playing(tmp_path) as play:
+        watched = play.stage.invocation()
+        with pytest.raises(ServiceError, match="just got its environment"):
+            play.environments.follow(watched.invocation, Middle())
+        play.pools.by_key["a"].submit(watched.invocation)
+        with contextlib.closing(play.environments.follow(watched.invocation, Middle(None))) as killing:
+            assert (killing.pieces, killing.killed) == (0, False)
+        await play.pools.by_key["a"].close("the test is over")
+        with pytest.raises(ServiceError, match="just got its environment"):
+            play.environments.follow(watched.invocation, Middle())
 
 
 @in_loop

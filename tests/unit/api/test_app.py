@@ -11,7 +11,8 @@ from emulator.api.app import ApiServer
 from emulator.config import Settings
 from emulator.errors import AddressInUseError
 from emulator.model import FreezerReport, NetworkReport, RungReport
-from emulator.service import Service, Status
+from emulator.service import Service
+from emulator.status import Status
 from tests.support import in_loop
 
 

@@ -338,7 +338,10 @@ class Service:
         Raises:
             RequestError: it cannot be served: no such function, throttled, stopping.
         """
-        pool = self._by_key.get(name) or self.functions.pool(name)
+        try:
+            pool = self._by_key[name]
+        except KeyError:
+            pool = self.functions.pool(name)
         if self._stopping:
             raise ServiceError("the emulator is stopping")
         if invocation.asynchronous:

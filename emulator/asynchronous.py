@@ -13,9 +13,9 @@ from pathlib import Path
 
 from emulator.clock import Clock
 from emulator.destinations import Courier
-from emulator.errors import EmulatorError
+from emulator.errors import EmulatorError, RequestError
 from emulator.event_queue import EventQueue, EventView, Office
-from emulator.event_settings import Asynchronous, Destination
+from emulator.event_settings import MAX_AGE, Asynchronous, Destination
 from emulator.invocation import Invocation
 from emulator.model import EnvironmentId, RequestId
 from emulator.pool import Pool
@@ -34,7 +34,6 @@ class Events:
         base: relative files of destinations are below it.
         arn: of a function by its name, with a qualifier.
         at_rest: waits until an environment is frozen or gone.
-        said: what is said of events that come by the ARN of an alias, where it is not what is said of the function.
         journal: where events are kept that are to outlive the emulator.
     """
 
@@ -48,10 +47,9 @@ class Events:
         base: Path,
         arn: Callable[[str], str],
         at_rest: Callable[[EnvironmentId], Awaitable[None]],
-        said: Callable[[str], Asynchronous | None] = lambda arn: None,
         journal: EventJournal | None = None,
     ) -> None:
-        self._timeline, self._spawn, self._make, self._arn = timeline, spawn, make, arn
+        self._clock, self._timeline, self._spawn, self._make, self._arn = clock, timeline, spawn, make, arn
         self._may_loop: set[str] = set()
         self._courier = Courier(base, self._invoke, self._may_loop.__contains__)
         self._queues: dict[str, EventQueue] = {}
@@ -61,7 +59,8 @@ class Events:
         self._at_rest = at_rest
         self._restless: set[EnvironmentId] = set()  # have served, and may not be frozen yet
         self._changed = asyncio.Event()
-        self._office = Office(clock, timeline, self._send, self._something_changed, said, journal)
+        self._said: dict[str, Asynchronous] = {}  # of events that come by the ARN of an alias
+        self._office = Office(clock, timeline, self._send, self._something_changed, self._said.get, journal)
 
     def add(self, pool: Pool) -> None:
         """Take events for one more function; or look anew at those of one that was deployed again."""
@@ -86,6 +85,18 @@ class Events:
         """Whether a function takes records through however many functions they came."""
         (self._may_loop.add if allowed else self._may_loop.discard)(name)
 
+    def set_alias(self, arn: str, settings: Asynchronous | None) -> None:
+        """What becomes of events that come by the ARN of an alias; ``None``: what is said of the function."""
+        if settings is None:
+            self._said.pop(arn, None)
+        else:
+            self._said[arn] = settings
+
+    def forget_aliases(self, arn: str) -> None:
+        """The function of this ARN is no more, nor is any alias of it."""
+        for alias in [one for one in self._said if one.startswith(f"{arn}:")]:
+            del self._said[alias]
+
     def accept(self, name: str, invocation: Invocation) -> None:
         """Take an event; from now on it is not lost.
 
@@ -94,9 +105,39 @@ class Events:
         """
         self._queues[name].accept(invocation)
 
-    def take_up(self, kept: KeptEvent) -> None:
-        """Go on with one that an emulator before this one has accepted; its function was added."""
-        self._queues[kept.key].take_up(kept)
+    def take_up_kept(self, require: Callable[[str], object]) -> int:
+        """Go on with the events that an emulator before this one has accepted; answers how many there are.
+
+        Those of functions that cannot serve now are kept for a later start, until AWS as well would have dropped them.
+
+        Arguments:
+            require: raises a ``RequestError`` for a function, or a version, that cannot serve.
+        """
+        assert self._journal is not None, "there is a journal, or there are none"
+        taken_up = 0
+        for kept in self._journal.pending:
+            try:
+                require(kept.key)
+            except RequestError as error:
+                self._leave(kept, error)
+            else:
+                self._queues[kept.key].take_up(kept)
+                taken_up += 1
+        return taken_up
+
+    def _leave(self, kept: KeptEvent, error: RequestError) -> None:
+        assert self._journal is not None, "it comes from there"
+        told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
+        is_old = self._clock.now() - kept.accepted > MAX_AGE
+        if is_old:
+            self._journal.drop(kept.request_id)
+        self._timeline.record(
+            "event.dropped" if is_old else "state.trouble",
+            told.format("is dropped" if is_old else "is kept"),
+            function=kept.key.partition(":")[0],
+            request_id=kept.request_id,
+            detail={"payload": kept.payload.decode("utf-8", "replace")},
+        )
 
     def take_up_records(self) -> None:
         """Bring those to their destinations that an emulator before this one has not brought there."""

@@ -221,7 +221,7 @@ class DebuggedPool(Pool):
         except (OSError, EmulatorError):
             self.share.release()
             return None
-        self._serving[environment] = None
+        self._take_in(environment, None)
         environment.start(None)
         return environment
 

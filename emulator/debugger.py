@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from emulator.debugged import DebuggedEnvironment, DebuggedPool
-from emulator.errors import AddressInUseError
+from emulator.errors import AddressInUseError, ConfigurationError, EmulatorError
 from emulator.lifecycle import State
+from emulator.model import Function
 from emulator.timeline import Timeline
 
-__all__ = ["DebugPort"]
+__all__ = ["DebugPort", "DebugPorts"]
 
 _LOOK_AGAIN = 0.03  # seconds: nobody tells when a process begins to listen
 _PATIENCE = 15.0  # seconds until an environment can be had, or a runtime has ended its side
@@ -128,6 +130,77 @@ class DebugPort:
 
     def _tell(self, kind: str, reason: str, environment: DebuggedEnvironment) -> None:
         self._timeline.record(kind, reason, function=self._name, environment=environment.id)
+
+
+class DebugPorts:
+    """The debug ports of all functions that have one; leaving it closes them.
+
+    Arguments:
+        host: to listen on.
+    """
+
+    def __init__(self, host: str, timeline: Timeline) -> None:
+        self._host, self._timeline = host, timeline
+        self._ports: dict[str, DebugPort] = {}
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, traceback)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each is, by the names of the functions."""
+        return {name: f"{port.host}:{port.port}" for name, port in self._ports.items()}
+
+    def settled(self, function: Function, known: Function | None) -> Function:
+        """A function with the port that it is to have. It keeps its own: who deploys it again need not know of it.
+
+        Arguments:
+            known: the same function as it is deployed, if it is.
+
+        Raises:
+            ConfigurationError: it would be another one than before, or is another function's.
+        """
+        port = function.debug_port
+        if known is not None and port is None:
+            return replace(function, debug_port=known.debug_port)
+        if known is not None and known.debug_port != port:
+            raise ConfigurationError(
+                f"function {function.name}: its debug port cannot change while the emulator runs",
+                cure="Start the emulator anew.",
+            )
+        others = [name for name, other in self._ports.items() if other.port == port]
+        if known is None and others:
+            raise ConfigurationError(
+                f"function {function.name}: {port} is the debug port of {others[0]} already",
+                cure="Give each function that is to be debugged a port of its own.",
+            )
+        return function
+
+    async def open(self, pool: DebuggedPool) -> None:
+        """Listen for debuggers of a function; where that cannot be, its pool is closed.
+
+        Raises:
+            AddressInUseError: somebody else has the port.
+        """
+        try:
+            self._ports[pool.function.name] = await self._stack.enter_async_context(
+                DebugPort(pool, self._host, self._timeline)
+            )
+        except EmulatorError:
+            await pool.close("it has no debug port")
+            pool.share.reserve(None)
+            raise
+
+    def close(self, name: str) -> None:
+        """The function is no more; nothing where it has no port."""
+        if (port := self._ports.pop(name, None)) is not None:
+            port.close()
 
 
 async def _relay(

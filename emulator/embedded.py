@@ -28,6 +28,7 @@ from emulator.api.app import ApiServer
 from emulator.api.stream import ResponseQueue
 from emulator.config import Settings
 from emulator.database.server import DatabaseServer
+from emulator.environments import RecycleAnswer
 from emulator.errors import DatabaseError, EmulatorError
 from emulator.event_queue import EventView
 from emulator.evidence import Evidence
@@ -46,8 +47,11 @@ from emulator.model import (
     Session,
 )
 from emulator.rulebook import PolicyView
-from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
+from emulator.service import Service
+from emulator.skipping import FastForwardAnswer
+from emulator.status import Status
 from emulator.timeline import TimelineEvent
+from emulator.waiting import wait_for
 
 __all__ = ["DeployedFunction", "Emulator", "FollowedInvocation", "InvocationResult"]
 
@@ -167,13 +171,13 @@ class Emulator:
 
         What it has initialised ahead is waited for, as far as that works.
         """
-        self._call(self._service.add(function))
-        self._call(self._service.initialised(function.name))
+        self._call(self._service.functions.add(function))
+        self._call(self._service.environments.initialised(function.name))
         return DeployedFunction(self, function.name)
 
     def function(self, name: str) -> DeployedFunction:
         """One that the settings deployed."""
-        self._do(lambda: self._service.function(name))
+        self._do(lambda: self._service.functions.named(name))
         return DeployedFunction(self, name)
 
     def invoke(self, name: str, payload: Any = None) -> InvocationResult:
@@ -226,9 +230,9 @@ class Emulator:
         """
 
         async def at_rest() -> list[EnvironmentView]:
-            for environment in self._service.environments(name):
-                await self._service.at_rest(environment.id)
-            return [view for view in self._service.environments(name) if view.state != State.GONE]
+            for environment in self._service.environments.views(name):
+                await self._service.environments.at_rest(environment.id)
+            return [view for view in self._service.environments.views(name) if view.state != State.GONE]
 
         found = self._call(at_rest())
         awake = [view for view in found if view.state not in (State.FROZEN, State.SHUTTING_DOWN)]
@@ -271,7 +275,7 @@ class Emulator:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(response.leave)
         if invocation.outcome.environment_id is not None:
-            self._call(self._service.at_rest(invocation.outcome.environment_id))
+            self._call(self._service.environments.at_rest(invocation.outcome.environment_id))
         if response.error is not None:
             details = response.error.details.decode("utf-8", "replace")
             raise EmulatorError(f"the function failed with {response.error.code}: {details}")
@@ -290,8 +294,8 @@ class Emulator:
         """All environments, or those of one function; oldest first."""
 
         async def environments() -> list[EnvironmentView]:
-            await self._service.look_at_sessions()
-            return self._service.environments(function)
+            await self._service.database.look()
+            return self._service.environments.views(function)
 
         return self._call(environments())
 
@@ -303,17 +307,17 @@ class Emulator:
         """
 
         async def logs() -> bytes:
-            batches = self._service.logs(function, environment, tail=tail)
+            batches = self._service.environments.logs(function, environment, tail=tail)
             return b"".join([piece.lines async for batch in batches for piece in batch])
 
         return self._call(logs()).decode(errors="replace")
 
     def connections(self, environment: EnvironmentId | None = None) -> tuple[Session, ...]:
         """The database's sessions, of one environment or all, looked at now."""
-        return self._call(self._service.connections(environment))[0]
+        return self._call(self._service.database.connections(environment))[0]
 
     def connections_summary(self) -> ConnectionsSummary:
-        return self._call(self._service.connections())[1]
+        return self._call(self._service.database.connections())[1]
 
     def recycle(self, function: str, reclaim: Reclaim | str | None = None) -> RecycleAnswer:
         """End a function's environments and wait until those that were idle are gone.
@@ -325,16 +329,16 @@ class Emulator:
         how = Reclaim(reclaim) if reclaim is not None else None
 
         async def recycle() -> RecycleAnswer:
-            answer = self._service.recycle_function(function, how)
+            answer = self._service.environments.recycle_all(function, how)
             for environment in answer.recycled:
-                await self._service.at_rest(environment)
+                await self._service.environments.at_rest(environment)
             return answer
 
         return self._call(recycle())
 
     def deployed(self, name: str) -> Function:
         """What is deployed by this name, as it is now."""
-        return self._do(lambda: self._service.function(name))
+        return self._do(lambda: self._service.functions.named(name))
 
     def policy(self, function: str | None = None) -> PolicyView:
         """The policy in force for a function, or for all that say nothing else."""
@@ -361,7 +365,7 @@ class Emulator:
 
     def set_path(self, name: str) -> str:
         """Put ``direct``, ``nat`` or ``firewall`` between environments and their database; answers what was there."""
-        return self._do(lambda: self._service.set_path(name))
+        return self._do(lambda: self._service.database.take_path(name))
 
     def restart_database(self) -> None:
         """End the emulator's own server and start it anew on the same data: every session is lost.
@@ -369,7 +373,7 @@ class Emulator:
         Raises:
             DatabaseError: it is not the emulator's own, or does not come back.
         """
-        self._call(self._service.restart_database())
+        self._call(self._service.database.restart())
 
     def fail_over(self) -> None:
         """From now on the database sessions that there are may only read (1290), and those to come may write.
@@ -377,15 +381,15 @@ class Emulator:
         Raises:
             DatabaseError: the server is not the emulator's own, or refuses.
         """
-        self._call(self._service.fail_over())
+        self._call(self._service.database.fail_over())
 
     def fail_back(self) -> None:
         """Every session may write again."""
-        self._call(self._service.fail_back())
+        self._call(self._service.database.fail_back())
 
     def kill_zombies(self) -> list[Session]:
         """Have the server end every session whose environment is gone; answers which."""
-        return self._call(self._service.kill_zombies())
+        return self._call(self._service.database.kill_zombies())
 
     def timeline(self, since: int = 0) -> list[TimelineEvent]:
         """Everything that happened after event number ``since``, oldest first."""
@@ -404,7 +408,7 @@ class Emulator:
         """
 
         async def look() -> list[TimelineEvent]:
-            await self._service.look_at_sessions()
+            await self._service.database.look()
             return list(self._service.timeline.since(since))
 
         return Evidence.of(self._call(look()), function, before=before)
@@ -426,7 +430,7 @@ class Emulator:
         def wanted(event: TimelineEvent) -> bool:
             return event.kind == kind and environment in (None, event.environment)
 
-        return self._call(self._service.wait_for(wanted, since=since, timeout=timeout, what=kind))
+        return self._call(wait_for(self._service.timeline, wanted, since=since, timeout=timeout, what=kind))
 
     @property
     def instance_id(self) -> str:
@@ -436,7 +440,7 @@ class Emulator:
     @property
     def database_kind(self) -> str | None:
         """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
-        return self._do(lambda: self._service.database_kind)
+        return self._do(lambda: self._service.database.kind)
 
     def status(self) -> Status:
         return self._do(self._service.status)
@@ -477,7 +481,7 @@ class Emulator:
 
     @property
     def _database(self) -> DatabaseServer:
-        server = self._service.database
+        server = self._service.database.server
         if server is None:
             raise DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
         return server
@@ -528,7 +532,7 @@ class Emulator:
 
     async def _invoke_and_kill(self, name: str, payload: Any, middle: Middle) -> FollowedInvocation:
         invocation, done = self._submit(name, payload)
-        killing = self._service.follow(invocation, middle)
+        killing = self._service.environments.follow(invocation, middle)
         try:
             outcome = await done
         finally:
@@ -553,7 +557,7 @@ class Emulator:
             raise outcome.failure
         assert outcome.answer is not None
         assert outcome.report is not None
-        await self._service.at_rest(outcome.report.environment_id)
+        await self._service.environments.at_rest(outcome.report.environment_id)
         return InvocationResult.of(outcome.answer, outcome.report)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:

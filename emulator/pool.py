@@ -102,6 +102,7 @@ class Pool:
         self._idle: list[Environment] = []
         self._serving: dict[Environment, Invocation | None] = {}
         self._ending: set[Environment] = set()
+        self._by_id: dict[EnvironmentId, Environment] = {}
         self._timers: dict[EnvironmentId, Timer] = {}
         self._periods: dict[int, Timer] = {}
         self._idle_times = IdleTimes()
@@ -126,6 +127,10 @@ class Pool:
         """All that are not gone, oldest first."""
         ahead = self.provisioned.environments
         return sorted([*self._idle, *self._serving, *self._ending, *ahead], key=lambda e: e.created_at)
+
+    def find(self, environment_id: EnvironmentId) -> Environment | None:
+        """The environment of this id; nothing where it is gone, or another pool's."""
+        return self._by_id.get(environment_id) or self.provisioned.find(environment_id)
 
     @property
     def idle(self) -> Sequence[Environment]:
@@ -299,6 +304,7 @@ class Pool:
 
     def environment_gone(self, environment: Environment) -> None:
         self._ending.discard(environment)
+        self._by_id.pop(environment.id, None)
         self._memory.gone(environment)
         if (timer := self._timers.pop(environment.id, None)) is not None:
             timer.cancel()
@@ -338,8 +344,12 @@ class Pool:
             self.share.release()
             invocation.fail(ServiceError(f"no environment can be made: {error}", cure=_FILES))
             return
-        self._serving[environment] = invocation
+        self._take_in(environment, invocation)
         environment.start(invocation)
+
+    def _take_in(self, environment: Environment, invocation: Invocation | None) -> None:
+        self._serving[environment] = invocation
+        self._by_id[environment.id] = environment
 
     def _choose(self, live: Sequence[Environment], invocation: Invocation) -> Environment:
         environment, reason = self.policy.select(live, self._around.chance)

@@ -91,6 +91,7 @@ class Provisioned:
         self._idle: list[Environment] = []
         self._serving: set[Environment] = set()
         self._ending: set[Environment] = set()
+        self._by_id: dict[EnvironmentId, Environment] = {}
         self._renewals: dict[EnvironmentId, Timer] = {}
         self._waiter = share.waiter(self._place_free)
         self._failures = 0
@@ -104,6 +105,10 @@ class Provisioned:
     def environments(self) -> list[Environment]:
         """All that are not gone."""
         return [*self._starting, *self._idle, *self._serving, *self._ending]
+
+    def find(self, environment_id: EnvironmentId) -> Environment | None:
+        """The one of this id; nothing where it is gone, or none of these."""
+        return self._by_id.get(environment_id)
 
     @property
     def view(self) -> ProvisionedView:
@@ -229,6 +234,7 @@ class Provisioned:
 
     def environment_gone(self, environment: Environment) -> None:
         self._ending.discard(environment)
+        self._by_id.pop(environment.id, None)
 
     # -- inside ------------------------------------------------------------------------------------------
 
@@ -280,6 +286,7 @@ class Provisioned:
             self._try_again_later()
             return
         self._starting.add(environment)
+        self._by_id[environment.id] = environment
         environment.start(None)
 
     def _try_again_later(self) -> None:

@@ -1,6 +1,7 @@
 """The emulator: the one object that owns everything below, and starts and stops it in order.
 
-The room is long because it is the one door to all of it: each method a few lines, the work is done below.
+What there is to ask and to change is in the rooms that it holds: functions, environments, the database, URLs. Its own
+is what concerns several of them, and the way of an invocation. It is long because it puts them together.
 """
 
 from __future__ import annotations
@@ -8,131 +9,55 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from emulator import text
-from emulator.assembly import assemble
+from emulator.assembly import Parts, assemble
 from emulator.asynchronous import Events
 from emulator.chronicle.file import TimelineFile
 from emulator.clock import SystemClock
-from emulator.concurrency import Concurrency, Share
+from emulator.concurrency import Concurrency
 from emulator.config import Settings
-from emulator.database.relay_records import PATHS
-from emulator.database.server import DatabaseServer
-from emulator.debugged import Attachment, DebuggedEnvironment, DebuggedPool
-from emulator.debugger import DebugPort
-from emulator.deployment import Change, CodeWatcher, check_code
+from emulator.database.database import Database
+from emulator.debugger import DebugPorts
 from emulator.doorstep import Doorstep
-from emulator.environment import Environment
+from emulator.environments import Environments
 from emulator.errors import (
-    CodeError,
-    ConfigurationError,
-    DatabaseError,
-    EmulatorError,
-    FunctionNotFoundError,
-    InvalidParameterValueError,
     RequestError,
-    ResourceConflictError,
     ServiceError,
     ThrottledError,
     one_error,
 )
 from emulator.event_queue import EventView
-from emulator.event_settings import MAX_AGE, Asynchronous
+from emulator.functions import Functions
+from emulator.hot_reload import HotReload
 from emulator.http_events.routes import Routes
 from emulator.invocation import Invocation
-from emulator.killing import Killing, Middle
-from emulator.lifecycle import State
-from emulator.log_files import LogFiles, LogPiece
+from emulator.log_files import LogFiles
 from emulator.logs import LogSink
 from emulator.metrics import Metrics
 from emulator.model import (
     LATEST,
-    ConnectionsSummary,
-    EnvironmentId,
-    EnvironmentView,
-    FreezerReport,
-    Function,
-    NetworkReport,
-    Reclaim,
     RequestId,
-    Session,
 )
-from emulator.pool import ConcurrencyView, Pool
-from emulator.provisioned import ProvisionedView
-from emulator.qualifiers import Qualifiers, Routing
+from emulator.pool import ConcurrencyView
+from emulator.pools import Pools
 from emulator.rulebook import PolicyView, Rulebook
 from emulator.schedules import Schedule, Schedules
-from emulator.skipping import skip
+from emulator.skipping import FastForwardAnswer, fast_forward
 from emulator.state import StateFolder
+from emulator.status import Status
 from emulator.surroundings import Surroundings
-from emulator.timeline import Timeline, TimelineEvent
-from emulator.urls import UrlConfig, Urls, make_url_id
+from emulator.timeline import Timeline
+from emulator.urls import Urls
 from emulator.version import VERSION
 
-__all__ = ["FastForwardAnswer", "RecycleAnswer", "Service", "Status"]
+__all__ = ["Service"]
 
-T = TypeVar("T")
-
-_LAST_MOMENT = 253_370_764_800.0  # 9999-01-01: calendars end with that year
-_MOST_SCHEDULED = 50_000  # events of schedules that one skip brings: half a minute's work
 _DRAIN = 3.0  # seconds that a stop gives to asynchronous events which are being served
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How this emulator runs, and how faithful it can be here.
-
-    ``uptime`` is real seconds; ``speed`` says how many of the emulator's own go by in one of them; ``profile`` is the
-    class of instances whose limits the database has; ``events`` counts those of the timeline, and ``events_dropped``
-    those of them that it does not have any more. ``urls`` are the addresses of functions that have one, ``routes`` the
-    functions by what each serves, such as ``GET /orders/{id}``. ``debug_ports`` are those of functions that have one.
-    """
-
-    version: str
-    sandbox: str
-    freezer: FreezerReport
-    network_fidelity: str
-    network: NetworkReport
-    database: str | None
-    database_version: str | None
-    functions: int
-    environments: Mapping[str, int]
-    concurrency_limit: int
-    concurrency_in_use: int
-    uptime: float
-    notes: Sequence[str]
-    log_folder: str
-    speed: float = 1.0
-    profile: str | None = None
-    timeline_file: str | None = None
-    events: int = 0
-    events_dropped: int = 0
-    urls: Mapping[str, str] = field(default_factory=dict)
-    routes: Mapping[str, str] = field(default_factory=dict)
-    debug_ports: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RecycleAnswer:
-    """Which environments end now, and which when their running invocation is over."""
-
-    recycled: tuple[EnvironmentId, ...]
-    when_parked: tuple[EnvironmentId, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FastForwardAnswer:
-    """What skipping time has caused. ``now`` is seconds since the epoch, on the emulator's clock."""
-
-    seconds: float
-    now: float
-    timers: int
-    caused: tuple[TimelineEvent, ...]
 
 
 class Service:
@@ -152,23 +77,18 @@ class Service:
         self._timeline_file: TimelineFile | None = None
         self._base = base or Path.cwd()
         self._log_sink = log_sink
-        self._pools: dict[str, Pool] = {}
-        """By ``Function.key``: the deployed ones by their names, published versions by ``name:version``."""
-        self._leaving: set[Pool] = set()
-        self._unready: dict[str, str] = {}
+        self.pools = Pools()
+        self._by_key = self.pools.by_key  # for invocations: one step less on their way
         self._errands: set[asyncio.Task[None]] = set()
-        self._alias_events: dict[str, Asynchronous] = {}
         self._concurrency = settings.make_concurrency()
         self.urls = Urls()
         self.routes = Routes()
-        self._debug_ports: dict[str, DebugPort] = {}
         self._stopping = False
         self.left: tuple[EventView, ...] = ()
         """Asynchronous events that were not done when the emulator stopped."""
         self.state: StateFolder | None = None
         """Where is kept what outlives this emulator; ``None``: nothing does."""
         self._rulebook = Rulebook(settings, self._base)
-        self._qualifiers = Qualifiers(self._rulebook.chance)
         self.doorstep = Doorstep()
         """Where clients' connections are to be watched."""
         self._started_at = time.monotonic()
@@ -192,7 +112,48 @@ class Service:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self.clock.close)
         stack.callback(self.doorstep.close)
-        if (path := self.settings.emulator.state) is not None:  # before all that takes time, for it may be refused
+        await self._open_files(stack)
+        parts = self._parts = await assemble(
+            stack,
+            self.settings,
+            clock=self.clock,
+            timeline=self.timeline,
+            spawn=self._spawn,
+            environments=self.pools.environments,
+        )
+        self.database = Database(parts.server, parts.observer, parts.relays, self.timeline)
+        folder = self.settings.emulator.log_folder
+        self._log_files = LogFiles(
+            parts.folder / "logs" if folder is None else (self._base / folder).resolve(),
+            parts.folder,
+            on_trouble=lambda trouble: self.timeline.record("logs.trouble", trouble),
+        )
+        stack.callback(self._log_files.close)
+        self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self._spawn(self._metrics.follow(self.timeline))
+        stack.callback(self.timeline.end_followers)
+        await self._make_rooms(stack, self._surroundings(parts))
+        for function in self.settings.make_functions(self._base):
+            await self.functions.add(function)
+        for route in self.settings.make_routes():
+            self.routes.add(route)
+        self._schedules = Schedules(
+            self.clock,
+            self.settings.make_schedules(),
+            self._send_scheduled,
+            region=self.settings.emulator.region,
+            account=self.settings.emulator.account,
+        )
+        stack.callback(self._schedules.close)
+        self.timeline.record(
+            "emulator.started",
+            f"removed {parts.swept} leftovers" if parts.swept else "",
+            detail={"run": self.timeline.run, "version": VERSION, "speed": self.clock.speed},
+        )
+
+    async def _open_files(self, stack: contextlib.AsyncExitStack) -> None:
+        """Before all that takes time, for they may be refused."""
+        if (path := self.settings.emulator.state) is not None:
             self.state = stack.enter_context(StateFolder((self._base / path).resolve(), self.tell_of_state))
         if (path := self.settings.emulator.timeline_file) is not None:
             self._timeline_file = await stack.enter_async_context(
@@ -202,22 +163,9 @@ class Service:
                     lambda trouble: self.timeline.record("timeline.trouble", trouble),
                 )
             )
-        parts = self._parts = await assemble(
-            stack,
-            self.settings,
-            clock=self.clock,
-            timeline=self.timeline,
-            spawn=self._spawn,
-            environments=self._all_environments,
-        )
-        folder = self.settings.emulator.log_folder
-        self._log_files = LogFiles(
-            parts.folder / "logs" if folder is None else (self._base / folder).resolve(),
-            parts.folder,
-            on_trouble=lambda trouble: self.timeline.record("logs.trouble", trouble),
-        )
-        stack.callback(self._log_files.close)
-        self._surroundings = Surroundings(
+
+    def _surroundings(self, parts: Parts) -> Surroundings:
+        return Surroundings(
             provider=parts.provider,
             runtime_api=parts.runtime_api,
             timeline=self.timeline,
@@ -236,9 +184,8 @@ class Service:
             end_of_round=asyncio.get_running_loop().call_soon,
             is_somebody_there=self.doorstep.is_somebody_there,
         )
-        self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        self._spawn(self._metrics.follow(self.timeline))
-        stack.callback(self.timeline.end_followers)
+
+    async def _make_rooms(self, stack: contextlib.AsyncExitStack, surroundings: Surroundings) -> None:
         self._events = Events(
             self.clock,
             self.timeline,
@@ -246,33 +193,33 @@ class Service:
             make=self.new_invocation,
             base=self._base,
             arn=lambda name: self.arn(name, text.VERSION),
-            at_rest=self.at_rest,
-            said=self._alias_events.get,
+            at_rest=lambda environment: self.environments.at_rest(environment),
             journal=self.state.journal if self.state is not None else None,
         )
-        self._ports = await stack.enter_async_context(contextlib.AsyncExitStack())
-        watcher = self._watcher = CodeWatcher(self._code_changed)
+        self._debug_ports = await stack.enter_async_context(DebugPorts(self.settings.emulator.host, self.timeline))
+        hot_reload = HotReload(surroundings, self.pools)
+        self.functions = Functions(
+            surroundings,
+            base=self._base,
+            pools=self.pools,
+            rulebook=self._rulebook,
+            concurrency=self._concurrency,
+            events=self._events,
+            urls=self.urls,
+            debug_ports=self._debug_ports,
+            hot_reload=hot_reload,
+            database=self.database,
+            provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
+            state=self.state.path if self.state is not None else None,
+        )
+        self.target = self.functions.target  # for invocations: one step less on their way
+        self.environments = Environments(
+            self.pools, self.functions.pool, timeline=self.timeline, database=self.database, log_files=self._log_files
+        )
         stack.push_async_callback(self._stop_pools)
-        stack.callback(watcher.close)
+        stack.callback(hot_reload.close)
         if self.settings.emulator.hot_reload:
-            self._spawn(watcher.run())
-        for function in self.settings.make_functions(self._base):
-            await self.add(function)
-        for route in self.settings.make_routes():
-            self.routes.add(route)
-        self._schedules = Schedules(
-            self.clock,
-            self.settings.make_schedules(),
-            self._send_scheduled,
-            region=self.settings.emulator.region,
-            account=self.settings.emulator.account,
-        )
-        stack.callback(self._schedules.close)
-        self.timeline.record(
-            "emulator.started",
-            f"removed {parts.swept} leftovers" if parts.swept else "",
-            detail={"run": self.timeline.run, "version": VERSION, "speed": self.clock.speed},
-        )
+            self._spawn(hot_reload.run())
 
     async def stop_intake(self) -> None:
         """Take no more events, and end everything that runs: whoever waits for an answer gets one.
@@ -293,236 +240,10 @@ class Service:
         for errand in self._errands:
             errand.cancel()
         self.left = (*self.left, *self._events.close())
-        await asyncio.gather(*(pool.close("the emulator stops") for pool in self._every_pool()))
+        await asyncio.gather(*(pool.close("the emulator stops") for pool in self.pools.every()))
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         return self._tasks.create_task(coroutine)
-
-    # -- functions ---------------------------------------------------------------------------------------
-
-    async def add(self, function: Function) -> None:
-        """Deploy a function, or a new version of one; environments of the old one are recycled.
-
-        Raises:
-            CodeError: its folder cannot be used.
-            SandboxError: nothing here can run it.
-            DatabaseError: the database it names can neither be found nor made.
-        """
-        function = replace(
-            function,
-            code=(self._base / function.code).resolve() if function.code is not None else None,
-            layers=[(self._base / layer).resolve() for layer in function.layers],
-        )
-        check_code(function, other_user=self._parts.provider.kind == "container")
-        self._check_place_of_state(function)
-        function = self._with_debug_port(function)
-        await self._parts.provider.prepare(function)
-        if self._parts.server is not None and (name := function.environment.get("DB_NAME")) is not None:
-            await self._parts.server.ensure_database(name)
-        policy = self._rulebook.policy_of(function)
-        known = self._pools.get(function.name)
-        if known is not None:
-            before = known.function
-            known.update(function, "the function was deployed again")
-            known.follow(policy)
-            if function.url != before.url:
-                self._set_url(function)
-        else:
-            self._set_url(function)
-            self._pools[function.name] = (
-                await self._open_debug_port(function) if function.debug_port is not None else self._make_pool(function)
-            )
-        self._unready.pop(function.name, None)
-        self._events.add(self._pools[function.name])
-        own = (function.code,) if function.code is not None else ()
-        self._watcher.watch(function.name, *own, *function.layers)
-
-    def _with_debug_port(self, function: Function) -> Function:
-        """A function keeps the port that it has: who deploys it again need not know of it."""
-        known, port = self._pools.get(function.name), function.debug_port
-        if known is not None and port is None:
-            return replace(function, debug_port=known.function.debug_port)
-        if known is not None and known.function.debug_port != port:
-            raise ConfigurationError(
-                f"function {function.name}: its debug port cannot change while the emulator runs",
-                cure="Start the emulator anew.",
-            )
-        others = [name for name, pool in self._pools.items() if port and pool.function.debug_port == port]
-        if known is None and others:
-            raise ConfigurationError(
-                f"function {function.name}: {port} is the debug port of {others[0]} already",
-                cure="Give each function that is to be debugged a port of its own.",
-            )
-        return function
-
-    async def _open_debug_port(self, function: Function) -> Pool:
-        policy = self._rulebook.policy_of(function)
-        pool = DebuggedPool(function, self._surroundings, policy, self._concurrency, attachment=Attachment())
-        port = DebugPort(pool, self.settings.emulator.host, self.timeline)
-        try:
-            self._debug_ports[function.name] = await self._ports.enter_async_context(port)
-        except EmulatorError:
-            await pool.close("it has no debug port")
-            pool.share.reserve(None)
-            raise
-        return pool
-
-    def _check_place_of_state(self, function: Function) -> None:
-        if self.state is not None and function.code is not None and self.state.path.is_relative_to(function.code):
-            raise CodeError(
-                f"the state would be kept in {self.state.path}, which is part of the code of {function.name}",
-                cure="--state, or state in [emulator], names a folder beside the code.",
-            )
-
-    def _set_url(self, function: Function) -> None:
-        url_id = make_url_id(self.settings.emulator.account, function.name)
-        if function.url is None:
-            self.urls.remove(url_id)
-        else:
-            now = self.clock.now()
-            known = self.urls.by_id(url_id) or UrlConfig(url_id, function.name, created_at=now)
-            self.urls.add(known.with_settings(function.url, now))
-
-    def _make_pool(self, function: Function, share: Share | None = None) -> Pool:
-        return Pool(
-            function,
-            self._surroundings,
-            self._rulebook.policy_of(function),
-            self._concurrency,
-            self._rulebook.memory,
-            provisioned_lifetime=self.settings.emulator.provisioned_lifetime,
-            share=share,
-        )
-
-    async def add_version(self, function: Function) -> None:
-        """A published version, which is served under :meth:`target`; environments come with its first invocation.
-
-        Its reserved concurrency is that of the function.
-
-        Raises:
-            CodeError, SandboxError: as :meth:`add`.
-        """
-        check_code(function, other_user=self._parts.provider.kind == "container")
-        await self._parts.provider.prepare(function)
-        self._qualifiers.add(function)
-        self._unready.pop(function.key, None)
-
-    def remove(self, name: str) -> None:
-        """The function is no more, with all its versions and aliases: idle environments end, others when they are done.
-
-        Asynchronous events that wait are dropped, and told of.
-        """
-        self._qualifiers.forget(name)
-        self._unready.pop(name, None)
-        self._watcher.forget(name)
-        if (port := self._debug_ports.pop(name, None)) is not None:
-            port.close()
-        for config in self.urls.of(name):
-            self.urls.remove(config.url_id)
-        for arn in [arn for arn in self._alias_events if arn.startswith(f"{self.arn(name)}:")]:
-            del self._alias_events[arn]
-        for pool in self._pools_of(name):
-            self._remove(pool, "the function was deleted")
-
-    def remove_version(self, name: str, version: str) -> None:
-        """A published version is no more; what becomes of its environments and events as with :meth:`remove`."""
-        key = f"{name}:{version}"
-        self._qualifiers.remove(key)
-        self._unready.pop(key, None)
-        if (pool := self._pools.get(key)) is not None:
-            self._remove(pool, "the version was deleted")
-
-    def _remove(self, pool: Pool, why: str) -> None:
-        del self._pools[pool.function.key]
-        self._events.remove(pool.function.key, why)
-        self._leaving.add(pool)
-        self._spawn(self._retire(pool, why))
-
-    async def _retire(self, pool: Pool, why: str) -> None:
-        await pool.retire(why)
-        self._leaving.discard(pool)
-
-    async def until_unused(self, code: Path) -> None:
-        """Wait until no environment has this folder as its code; those that are there by now are waited for."""
-        for environment in list(self._all_environments()):
-            if environment.function.code == code:
-                await environment.gone.wait()
-
-    def hold_back(self, key: str, state: str) -> None:
-        """Until it is added, whoever invokes it is told that it is in this state: ``Pending`` or ``Failed``."""
-        self._unready[key] = state
-
-    def reserve(self, name: str, places: int | None) -> None:
-        """So many of the account's places are this function's and no other's; ``None``: its part of the rest.
-
-        Raises:
-            ConfigurationError: the account has not so many left, or the function more initialised ahead.
-        """
-        self._adjust(name, reserved_concurrency=places)
-
-    def provision(self, key: str, number: int) -> None:
-        """So many environments of a published version are to be initialised ahead.
-
-        Arguments:
-            key: ``name:version``.
-        """
-        if number or key in self._pools:
-            self._pool(key)
-            self._adjust(key, provisioned_concurrency=number)
-
-    def provisioned(self, key: str) -> ProvisionedView | None:
-        """What there is of them; ``None`` where nobody has asked for any yet."""
-        return self._pools[key].provisioned.view if key in self._pools else None
-
-    def allow_loops(self, name: str, allowed: bool) -> None:
-        """Whether it takes an event that came through any number of functions; else only through so many as on AWS."""
-        self._events.allow_loops(name, allowed)
-
-    def set_asynchronous(self, key: str, settings: Asynchronous) -> None:
-        """What becomes of the asynchronous events of a function, or of a published version of it, from now on."""
-        self._adjust(key, asynchronous=settings)
-
-    def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
-        """What becomes of those that come by an alias; ``None``: what is said of the version that it leads to."""
-        arn = self.arn(name, alias)
-        if settings is None:
-            self._alias_events.pop(arn, None)
-        else:
-            self._alias_events[arn] = settings
-        for pool in self._pools_of(name):
-            self._events.add(pool)
-
-    def _adjust(self, key: str, **changes: Any) -> None:
-        """Settings that environments do not see: none is recycled."""
-        published, pool = self._qualifiers.function(key), self._pools.get(key)
-        if published is not None:
-            self._qualifiers.add(replace(published, **changes))
-        if pool is not None:
-            pool.adjust(replace(pool.function, **changes))
-            self._events.add(pool)
-
-    def set_alias(self, name: str, alias: str, routing: Routing) -> None:
-        """Have an alias lead somewhere."""
-        self._qualifiers.lead(name, alias, routing)
-
-    def remove_alias(self, name: str, alias: str) -> None:
-        self._qualifiers.unlead(name, alias)
-        self._alias_events.pop(self.arn(name, alias), None)
-
-    def target(self, name: str, qualifier: str | None) -> str:
-        """What serves an invocation: the name itself, or ``name:version``; chosen by weights where an alias has some.
-
-        It is what :meth:`new_invocation` and :meth:`submit` take as a name.
-
-        Raises:
-            FunctionNotFoundError: there is no such version or alias.
-        """
-        if qualifier is None or qualifier == LATEST:
-            return name
-        target = self._qualifiers.target(name, qualifier)
-        if target not in self._pools and target not in self._unready and self._qualifiers.function(target) is None:
-            raise FunctionNotFoundError(f"Function not found: {self.arn(name, qualifier)}")
-        return target
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Have it done, by nobody's waiting for it; a stop ends it. What it raises ends the emulator."""
@@ -533,9 +254,6 @@ class Service:
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
 
-    def function(self, name: str) -> Function:
-        return self._pool(name).function
-
     @property
     def folder(self) -> Path:
         """The emulator's own, which goes with it."""
@@ -545,77 +263,15 @@ class Service:
     def instance_id(self) -> str:
         return self._parts.instance_id
 
-    @property
-    def functions(self) -> list[Function]:
-        return [pool.function for pool in self._pools.values() if pool.function.version == LATEST]
-
     def arn(self, name: str, qualifier: str | None = None) -> str:
         emulator = self.settings.emulator
         return text.function_arn(emulator.region, emulator.account, name, qualifier)
-
-    def _code_changed(self, change: Change) -> None:
-        pool = self._pools.get(change.function)
-        if pool is None:
-            return  # it was deleted just now
-        self.timeline.record(
-            "function.changed", str(change), function=change.function, detail={"files": list(change.files)}
-        )
-        if pool.function.layers:
-            self._spawn(self._prepare_again(pool))
-        else:
-            pool.update(pool.function, "its code changed")
-
-    async def _prepare_again(self, pool: Pool) -> None:
-        """Merge its layers anew; one that cannot be used right now is told of, and the old environments go on."""
-        function = pool.function
-        try:
-            check_code(function, other_user=self._parts.provider.kind == "container")
-            await self._parts.provider.prepare(function)
-        except (OSError, EmulatorError) as error:
-            self.timeline.record("function.trouble", str(error), function=function.name)
-        else:
-            now = pool.function
-            if (now.code, now.layers) == (function.code, function.layers):  # or it was deployed again meanwhile
-                pool.update(now, "its code or a layer changed")
-
-    def _pool(self, name: str) -> Pool:
-        try:
-            return self._pools[name]
-        except KeyError:
-            return self._pool_of_version(name)
-
-    def _pool_of_version(self, key: str) -> Pool:
-        name, _, version = key.partition(":")
-        latest, function = self._pools.get(name), self._qualifiers.function(key)
-        if latest is not None and function is not None:
-            pool = self._make_pool(replace(function, policy=latest.function.policy), latest.share)
-            self._pools[key] = pool
-            self._events.add(pool)
-            return pool
-        if (state := self._unready.get(key)) is not None:
-            raise ResourceConflictError(
-                "The operation cannot be performed at this time. "
-                f"The function is currently in the following state: {state}"
-            )
-        # [R] since 2025 the message names the version.
-        names = [one.name for one in self.functions]
-        raise FunctionNotFoundError(
-            f"Function not found: {self.arn(name, version or LATEST)}",
-            cure=f"There are {', '.join(names)}." if names else "There is none yet.",
-        )
-
-    def _pools_of(self, name: str) -> list[Pool]:
-        """That of the function, and those of its versions."""
-        return [pool for pool in self._pools.values() if pool.function.name == name]
-
-    def _every_pool(self) -> list[Pool]:
-        return [*self._pools.values(), *self._leaving]
 
     # -- policies ----------------------------------------------------------------------------------------
 
     def policy(self, name: str | None = None) -> PolicyView:
         """The policy of a function, or the one of all functions that say nothing else."""
-        return self._rulebook.view(self._pool(name) if name is not None else None)
+        return self._rulebook.view(self.functions.pool(name) if name is not None else None)
 
     def set_policy(self, policy: object, name: str | None = None) -> PolicyView:
         """Another policy from now on, for one function or for all; what is idle and within its limits stays.
@@ -629,11 +285,11 @@ class Service:
             ConfigurationError: it is no policy; nothing has changed.
         """
         if name is not None:
-            self._pool(name)
-            for pool in self._pools_of(name):
+            self.functions.pool(name)
+            for pool in self.pools.of(name):
                 self._rulebook.change_one(pool, policy)
         else:
-            self._rulebook.change_all(self._pools.values(), policy)
+            self._rulebook.change_all(self._by_key.values(), policy)
         view = self.policy(name)
         self.timeline.record("policy.changed", f"{view.name}: {', '.join(view.rules) or 'no rules'}", function=name)
         return view
@@ -650,7 +306,8 @@ class Service:
         Raises:
             RequestError: there is no such function, or it cannot be invoked yet.
         """
-        self._pool(name)
+        if name not in self._by_key:
+            self.functions.pool(name)  # that of a version comes with its first invocation; else it is refused
         return Invocation(
             RequestId(text.new_request_id()),
             payload,
@@ -681,7 +338,10 @@ class Service:
         Raises:
             RequestError: it cannot be served: no such function, throttled, stopping.
         """
-        pool = self._pool(name)
+        try:
+            pool = self._by_key[name]
+        except KeyError:
+            pool = self.functions.pool(name)
         if self._stopping:
             raise ServiceError("the emulator is stopping")
         if invocation.asynchronous:
@@ -696,30 +356,8 @@ class Service:
             raise
 
     def take_up_events(self) -> int:
-        """Go on with the events that an emulator before this one has accepted; answers how many there are.
-
-        Those of functions that cannot serve now are kept for a later start, until AWS as well would have dropped them.
-        """
-        assert self.state is not None, "there is a folder, or there are none"
-        journal, taken_up = self.state.journal, 0
-        for kept in journal.pending:
-            try:
-                self._pool(kept.key)
-            except RequestError as error:
-                told = f"an asynchronous event of {kept.key} {{}}, for {error.message}"
-                is_old = self.clock.now() - kept.accepted > MAX_AGE
-                if is_old:
-                    journal.drop(kept.request_id)
-                self.timeline.record(
-                    "event.dropped" if is_old else "state.trouble",
-                    told.format("is dropped" if is_old else "is kept"),
-                    function=kept.key.partition(":")[0],
-                    request_id=kept.request_id,
-                    detail={"payload": kept.payload.decode("utf-8", "replace")},
-                )
-            else:
-                self._events.take_up(kept)
-                taken_up += 1
+        """Go on with the events that an emulator before this one has accepted; answers how many there are."""
+        taken_up = self._events.take_up_kept(self.functions.pool)
         self._events.take_up_records()
         return taken_up
 
@@ -727,280 +365,34 @@ class Service:
         """What of the state cannot be kept, or cannot be had again."""
         self.timeline.record("state.trouble", trouble)
 
-    def follow(self, invocation: Invocation, middle: Middle) -> Killing:
-        """End the runtime in the middle of an invocation that was just submitted; the caller closes what is answered.
-
-        Raises:
-            ServiceError: it waits for an environment, or is over.
-        """
-        environment_id = invocation.outcome.environment_id
-        environment = self._find(environment_id) if environment_id is not None else None
-        if environment is None:
-            raise ServiceError("an invocation can be followed only when it has just got its environment")
-        return Killing(environment, self._parts.relays, self.timeline, middle)
-
-    async def at_rest(self, environment_id: EnvironmentId) -> None:
-        """Wait until an environment is frozen or gone, or a freeze has failed, or a debugger keeps it from that.
-
-        Raises:
-            EmulatorError: it is still at work after half a minute.
-        """
-        environment = self._find(environment_id)
-        if environment is None or environment.state in (State.FROZEN, State.GONE):
-            return
-
-        def is_kept() -> bool:
-            return isinstance(environment, DebuggedEnvironment) and environment.is_kept
-
-        if is_kept():
-            return
-        states = {f"environment.{state}": state for state in State}
-        last: State = environment.state
-
-        def rested(event: TimelineEvent) -> bool:
-            nonlocal last
-            if event.environment != environment_id or event.kind not in states:
-                return False
-            before, last = last, states[event.kind]
-            freeze_failed = before is State.FREEZING and last is State.IDLE
-            return last in (State.FROZEN, State.GONE) or freeze_failed or is_kept()
-
-        await self.wait_for(
-            rested, since=self.timeline.last_seq, timeout=30, what=f"environment {environment_id} comes to rest"
-        )
-
-    async def wait_for(
-        self, wanted: Callable[[TimelineEvent], bool], *, since: int, timeout: float, what: str
-    ) -> TimelineEvent:
-        """The first wanted event after number ``since``, which may have happened already.
-
-        Raises:
-            EmulatorError: it did not happen within ``timeout`` seconds.
-        """
-        for event in self.timeline.since(since):
-            if wanted(event):
-                return event
-        happened: asyncio.Future[TimelineEvent] = asyncio.get_running_loop().create_future()
-
-        def look(event: TimelineEvent) -> None:
-            if wanted(event) and not happened.done():
-                happened.set_result(event)
-
-        stop = self.timeline.listen(look)
-        try:
-            async with asyncio.timeout(timeout):
-                return await happened
-        except TimeoutError as error:
-            raise EmulatorError(f"this did not happen within {timeout:g} s: {what}") from error
-        finally:
-            stop()
-
     # -- inspection --------------------------------------------------------------------------------------
 
-    def environments(self, function: str | None = None) -> list[EnvironmentView]:
-        """All environments, or those of one function; oldest first."""
-        if function is not None:
-            self._pool(function)
-        pools = self._pools_of(function) if function is not None else self._every_pool()
-        return [
-            environment.view(self._sessions_of(environment.id)) for pool in pools for environment in pool.environments
-        ]
-
-    def environment(self, environment_id: str) -> EnvironmentView:
-        """One environment by its id, or by the beginning of it.
-
-        Raises:
-            FunctionNotFoundError: there is none, or there are several.
-        """
-        environment = self._the_one(environment_id)
-        return environment.view(self._sessions_of(environment.id))
-
-    def logs(
-        self, function: str, environment: str | None = None, *, tail: int | None = None, follow: bool = False
-    ) -> AsyncIterator[list[LogPiece]]:
-        """What a function's environments have written, in the order in which it came, some at a time.
-
-        Arguments:
-            environment: only this one's; the beginning of its id will do, and it may be gone.
-            tail: only so many lines of what there is already.
-            follow: go on with what comes, until the emulator stops.
-
-        Raises:
-            FunctionNotFoundError: there is no such function, or no such environment of it.
-            InvalidParameterValueError: several environments begin like that.
-        """
-        self._pool(function)
-        if environment is not None:
-            known = self._log_files.environments(function) | {e.id for e in self._all_environments()}
-            environment = _only([one for one in known if one.startswith(environment)], environment)
-        return self._log_files.read(function, environment=environment, tail=tail, follow=follow)
-
-    async def look_at_sessions(self) -> None:
-        """Have the counts of sessions in views be of this moment, where a database can be asked."""
-        if self._parts.observer is not None:
-            with contextlib.suppress(DatabaseError):
-                await self._parts.observer.sample()
-
-    async def connections(
-        self, environment: EnvironmentId | None = None
-    ) -> tuple[tuple[Session, ...], ConnectionsSummary]:
-        """The sessions of the database, looked at now.
-
-        Raises:
-            DatabaseError: there is no database, or it does not answer.
-        """
-        if self._parts.observer is None:
-            raise self._no_database()
-        return await self._parts.observer.connections(environment=environment)
-
-    async def kill_zombies(self) -> list[Session]:
-        """Have the server end every session whose environment is gone; answers which.
-
-        Raises:
-            DatabaseError: there is no database, or it does not do that.
-        """
-        if self._parts.observer is None:
-            raise self._no_database()
-        return await self._parts.observer.kill_zombies()
-
-    async def restart_database(self) -> None:
-        """End the emulator's own server and start it anew on the same data: every session is lost.
-
-        Raises:
-            DatabaseError: there is no server, it is the user's own, or it does not come back.
-        """
-        await self._own_database().restart()
-        self.timeline.record("database.restarted", "restarted by hand")
-        await self.look_at_sessions()
-
-    async def fail_over(self) -> None:
-        """From now on the sessions that there are may only read, and those to come may write.
-
-        Raises:
-            DatabaseError: there is no server, it is the user's own, or it refuses.
-        """
-        await self._own_database().fail_over()
-        self.timeline.record(
-            "database.failover", "the sessions that are open belong to the old writer and may only read"
-        )
-
-    async def fail_back(self) -> None:
-        """Every session may write again."""
-        await self._own_database().fail_back()
-        self.timeline.record("database.failback", "every session may write again")
-
-    def set_path(self, name: str) -> str:
-        """Put something else between environments and their database; answers what was there before.
-
-        Arguments:
-            name: as in the configuration: ``direct``, ``nat``, ``firewall``.
-
-        Raises:
-            InvalidParameterValueError: there is no such path.
-            DatabaseError: there is no database.
-        """
-        if name not in PATHS:
-            raise InvalidParameterValueError(f"there is no path {name!r}", cure=f"There are {', '.join(PATHS)}.")
-        if self._parts.relays is None:
-            raise self._no_database()
-        before = self._parts.relays.profile.name
-        self._parts.relays.take_path(PATHS[name])
-        return before
-
-    def _own_database(self) -> DatabaseServer:
-        if self._parts.server is None:
-            raise self._no_database()
-        return self._parts.server
-
-    @staticmethod
-    def _no_database() -> DatabaseError:
-        return DatabaseError("this emulator runs without a database", cure='Set server = "auto" in [database].')
-
     async def fast_forward(self, seconds: float) -> FastForwardAnswer:
-        """Skip time for everything that waits on the emulator's clock, and let the database's part in it happen.
-
-        What the server would have closed in that time, because a session slept for ``wait_timeout`` or its client
-        answered no keepalive, is closed, and a frozen client finds out when it speaks again. Attempts of asynchronous
-        events that fall into that time run at theirs, and are waited for.
-
-        Raises:
-            InvalidParameterValueError: time goes forward only, and not beyond the year 9998; or more is scheduled in
-                that time than can be waited for.
-        """
-        if not 0 <= seconds < float("inf"):
-            raise InvalidParameterValueError(f"time goes forward, by a number of seconds: {seconds}")
-        target = self.clock.now() + seconds
-        if target > _LAST_MOMENT:
-            raise InvalidParameterValueError("the emulator's clock ends with the year 9998", cure="Skip less.")
-        if self._schedules.more_than(_MOST_SCHEDULED, until=target):
-            raise InvalidParameterValueError(
-                f"more than {_MOST_SCHEDULED:,} events are scheduled in that time", cure="Skip less at once."
-            )
-        await self.look_at_sessions()  # what the server has done by now is not caused by this
-        before = self.timeline.last_seq
-        timers = await skip(
-            self.clock,
+        """Skip time for everything that waits on the emulator's clock; see :func:`~emulator.skipping.fast_forward`."""
+        return await fast_forward(
             seconds,
-            lambda: [self._schedules, self._events, *(pool.provisioned for pool in self._pools.values())],
-            self._age_sessions,
+            clock=self.clock,
+            timeline=self.timeline,
+            database=self.database,
+            schedules=self._schedules,
+            others=lambda: [self._events, *(pool.provisioned for pool in self._by_key.values())],
         )
-        caused = [event for event in self.timeline.since(before) if event.reason]
-        return FastForwardAnswer(seconds, self.clock.now(), timers, tuple(caused))
-
-    async def _age_sessions(self) -> None:
-        """What the server would have closed by this moment of the emulator's clock, is closed."""
-        if self._parts.observer is not None and self._parts.relays is not None:
-            with contextlib.suppress(DatabaseError):
-                _, summary = await self._parts.observer.connections()
-                self._parts.relays.close_idle_as_server(summary.wait_timeout)
-                await self.look_at_sessions()  # by the end of which they are closed, and told
 
     def queue(self, function: str | None = None) -> list[EventView]:
         """The asynchronous events that are not done, of one function or of all."""
-        return self._events.pending(self._pool(function).function.name if function is not None else None)
+        return self._events.pending(self.functions.named(function).name if function is not None else None)
 
     def concurrency(self) -> tuple[Concurrency, list[ConcurrencyView]]:
         """The account's places, and each function's part of them."""
-        views = [(pool.function.version, pool.concurrency) for pool in self._pools.values()]
+        views = [(pool.function.version, pool.concurrency) for pool in self._by_key.values()]
         return self._concurrency, [view for version, view in views if version == LATEST or view.provisioned is not None]
 
-    async def initialised(self, name: str) -> None:
-        """Wait until what a function has initialised ahead is ready and at rest, or cannot be."""
-        provisioned = self._pool(name).provisioned
-        await provisioned.finished()
-        for environment in provisioned.environments:
-            if not environment.invocations:
-                await self.at_rest(environment.id)
-
-    @property
-    def database(self) -> DatabaseServer | None:
-        return self._parts.server
-
-    @property
-    def database_kind(self) -> str | None:
-        """``local`` and ``docker`` are the emulator's own, ``url`` is the user's; ``None`` without a database."""
-        return self._parts.server.kind if self._parts.server is not None else None
-
-    def recycle_function(self, name: str, how: Reclaim | None = None) -> RecycleAnswer:
-        """End all environments of a function; their connections as the policy says, or as told."""
-        self._pool(name)
-        ended = [pool.recycle("recycled by hand", how) for pool in self._pools_of(name)]
-        now, later = (tuple(e.id for both in ended for e in both[which]) for which in (0, 1))
-        return RecycleAnswer(now, later)
-
-    def recycle_environment(self, environment_id: str, how: Reclaim | None = None) -> RecycleAnswer:
-        environment = self._the_one(environment_id)
-        pool = next(pool for pool in self._every_pool() if environment in pool.environments)
-        ids = (environment.id,)
-        return (
-            RecycleAnswer(ids, ()) if pool.recycle_one(environment, "recycled by hand", how) else RecycleAnswer((), ids)
-        )
-
     def status(self) -> Status:
-        provider = self._parts.provider
+        """How it runs at this moment, and how faithful it can be here."""
+        provider, server = self._parts.provider, self.database.server
         network = self._parts.network_report()
         counts: dict[str, int] = {}
-        for environment in self._all_environments():
+        for environment in self.pools.environments():
             counts[environment.state] = counts.get(environment.state, 0) + 1
         return Status(
             version=VERSION,
@@ -1008,8 +400,8 @@ class Service:
             freezer=provider.freezer_report,
             network_fidelity=network.fidelity,
             network=network,
-            database=self._parts.server.description if self._parts.server is not None else None,
-            database_version=self._parts.server.version if self._parts.server is not None else None,
+            database=server.description if server is not None else None,
+            database_version=server.version if server is not None else None,
             functions=len(self.functions),
             environments=counts,
             concurrency_limit=self._concurrency.limit,
@@ -1024,7 +416,7 @@ class Service:
             events_dropped=self.timeline.dropped,
             urls={config.name: self.urls.address(config) for config in self.urls},
             routes={route.key: route.function for route in self.routes},
-            debug_ports={name: f"{port.host}:{port.port}" for name, port in self._debug_ports.items()},
+            debug_ports=self._debug_ports.addresses,
         )
 
     def metrics(self) -> Metrics:
@@ -1036,31 +428,8 @@ class Service:
 
     def _troubles(self) -> list[str]:
         troubles = (
-            self._parts.observer.trouble if self._parts.observer is not None else None,
+            self.database.trouble,
             self._log_files.trouble,
             self._timeline_file.trouble if self._timeline_file is not None else None,
         )
         return [trouble for trouble in troubles if trouble is not None]
-
-    def _all_environments(self) -> Iterator[Environment]:
-        for pool in self._every_pool():
-            yield from pool.environments
-
-    def _find(self, environment_id: EnvironmentId) -> Environment | None:
-        return next((e for e in self._all_environments() if e.id == environment_id), None)
-
-    def _the_one(self, beginning: str) -> Environment:
-        return _only([e for e in self._all_environments() if e.id.startswith(beginning)], beginning)
-
-    def _sessions_of(self, environment_id: EnvironmentId) -> int | None:
-        return self._parts.observer.sessions_of(environment_id) if self._parts.observer is not None else None
-
-
-def _only(found: Sequence[T], beginning: str) -> T:
-    if not found or not beginning:
-        raise FunctionNotFoundError(
-            f"Environment not found: {beginning or 'without a name'}", cure="lambda-freezer ps shows those there are."
-        )
-    if len(found) > 1:
-        raise InvalidParameterValueError(f"{len(found)} environments begin with {beginning}")
-    return found[0]

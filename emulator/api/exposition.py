@@ -47,7 +47,7 @@ class _Figures(Collector):
     def __init__(self, service: Service, sessions: Sessions | None) -> None:
         self._service, self._sessions = service, sessions
         self._names = [function.name for function in service.functions]
-        self._environments = service.environments()
+        self._environments = service.environments.views()
 
     def collect(self) -> Iterator[Metric]:
         yield from self._of_cloudwatch()

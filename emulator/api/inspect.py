@@ -31,11 +31,14 @@ from emulator.api.answers import (
 )
 from emulator.chronicle.lines import to_line
 from emulator.config import PolicySettings
+from emulator.environments import RecycleAnswer
 from emulator.errors import ConfigurationError, InvalidParameterValueError
 from emulator.log_files import LogPiece
 from emulator.model import EnvironmentId, EnvironmentView, Function, Reclaim
 from emulator.rulebook import PolicyView
-from emulator.service import FastForwardAnswer, RecycleAnswer, Service, Status
+from emulator.service import Service
+from emulator.skipping import FastForwardAnswer
+from emulator.status import Status
 
 __all__ = ["FastForwardWish", "RecycleWish", "inspection_routes"]
 
@@ -71,24 +74,24 @@ def inspection_routes(service: Service) -> APIRouter:
     @routes.get("/environments", responses=NO_SUCH)
     async def environments(function: str | None = None) -> Environments:
         """Every execution environment, or those of one function."""
-        await service.look_at_sessions()
-        return Environments(environments=service.environments(function))
+        await service.database.look()
+        return Environments(environments=service.environments.views(function))
 
     @routes.get("/environments/{environment_id}", responses=NO_SUCH)
     async def environment(environment_id: EnvironmentName) -> EnvironmentView:
         """One execution environment, by its id or the beginning of it."""
-        await service.look_at_sessions()
-        return service.environment(environment_id)
+        await service.database.look()
+        return service.environments.view(environment_id)
 
     @routes.post("/environments/{environment_id}/recycle", responses=NO_SUCH)
     async def recycle_environment(environment_id: EnvironmentName, wish: RecycleWish | None = None) -> RecycleAnswer:
         """End one environment: now, or when its running invocation is over."""
-        return service.recycle_environment(environment_id, wish.reclaim if wish is not None else None)
+        return service.environments.recycle(environment_id, wish.reclaim if wish is not None else None)
 
     @routes.post("/functions/{name}/recycle", responses=NO_SUCH)
     async def recycle_function(name: FunctionName, wish: RecycleWish | None = None) -> RecycleAnswer:
         """End all environments of a function."""
-        return service.recycle_function(name, wish.reclaim if wish is not None else None)
+        return service.environments.recycle_all(name, wish.reclaim if wish is not None else None)
 
     @routes.get("/functions/{name}/logs", response_class=StreamingResponse, responses=NO_SUCH | _LOGS)
     async def logs(
@@ -100,7 +103,7 @@ def inspection_routes(service: Service) -> APIRouter:
     ) -> StreamingResponse:
         """What a function's environments have written, in the order in which it came; as lines, or as NDJSON."""
         media_type, render = _LOG_FORMATS[form]
-        batches = service.logs(name, environment, tail=tail, follow=follow)
+        batches = service.environments.logs(name, environment, tail=tail, follow=follow)
         return StreamingResponse(_rendered(batches, render), media_type=media_type)
 
     @routes.get("/policy")
@@ -126,8 +129,8 @@ def inspection_routes(service: Service) -> APIRouter:
     @routes.get("/connections", responses=NO_SUCH | NO_DATABASE)
     async def connections(environment: str | None = None) -> Connections:
         """The sessions of the database, each joined to the environment that opened it."""
-        wanted = EnvironmentId(service.environment(environment).id) if environment is not None else None
-        sessions, summary = await service.connections(wanted)
+        wanted = EnvironmentId(service.environments.view(environment).id) if environment is not None else None
+        sessions, summary = await service.database.connections(wanted)
         return Connections(connections=list(sessions), summary=summary)
 
     @routes.get("/queue", responses=NO_SUCH)
@@ -146,7 +149,7 @@ def inspection_routes(service: Service) -> APIRouter:
     @routes.post("/zombies/kill", responses=NO_DATABASE)
     async def kill_zombies() -> Killed:
         """Have the server end every session whose environment is gone."""
-        return Killed(killed=await service.kill_zombies())
+        return Killed(killed=await service.database.kill_zombies())
 
     @routes.post("/fast-forward", response_model=FastForwardReport, response_class=JSONResponse)
     async def fast_forward(wish: FastForwardWish) -> Response:

@@ -30,7 +30,7 @@ def metrics_routes(service: Service) -> APIRouter:
         from emulator.api.exposition import CONTENT_TYPE, write_metrics
 
         try:
-            sessions = await service.connections()
+            sessions = await service.database.connections()
         except DatabaseError:
             sessions = None
         return Response(write_metrics(service, sessions), headers={"Content-Type": CONTENT_TYPE})

@@ -78,7 +78,7 @@ async def delete_alias(control: Control, request: _Json) -> _Json:
     """One less; [D] AWS has no error for one that is not there."""
     record = control.record(control.named(request).name)
     if record.aliases.pop(request["Name"], None) is not None:
-        control.service.remove_alias(record.name, request["Name"])
+        control.service.functions.remove_alias(record.name, request["Name"])
         apply_provisioned(control, record)
         control.changed()
     return {}
@@ -133,7 +133,7 @@ def _not_of_latest() -> InvalidParameterValueError:
 
 def apply_alias(control: Control, record: FunctionRecord, alias: Alias) -> None:
     """Have it lead where its record says."""
-    control.service.set_alias(record.name, alias.name, Routing(alias.version, dict(alias.weights)))
+    control.service.functions.set_alias(record.name, alias.name, Routing(alias.version, dict(alias.weights)))
 
 
 def _apply(control: Control, record: FunctionRecord, alias: Alias) -> None:

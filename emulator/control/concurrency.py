@@ -58,7 +58,7 @@ async def put_function_concurrency(control: Control, request: _Json) -> _Json:
             f"concurrency [{ahead}]."
         )
     account, _ = control.service.concurrency()
-    before = control.service.function(record.name).reserved_concurrency or 0
+    before = control.service.functions.named(record.name).reserved_concurrency or 0
     kept = _UNRESERVED if account.limit >= _WHOLE_ACCOUNT else 0
     if wanted > before and account.unreserved + before - wanted < kept:
         raise InvalidParameterValueError(
@@ -74,14 +74,14 @@ async def put_function_concurrency(control: Control, request: _Json) -> _Json:
 async def get_function_concurrency(control: Control, request: _Json) -> _Json:
     """What is reserved; nothing where nothing is [R]."""
     record = _function(control, request)
-    return {"ReservedConcurrentExecutions": control.service.function(record.name).reserved_concurrency}
+    return {"ReservedConcurrentExecutions": control.service.functions.named(record.name).reserved_concurrency}
 
 
 async def delete_function_concurrency(control: Control, request: _Json) -> _Json:
     """Its part of the rest again."""
     record = _function(control, request)
     record.other.pop(_RESERVED, None)
-    control.service.reserve(record.name, None)
+    control.service.functions.reserve(record.name, None)
     control.changed()
     return {}
 
@@ -93,7 +93,7 @@ def apply_reserved(control: Control, record: FunctionRecord) -> None:
         ConfigurationError: the account has not so many places left.
     """
     if (places := record.other.get(_RESERVED)) is not None:
-        control.service.reserve(record.name, places)
+        control.service.functions.reserve(record.name, places)
 
 
 def _function(control: Control, request: _Json) -> FunctionRecord:
@@ -170,7 +170,7 @@ def apply_provisioned(control: Control, record: FunctionRecord) -> None:
         wanted = [
             config["requested"] for key, config in record.provisioned.items() if _version_of(record, key) == number
         ]
-        control.service.provision(f"{record.name}:{number}", sum(wanted))
+        control.service.functions.provision(f"{record.name}:{number}", sum(wanted))
 
 
 def _published(control: Control, request: _Json) -> Resource:
@@ -201,7 +201,7 @@ def _check_conflict(resource: Resource) -> None:
 def _check_places(control: Control, resource: Resource, wanted: int) -> None:
     record = resource.record
     all_of_it = wanted + sum(config["requested"] for key, config in record.provisioned.items() if key != resource.key)
-    reserved = control.service.function(record.name).reserved_concurrency
+    reserved = control.service.functions.named(record.name).reserved_concurrency
     account, _ = control.service.concurrency()
     if reserved is not None:
         if all_of_it > reserved:
@@ -217,7 +217,7 @@ def _check_places(control: Control, resource: Resource, wanted: int) -> None:
 
 
 def _view(control: Control, record: FunctionRecord, key: str) -> _Json:
-    view = control.service.provisioned(f"{record.name}:{_version_of(record, key)}")
+    view = control.service.functions.provisioned(f"{record.name}:{_version_of(record, key)}")
     config = record.provisioned[key]
     if view is None:
         return {**_config(config), "Status": "IN_PROGRESS"}

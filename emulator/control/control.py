@@ -97,7 +97,7 @@ class Control:
         """
         self._deploying.add(function.name)
         try:
-            await self.service.add(function)
+            await self.service.functions.add(function)
         finally:
             self._deploying.discard(function.name)
             if (deployed := self.deployed(function.name)) is not None:
@@ -107,7 +107,7 @@ class Control:
         """The function is no more, neither here nor there."""
         del self._registry.functions[name]
         self._deployed.pop(name, None)
-        self.service.remove(name)
+        self.service.functions.remove(name)
         self.changed()
 
     def _take_up(self, function: Function) -> None:

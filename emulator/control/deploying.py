@@ -192,7 +192,7 @@ async def _deploy(control: Control, record: FunctionRecord, version: Version) ->
     if version.number == LATEST:
         await control.deploy(function)
     else:
-        await control.service.add_version(function)
+        await control.service.functions.add_version(function)
 
 
 def _is_wanted(control: Control, record: FunctionRecord, version: Version) -> bool:
@@ -202,9 +202,9 @@ def _is_wanted(control: Control, record: FunctionRecord, version: Version) -> bo
 def _take_back(control: Control, record: FunctionRecord, version: Version) -> None:
     """It was deleted while it was made ready."""
     if control.registry.functions.get(record.name) is record:
-        control.service.remove_version(record.name, version.number)
+        control.service.functions.remove_version(record.name, version.number)
     else:
-        control.service.remove(record.name)
+        control.service.functions.remove(record.name)
 
 
 def _succeeded(version: Version) -> None:
@@ -221,7 +221,7 @@ def _failed(control: Control, record: FunctionRecord, version: Version, error: E
     else:
         version.state, version.state_reason, version.state_reason_code = "Failed", reason, why
         key = record.name if version.number == LATEST else f"{record.name}:{version.number}"
-        control.service.hold_back(key, "Failed")
+        control.service.functions.hold_back(key, "Failed")
     version.revision = text.new_request_id()
 
 
@@ -237,7 +237,7 @@ async def release(control: Control, record: FunctionRecord, code: Code) -> None:
     versions = (record.latest, *record.versions.values()) if is_there else ()
     if any(code.folder == kept.folder for version in versions for kept in version.codes):
         return
-    await control.service.until_unused(Path(code.folder))
+    await control.service.functions.until_unused(Path(code.folder))
     await control.code.drop(code)
 
 

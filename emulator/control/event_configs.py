@@ -158,17 +158,17 @@ def _destination(control: Control, record: FunctionRecord, told: _Json, arn: str
 
 
 def _apply(control: Control, record: FunctionRecord, qualifier: str, config: _Json | None) -> None:
-    dead_letter = control.service.function(record.name).asynchronous.dead_letter
-    settings = asynchronous_of(config, dead_letter)
+    functions = control.service.functions
+    settings = asynchronous_of(config, functions.named(record.name).asynchronous.dead_letter)
     if qualifier in record.aliases:
-        control.service.set_alias_asynchronous(record.name, qualifier, settings if config is not None else None)
+        functions.set_alias_asynchronous(record.name, qualifier, settings if config is not None else None)
         return
-    control.service.set_asynchronous(record.name if qualifier == LATEST else f"{record.name}:{qualifier}", settings)
+    functions.set_asynchronous(record.name if qualifier == LATEST else f"{record.name}:{qualifier}", settings)
 
 
 def _configs(control: Control, record: FunctionRecord) -> dict[str, _Json]:
     """Those that were put, and what the configuration file says of ``$LATEST``."""
-    settings = control.service.function(record.name).asynchronous
+    settings = control.service.functions.named(record.name).asynchronous
     said = (settings.retries, settings.max_age, settings.on_success, settings.on_failure)
     if LATEST in record.event_configs or said == (MAX_RETRIES, MAX_AGE, None, None):
         return record.event_configs

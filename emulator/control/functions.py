@@ -59,7 +59,7 @@ async def create_function(control: Control, request: _Json) -> _Json:
         except BaseException:
             await control.code.drop(code)
             raise
-        control.service.hold_back(name, "Pending")
+        control.service.functions.hold_back(name, "Pending")
         control.registry.functions[name] = record
         control.changed()
     answer = await show(control, record, shown)  # [R] with the number of what was published, and without it in the ARN

@@ -32,7 +32,7 @@ async def put_function_recursion_config(control: Control, request: _Json) -> _Js
 
 def apply_recursion(control: Control, record: FunctionRecord) -> None:
     """Have it as a client has put it, if one has."""
-    control.service.allow_loops(record.name, record.other.get(_KEPT, _TERMINATE) == "Allow")
+    control.service.functions.allow_loops(record.name, record.other.get(_KEPT, _TERMINATE) == "Allow")
 
 
 OPERATIONS: Mapping[str, Operation] = {

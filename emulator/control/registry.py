@@ -1,7 +1,7 @@
 """What the control plane knows of functions: plain records, which JSON can say and read again. No I/O, no clock.
 
-What runs is :class:`~emulator.service.Service`'s; here is only what AWS's API shows of it, and what a running function
-has no use for: descriptions, roles, tags, statements of policies.
+What runs is :class:`~emulator.functions.Functions`'; here is only what AWS's API shows of it, and what a running
+function has no use for: descriptions, roles, tags, statements of policies.
 """
 
 from __future__ import annotations

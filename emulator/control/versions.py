@@ -65,7 +65,7 @@ async def publish(control: Control, record: FunctionRecord, description: str | N
         return last
     number, record.next_version = str(record.next_version), record.next_version + 1
     settings = latest.settings if description is None else {**latest.settings, "Description": description}
-    control.service.hold_back(f"{record.name}:{number}", "Pending")
+    control.service.functions.hold_back(f"{record.name}:{number}", "Pending")
     version = new_version(control, number, settings, await control.code.keep(record.name, latest.code))
     version.source = source
     record.versions[number] = version
@@ -91,7 +91,7 @@ def delete_version(control: Control, record: FunctionRecord, number: str) -> Non
     if version is None:
         return
     apply_provisioned(control, record)
-    control.service.remove_version(record.name, number)
+    control.service.functions.remove_version(record.name, number)
     control.service.spawn(release(control, record, version.code))
     control.changed()
 

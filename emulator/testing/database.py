@@ -15,7 +15,7 @@ from emulator.database.accounts import describe
 from emulator.embedded import Emulator
 from emulator.errors import DatabaseError
 from emulator.model import Session
-from emulator.service import FastForwardAnswer
+from emulator.skipping import FastForwardAnswer
 from emulator.testing.watching import Connections
 
 __all__ = ["PrivateDatabase"]

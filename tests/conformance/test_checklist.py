@@ -26,7 +26,7 @@ import pytest
 from emulator import Emulator, Function
 from emulator.embedded import DeployedFunction
 from emulator.event_settings import Asynchronous
-from emulator.service import FastForwardAnswer
+from emulator.skipping import FastForwardAnswer
 from emulator.timeline import TimelineEvent
 from tests.conformance.aws import lambda_client
 from tests.conformance.kinds import open_gate

@@ -15,7 +15,7 @@ from emulator import Function
 from emulator.errors import InvalidParameterValueError
 from emulator.event_settings import Asynchronous
 from emulator.model import KEEPALIVE, EnvironmentId
-from emulator.service import FastForwardAnswer
+from emulator.skipping import FastForwardAnswer
 from emulator.timeline import TimelineEvent
 from tests.integration.conftest import SAMPLES
 from tests.integration.test_network_freeze import Scene, start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 from contextlib import closing
@@ -14,12 +15,12 @@ import pytest
 from emulator.asynchronous import Events
 from emulator.concurrency import Concurrency
 from emulator.errors import EmulatorError, FunctionNotFoundError
-from emulator.event_settings import Asynchronous
+from emulator.event_settings import MAX_AGE, Asynchronous
 from emulator.invocation import Invocation
-from emulator.model import EnvironmentId
+from emulator.model import EnvironmentId, RequestId
 from emulator.policies import Policy
 from emulator.pool import Pool
-from emulator.state import EventJournal
+from emulator.state import EventJournal, KeptEvent
 from tests.support import in_loop
 from tests.unit.runtime_api.listeners import HttpListener, arrival
 from tests.unit.stage import PlayedRuntime, Stage
@@ -330,3 +331,43 @@ async def test_a_version_has_a_queue_of_its_own(tmp_path: Path) -> None:
     record = json.loads((await play.runtime()).events[0].payload)
     assert record["requestContext"]["functionArn"] == invocation.function_arn
     assert record["responseContext"]["executedVersion"] == "3"
+
+
+@in_loop
+async def test_events_of_an_emulator_before_are_taken_up_where_somebody_serves_them(tmp_path: Path) -> None:
+    """The others are kept for a later start, until AWS as well would have dropped them; each is told of."""
+    with contextlib.closing(EventJournal(tmp_path / "events.jsonl")) as journal:
+        play = Play(tmp_path, journal)
+        now = play.stage.clock.now()
+        for number, (key, accepted) in enumerate((("a", now), ("gone", now), ("gone:1", now - MAX_AGE - 1))):
+            journal.keep(KeptEvent(RequestId(f"r-{number}"), key, b"{}", f"arn:{key}", "Root=1", accepted))
+
+        def require(key: str) -> None:
+            if key not in play.pools:
+                raise FunctionNotFoundError(f"Function not found: {key}")
+
+        assert play.events.take_up_kept(require) == 1
+        assert [view.function for view in play.events.pending()] == ["a"]
+        assert [event.request_id for event in journal.pending] == ["r-0", "r-1"]
+        (kept,), (dropped,) = play.reasons("state.trouble"), play.reasons("event.dropped")
+        assert kept == "an asynchronous event of gone is kept, for Function not found: gone"
+        assert dropped == "an asynchronous event of gone:1 is dropped, for Function not found: gone:1"
+        play.events.close()
+        await play.pools["a"].close("the test is over")
+
+
+@in_loop
+async def test_what_is_said_of_an_alias_is_forgotten_with_its_function(tmp_path: Path) -> None:
+    """And of no other one, whose name only begins alike."""
+    play = Play(tmp_path, retries=1)
+    for arn in ("arn:a:live", "arn:ab:live"):
+        play.events.set_alias(arn, Asynchronous(retries=0))
+    play.events.forget_aliases("arn:a")
+    for arn, left in (("arn:a:live", 1), ("arn:ab:live", 1)):
+        invocation = dataclasses.replace(play._make("a", b"{}"), function_arn=arn)
+        play.events.accept("a", invocation)
+        (await play.runtime()).report_error(b"{}", "Function.Failed")
+        play.stage.runtime().park()
+        await play.stage.settle()
+        assert len(play.events.pending()) == left
+    play.events.close()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+
+import pytest
 
 from emulator.clock import FakeClock
-from emulator.skipping import skip
+from emulator.database.database import Database
+from emulator.errors import InvalidParameterValueError
+from emulator.schedules import Schedule, Schedules
+from emulator.skipping import FastForwardAnswer, fast_forward, skip
+from emulator.timeline import Timeline
 from tests.support import in_loop
 
 
@@ -95,6 +102,72 @@ async def test_nobody_is_waited_for_beyond_patience() -> None:
     assert await skip(clock, 60.0, lambda: [work], _nothing, patience=0.05) == 3
     assert work.log == ["begins at 10", "begins at 20", "begins at 30"]
     assert clock.monotonic() == 60.0
+
+
+class Scene:
+    """What a fast-forward is made of, without a database: schedules, and work of others."""
+
+    def __init__(self, *schedules: Schedule) -> None:
+        self.clock = FakeClock()
+        self.timeline = Timeline(self.clock)
+        self.sent: list[float] = []
+        self.schedules = Schedules(
+            self.clock, schedules, lambda schedule, payload: self._send(), region="us-east-1", account="123456789012"
+        )
+        self.works: Sequence[Work] = []
+
+    async def skip(self, seconds: float) -> FastForwardAnswer:
+        return await fast_forward(
+            seconds,
+            clock=self.clock,
+            timeline=self.timeline,
+            database=Database(None, None, None, self.timeline),
+            schedules=self.schedules,
+            others=lambda: self.works,
+        )
+
+    def _send(self) -> None:
+        self.sent.append(self.clock.monotonic())
+        self.timeline.record("schedule.due", "every minute")
+        self.timeline.record("schedule.noted")
+
+
+@in_loop
+async def test_a_fast_forward_answers_what_it_has_caused() -> None:
+    """Of what happened in it that which has a reason; schedules and the work of others begin at their own times."""
+    scene = Scene(Schedule(name="often", function="orders", expression="rate(1 minute)"))
+    scene.timeline.record("before", "it was before")
+    scene.works = [Work(scene.clock, 90.0)]
+    answer = await scene.skip(130.0)
+    assert (answer.seconds, answer.timers, scene.sent) == (130.0, 3, [60.0, 120.0])
+    assert [event.kind for event in answer.caused] == ["schedule.due", "schedule.due"]
+    assert answer.now == scene.clock.now()
+    assert scene.works[0].log == ["begins at 90", "ends at 90"]
+    scene.schedules.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-1.0, "time goes forward"),
+        (float("inf"), "time goes forward"),
+        (float("nan"), "time goes forward"),
+        (9_000 * 366 * 86_400.0, "ends with the year 9998"),
+        (50_010 * 60.0, "more than 50,000 events"),
+    ],
+)
+def test_a_skip_that_cannot_be_made_is_refused(seconds: float, told: str) -> None:
+    """Back, without end, beyond the calendar, or with more on the way than can be waited for; no time has gone by."""
+
+    @in_loop
+    async def skip_it() -> None:
+        scene = Scene(Schedule(name="often", function="orders", expression="rate(1 minute)"))
+        with pytest.raises(InvalidParameterValueError, match=told):
+            await scene.skip(seconds)
+        assert (scene.clock.monotonic(), scene.sent) == (0.0, [])
+        scene.schedules.close()
+
+    skip_it()
 
 
 async def _nothing() -> None:

@@ -11,7 +11,8 @@ from emulator.api.app import ApiServer
 from emulator.config import Settings
 from emulator.errors import AddressInUseError
 from emulator.model import FreezerReport, NetworkReport, RungReport
-from emulator.service import Service, Status
+from emulator.service import Service
+from emulator.status import Status
 from tests.support import in_loop
 
 
@@ -54,6 +55,7 @@ async def test_the_status_reads_the_same_before_and_after_the_framework_is_there
     )
     service = Service(Settings())
     monkeypatch.setattr(service, "status", lambda: status)
+    monkeypatch.setattr(service, "functions", [], raising=False)  # nothing of it was started
     async with asyncio.timeout(30), ApiServer(service, host="127.0.0.1", port=0) as server:
         early = await _get(server, "/_emulator/api/status")
         assert b"paths" in (await _get(server, "/_emulator/api/openapi.json"))[-1]

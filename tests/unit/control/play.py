@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -41,32 +41,23 @@ _protocol = Protocol(load_service_model())
 _serializer = create_serializer("rest-json", include_validation=False)
 
 
-class _PlayedService:
-    """What operations ask of a service, without anything that runs."""
+class _PlayedFunctions:
+    """What operations ask of the deployed functions, without any pool."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
-        self.folder = folder
-        self.settings = Settings()
-        self.clock = FakeClock()
-        self.urls = Urls()
-        self.account = Concurrency(limit)
+    def __init__(self) -> None:
         self.deployed: dict[str, Function] = {}
         self.views: dict[str, ProvisionedView] = {}
         self.wanted: dict[str, int] = {}
         self.asynchronous: dict[str, Asynchronous] = {}
         self.alias_asynchronous: dict[str, Asynchronous | None] = {}
         self.loops: set[str] = set()
-        self.submitted: list[tuple[str, Invocation]] = []
         self.versions: dict[str, Function] = {}
         self.routings: dict[str, Routing] = {}
         self.held_back: dict[str, str] = {}
         self.refuses_with: EmulatorError | None = None
-        self.spawned: list[Coroutine[Any, Any, None]] = []
-        self.troubles: list[str] = []
 
-    @property
-    def functions(self) -> list[Function]:
-        return list(self.deployed.values())
+    def __iter__(self) -> Iterator[Function]:
+        return iter(list(self.deployed.values()))
 
     async def add(self, function: Function) -> None:
         if self.refuses_with is not None:
@@ -101,18 +92,8 @@ class _PlayedService:
     def remove_alias(self, name: str, alias: str) -> None:
         self.routings.pop(f"{name}:{alias}", None)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self.spawned.append(coroutine)
-
-    def arn(self, name: str, qualifier: str | None = None) -> str:
-        return text.function_arn(REGION, ACCOUNT, name, qualifier)
-
-    def function(self, name: str) -> Function:
-        return self.deployed[name]
-
-    def concurrency(self) -> tuple[Concurrency, list[Any]]:
-        self.account.reserved = sum(one.reserved_concurrency or 0 for one in self.deployed.values())
-        return self.account, []
+    def named(self, key: str) -> Function:
+        return self.deployed[key]
 
     def reserve(self, name: str, places: int | None) -> None:
         self.deployed[name] = replace(self.deployed[name], reserved_concurrency=places)
@@ -131,6 +112,31 @@ class _PlayedService:
 
     def set_alias_asynchronous(self, name: str, alias: str, settings: Asynchronous | None) -> None:
         self.alias_asynchronous[f"{name}:{alias}"] = settings
+
+
+class _PlayedService:
+    """What operations ask of a service, without anything that runs."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.settings = Settings()
+        self.clock = FakeClock()
+        self.urls = Urls()
+        self.functions = _PlayedFunctions()
+        self.account = Concurrency(limit)
+        self.submitted: list[tuple[str, Invocation]] = []
+        self.spawned: list[Coroutine[Any, Any, None]] = []
+        self.troubles: list[str] = []
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self.spawned.append(coroutine)
+
+    def arn(self, name: str, qualifier: str | None = None) -> str:
+        return text.function_arn(REGION, ACCOUNT, name, qualifier)
+
+    def concurrency(self) -> tuple[Concurrency, list[Any]]:
+        self.account.reserved = sum(one.reserved_concurrency or 0 for one in self.functions)
+        return self.account, []
 
     def take_up_events(self) -> int:
         return 0
@@ -161,7 +167,7 @@ class Play:
         self.changes = 0
         self.control = Control(cast(Service, self.service), on_change=self._changed)
         for name in ("orders", "other"):
-            self.service.deployed[name] = Function(name=name, code=folder)
+            self.service.functions.deployed[name] = Function(name=name, code=folder)
             self.control.registry.functions[name] = FunctionRecord(name, _version("$LATEST"))
         self.record = self.control.registry.functions["orders"]
         self.record.versions = {number: _version(number) for number in ("1", "2")}

@@ -40,7 +40,7 @@ def test_an_alias_is_created_as_recorded(play: Play) -> None:
     answer = play.ask("CreateAlias", **BASIC)
     revision = answer.pop("RevisionId")
     assert answer == {"AliasArn": f"{ARN}:blue", "Name": "blue", "FunctionVersion": "1", "Description": ""}
-    assert play.service.routings["orders:blue"] == Routing("1")
+    assert play.service.functions.routings["orders:blue"] == Routing("1")
     assert play.ask("GetAlias", FunctionName="orders", Name="blue") == {**answer, "RevisionId": revision}
 
 
@@ -48,23 +48,23 @@ def test_an_alias_with_weights(play: Play) -> None:
     """One other version has a part; it is what serves."""
     answer = play.ask("CreateAlias", **BASIC, **weights(v2=0.25), Description="new")
     assert answer["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.25}}
-    assert play.service.routings["orders:blue"] == Routing("1", {"2": 0.25})
+    assert play.service.functions.routings["orders:blue"] == Routing("1", {"2": 0.25})
     changed = play.ask("UpdateAlias", FunctionName="orders", Name="blue", RoutingConfig={})
     assert "RoutingConfig" not in changed
-    assert (changed["Description"], play.service.routings["orders:blue"]) == ("new", Routing("1"))
+    assert (changed["Description"], play.service.functions.routings["orders:blue"]) == ("new", Routing("1"))
 
 
 def test_an_alias_may_lead_to_latest(play: Play) -> None:
     """But not by weights."""
     play.ask("CreateAlias", **{**BASIC, "FunctionVersion": "$LATEST"})
-    assert play.service.routings["orders:blue"] == Routing("$LATEST")
+    assert play.service.functions.routings["orders:blue"] == Routing("$LATEST")
     wish = {"FunctionName": "orders", "Name": "blue", **weights(v1=0.5)}
     message = refused(play, InvalidParameterValueError, "UpdateAlias", **wish)
     assert message == "$LATEST is not supported for an alias pointing to more than 1 version"
     play.ask("UpdateAlias", FunctionName="orders", Name="blue", FunctionVersion="1", **weights(v2=0.5))
     wish = {"FunctionName": "orders", "Name": "blue", "FunctionVersion": "$LATEST"}
     assert refused(play, InvalidParameterValueError, "UpdateAlias", **wish) == message
-    assert play.service.routings["orders:blue"] == Routing("1", {"2": 0.5})
+    assert play.service.functions.routings["orders:blue"] == Routing("1", {"2": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_cannot_be_is_refused(play: Play, more: dict[str, Any], error: type
     """[R] In AWS's words, and nothing is there afterwards."""
     assert refused(play, error, "CreateAlias", **{**BASIC, **more}).startswith(text)
     assert set(play.record.aliases) == {"live"}
-    assert play.service.routings == {}
+    assert play.service.functions.routings == {}
 
 
 def test_an_alias_is_led_elsewhere(play: Play) -> None:
@@ -97,7 +97,7 @@ def test_an_alias_is_led_elsewhere(play: Play) -> None:
     )
     assert (after["FunctionVersion"], after["Description"]) == ("2", "old")
     assert after["RevisionId"] != before["RevisionId"]
-    assert play.service.routings["orders:blue"] == Routing("2")
+    assert play.service.functions.routings["orders:blue"] == Routing("2")
     stale = {"FunctionName": "orders", "Name": "blue", "RevisionId": before["RevisionId"]}
     refused(play, PreconditionFailedError, "UpdateAlias", **stale)
 
@@ -107,7 +107,7 @@ def test_an_alias_does_not_lead_twice_to_one_version(play: Play) -> None:
     play.ask("CreateAlias", **BASIC, **weights(v2=0.5))
     wish = {"FunctionName": "orders", "Name": "blue", "FunctionVersion": "2"}
     assert refused(play, InvalidParameterValueError, "UpdateAlias", **wish).startswith("Invalid function version 2.")
-    assert play.service.routings["orders:blue"] == Routing("1", {"2": 0.5})
+    assert play.service.functions.routings["orders:blue"] == Routing("1", {"2": 0.5})
 
 
 def test_aliases_are_listed(play: Play) -> None:
@@ -126,7 +126,7 @@ def test_a_deleted_alias_leads_nowhere(play: Play) -> None:
     play.ask("CreateAlias", **BASIC)
     for _ in range(2):
         play.ask("DeleteAlias", FunctionName="orders", Name="blue")
-    assert "orders:blue" not in play.service.routings
+    assert "orders:blue" not in play.service.functions.routings
     for operation in ("GetAlias", "UpdateAlias"):
         message = refused(play, FunctionNotFoundError, operation, FunctionName="orders", Name="blue")
         assert message == f"Cannot find alias arn: {ARN}:blue"

@@ -79,8 +79,8 @@ def test_provisioned(play: Play) -> None:
         "Status": "IN_PROGRESS",
     }
     assert modified.endswith("+0000")
-    assert play.service.wanted["orders:1"] == 2
-    play.service.views["orders:1"] = ProvisionedView(2, 2, 2, ProvisionedStatus.READY, None)
+    assert play.service.functions.wanted["orders:1"] == 2
+    play.service.functions.views["orders:1"] = ProvisionedView(2, 2, 2, ProvisionedStatus.READY, None)
     ready = {
         "RequestedProvisionedConcurrentExecutions": 2,
         "AvailableProvisionedConcurrentExecutions": 2,
@@ -93,7 +93,7 @@ def test_provisioned(play: Play) -> None:
     assert listed == [{"FunctionArn": f"{ARN}:1", **ready}]
     assert play.ask("DeleteProvisionedConcurrencyConfig", **ONE) == {}
     assert play.ask("DeleteProvisionedConcurrencyConfig", **ONE) == {}
-    assert play.service.wanted["orders:1"] == 0
+    assert play.service.functions.wanted["orders:1"] == 0
     assert refused(play, ProvisionedConfigNotFoundError, "GetProvisionedConcurrencyConfig", **ONE) == (
         "No Provisioned Concurrency Config found for this function"
     )
@@ -102,7 +102,9 @@ def test_provisioned(play: Play) -> None:
 def test_provisioned_that_fails_says_why(play: Play) -> None:
     """The reason is AWS's word for it."""
     play.ask("PutProvisionedConcurrencyConfig", **ONE, ProvisionedConcurrentExecutions=1)
-    play.service.views["orders:1"] = ProvisionedView(1, 0, 0, ProvisionedStatus.FAILED, "FUNCTION_ERROR_INIT_FAILURE")
+    play.service.functions.views["orders:1"] = ProvisionedView(
+        1, 0, 0, ProvisionedStatus.FAILED, "FUNCTION_ERROR_INIT_FAILURE"
+    )
     view = play.ask("GetProvisionedConcurrencyConfig", **ONE)
     assert (view["Status"], view["StatusReason"]) == ("FAILED", "FUNCTION_ERROR_INIT_FAILURE")
 
@@ -110,14 +112,14 @@ def test_provisioned_that_fails_says_why(play: Play) -> None:
 def test_an_alias_has_them_in_its_version(play: Play) -> None:
     """And takes them with it to another one."""
     play.ask("PutProvisionedConcurrencyConfig", **LIVE, ProvisionedConcurrentExecutions=3)
-    assert (play.service.wanted["orders:1"], play.service.wanted["orders:2"]) == (3, 0)
+    assert (play.service.functions.wanted["orders:1"], play.service.functions.wanted["orders:2"]) == (3, 0)
     play.record.aliases["live"].version = "2"
     apply_provisioned(play.control, play.record)
-    assert (play.service.wanted["orders:1"], play.service.wanted["orders:2"]) == (0, 3)
+    assert (play.service.functions.wanted["orders:1"], play.service.functions.wanted["orders:2"]) == (0, 3)
     play.record.policy = {"live": {"s": {}}, "": {"s": {}}, "2": {"s": {}}}
     del play.record.aliases["live"]
     apply_provisioned(play.control, play.record)
-    assert play.service.wanted["orders:2"] == 0
+    assert play.service.functions.wanted["orders:2"] == 0
     assert play.record.provisioned == {}
     assert sorted(play.record.policy) == ["", "2"]
 

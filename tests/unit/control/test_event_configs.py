@@ -49,18 +49,22 @@ def test_a_life(play: Play) -> None:
         "MaximumRetryAttempts": 1,
     }
     assert told(play.ask(GET, FunctionName="orders")) == whole
-    assert play.service.asynchronous["orders"] == Asynchronous(retries=1, max_age=60, on_failure=OTHER)
+    assert play.service.functions.asynchronous["orders"] == Asynchronous(retries=1, max_age=60, on_failure=OTHER)
     play.ask(PUT, FunctionName="orders", Qualifier="1", MaximumEventAgeInSeconds=120)
-    assert play.service.asynchronous["orders:1"] == Asynchronous(max_age=120)
+    assert play.service.functions.asynchronous["orders:1"] == Asynchronous(max_age=120)
     play.ask(PUT, FunctionName="orders:live", MaximumRetryAttempts=0)
-    assert play.service.alias_asynchronous["orders:live"] == Asynchronous(retries=0)
+    assert play.service.functions.alias_asynchronous["orders:live"] == Asynchronous(retries=0)
     configs = play.ask(LIST, FunctionName="orders")["FunctionEventInvokeConfigs"]
     assert [config["FunctionArn"].removeprefix(ARN) for config in configs] == [":$LATEST", ":1", ":live"]
     for qualifier in ("$LATEST", "1", "live"):
         assert play.ask(DELETE, FunctionName="orders", Qualifier=qualifier) == {}
     assert play.ask(LIST, FunctionName="orders") == {"FunctionEventInvokeConfigs": []}
-    assert play.service.asynchronous["orders"] == play.service.asynchronous["orders:1"] == Asynchronous()
-    assert play.service.alias_asynchronous["orders:live"] is None
+    assert (
+        play.service.functions.asynchronous["orders"]
+        == play.service.functions.asynchronous["orders:1"]
+        == Asynchronous()
+    )
+    assert play.service.functions.alias_asynchronous["orders:live"] is None
 
 
 def test_a_destination_is_taken_away(play: Play) -> None:
@@ -108,7 +112,7 @@ def test_destinations_that_are_refused(play: Play, destination: str, words: str)
     message = refused(play, InvalidParameterValueError, PUT, FunctionName="orders", DestinationConfig=success)
     assert words in message
     assert play.changes == 0
-    assert play.service.asynchronous == {}
+    assert play.service.functions.asynchronous == {}
 
 
 def test_what_the_model_does_not_allow(play: Play) -> None:
@@ -125,9 +129,9 @@ def test_what_the_model_does_not_allow(play: Play) -> None:
 def test_what_the_configuration_says_is_shown(play: Play) -> None:
     """A function of the file has its config from there, until another one is put; dead letters stay."""
     said = Asynchronous(retries=0, on_success="function:other", dead_letter="file:dead")
-    play.service.deployed["orders"] = replace(play.service.deployed["orders"], asynchronous=said)
+    play.service.functions.deployed["orders"] = replace(play.service.functions.deployed["orders"], asynchronous=said)
     config = play.ask(GET, FunctionName="orders")
     assert config["MaximumRetryAttempts"] == 0
     assert config["DestinationConfig"]["OnSuccess"] == {"Destination": OTHER}
     play.ask(PUT, FunctionName="orders", MaximumRetryAttempts=1)
-    assert play.service.asynchronous["orders"] == Asynchronous(retries=1, dead_letter="file:dead")
+    assert play.service.functions.asynchronous["orders"] == Asynchronous(retries=1, dead_letter="file:dead")

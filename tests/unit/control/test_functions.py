@@ -105,7 +105,7 @@ def test_what_was_set_is_what_runs(play: Play) -> None:
         LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "WARN"},
         Tags={"team": "blue"},
     )
-    function = play.service.deployed["fresh"]
+    function = play.service.functions.deployed["fresh"]
     assert (function.timeout, function.memory, function.ephemeral_storage) == (7, 256, 1024)
     assert (function.handler, function.runtime, function.environment) == (
         "app.handler",
@@ -133,7 +133,7 @@ def test_what_was_set_is_what_runs(play: Play) -> None:
 def test_pending_becomes_active_with_another_revision(play: Play) -> None:
     """[R] LS:test_function_lifecycle; until then it is held back, and cannot be changed."""
     pending = play.ask("CreateFunction", **BASIC, Code={"ZipFile": archive()})
-    assert play.service.held_back == {"fresh": "Pending"}
+    assert play.service.functions.held_back == {"fresh": "Pending"}
     assert "LastUpdateStatus" not in pending
     for operation, more in (
         ("UpdateFunctionCode", {"ZipFile": archive()}),
@@ -146,7 +146,7 @@ def test_pending_becomes_active_with_another_revision(play: Play) -> None:
     assert (active["State"], active["LastUpdateStatus"]) == ("Active", "Successful")
     assert not {"StateReason", "StateReasonCode"} & active.keys()
     assert active["RevisionId"] != pending["RevisionId"]
-    assert play.service.held_back == {}
+    assert play.service.functions.held_back == {}
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_pending_becomes_active_with_another_revision(play: Play) -> None:
 )
 def test_what_cannot_run_is_failed_and_says_why(play: Play, error: EmulatorError, code: str) -> None:
     """The reason is the emulator's own, and the cure with it."""
-    play.service.refuses_with = error
+    play.service.functions.refuses_with = error
     create(play)
     failed = configuration(play)
     assert (failed["State"], failed["StateReasonCode"]) == ("Failed", code)
     assert failed["StateReason"] == " ".join(str(error).split())
-    assert play.service.held_back == {"fresh": "Failed"}
-    play.service.refuses_with = None
+    assert play.service.functions.held_back == {"fresh": "Failed"}
+    play.service.functions.refuses_with = None
     play.ask("UpdateFunctionCode", FunctionName="fresh", ZipFile=archive())
     play.settle()
     assert configuration(play)["State"] == "Active"
@@ -307,7 +307,7 @@ def test_an_image_is_a_function_without_a_folder(play: Play) -> None:
     given = {"FunctionName": "fresh", "Role": ROLE, "PackageType": "Image", "Code": {"ImageUri": "image:1"}}
     play.ask("CreateFunction", **given, ImageConfig={"Command": ["app.other"]})
     play.settle()
-    function = play.service.deployed["fresh"]
+    function = play.service.functions.deployed["fresh"]
     assert (function.image, function.code, function.command, function.entry_point) == (
         "image:1",
         None,
@@ -328,7 +328,7 @@ def test_publish_on_create(play: Play) -> None:
     """[R] LS:test_publish_version_on_create: the number of the version, and an ARN without it."""
     answer = create(play, Publish=True)
     assert (answer["Version"], answer["FunctionArn"], answer["State"]) == ("1", ARN, "Pending")
-    assert set(play.service.versions) == {"fresh:1"}
+    assert set(play.service.functions.versions) == {"fresh:1"}
     assert configuration(play, "fresh:1")["State"] == "Active"
     assert configuration(play)["Version"] == "$LATEST"
 
@@ -372,7 +372,7 @@ def test_where_the_code_is(play: Play, tmp_path: Path) -> None:
     (folder / "app.py").write_text("x = 1")
     create(play, FunctionName="hot", Code={"S3Bucket": "hot-reload", "S3Key": str(folder)})
     assert play.ask("GetFunction", FunctionName="hot")["Code"]["Location"] == f"file://{folder}"
-    assert play.service.deployed["hot"].code == folder
+    assert play.service.functions.deployed["hot"].code == folder
 
 
 def test_reserved_concurrency_is_shown(play: Play) -> None:
@@ -410,7 +410,7 @@ def test_a_function_of_the_file_is_one_like_any_other(play: Play, tmp_path: Path
     """It is shown with what the file says of it, counted when asked for, and can be changed."""
     (tmp_path / "app.py").write_text("x = 1")
     function = Function(name="filed", code=tmp_path, runtime="python3.11", memory=512, environment={"STAGE": "dev"})
-    play.service.deployed["filed"] = function
+    play.service.functions.deployed["filed"] = function
     shown = configuration(play, "filed")
     assert (shown["Runtime"], shown["MemorySize"], shown["Environment"]) == (
         "python3.11",
@@ -423,17 +423,17 @@ def test_a_function_of_the_file_is_one_like_any_other(play: Play, tmp_path: Path
     assert configuration(play, "filed") == shown
     play.ask("UpdateFunctionConfiguration", FunctionName="filed", Timeout=9)
     play.settle()
-    assert play.service.deployed["filed"].timeout == 9
-    assert play.service.deployed["filed"].memory == 512
+    assert play.service.functions.deployed["filed"].timeout == 9
+    assert play.service.functions.deployed["filed"].memory == 512
 
 
 def test_what_a_program_deploys_again_is_shown_as_it_is_now(play: Play, tmp_path: Path) -> None:
     """With another revision; what AWS's settings do not say makes none."""
-    play.service.deployed["filed"] = Function(name="filed", code=tmp_path)
+    play.service.functions.deployed["filed"] = Function(name="filed", code=tmp_path)
     revision = configuration(play, "filed")["RevisionId"]
-    play.service.deployed["filed"] = Function(name="filed", code=tmp_path, policy={"max_invocations": 3})
+    play.service.functions.deployed["filed"] = Function(name="filed", code=tmp_path, policy={"max_invocations": 3})
     assert configuration(play, "filed")["RevisionId"] == revision
-    play.service.deployed["filed"] = Function(name="filed", code=tmp_path, timeout=11)
+    play.service.functions.deployed["filed"] = Function(name="filed", code=tmp_path, timeout=11)
     shown = configuration(play, "filed")
     assert shown["RevisionId"] != revision
     assert shown["Timeout"] == 11
@@ -451,12 +451,12 @@ def test_an_update_is_in_progress_and_then_successful(play: Play) -> None:
     assert answer["LastUpdateStatusReason"] == "The function is being created."
     assert answer["LastUpdateStatusReasonCode"] == "Creating"
     assert (answer["Description"], answer["MemorySize"], answer["Timeout"]) == ("new", 512, 3)
-    assert play.service.deployed["fresh"].memory == 128
+    assert play.service.functions.deployed["fresh"].memory == 128
     conflict = refused(play, ResourceConflictError, "UpdateFunctionCode", FunctionName="fresh", ZipFile=archive())
     assert conflict == f"The operation cannot be performed at this time. An update is in progress for resource: {ARN}"
     play.settle()
     after = configuration(play)
-    assert (after["LastUpdateStatus"], play.service.deployed["fresh"].memory) == ("Successful", 512)
+    assert (after["LastUpdateStatus"], play.service.functions.deployed["fresh"].memory) == ("Successful", 512)
     assert "LastUpdateStatusReason" not in after
     assert len({before["RevisionId"], answer["RevisionId"], after["RevisionId"]}) == 3
     assert before["CodeSha256"] == after["CodeSha256"]
@@ -470,32 +470,32 @@ def test_new_code_takes_the_place_of_the_old(play: Play, tmp_path: Path) -> None
     play.settle()
     after = configuration(play)
     assert after["CodeSha256"] != before["CodeSha256"]
-    assert (after["Timeout"], play.service.deployed["fresh"].timeout) == (8, 8)
+    assert (after["Timeout"], play.service.functions.deployed["fresh"].timeout) == (8, 8)
     assert [path.name for path in tmp_path.rglob("*.py")] == ["new.py"]
 
 
 def test_a_failed_update_leaves_what_runs(play: Play) -> None:
     """It is shown as failed, with the reason, and the function that runs is the one before."""
     create(play)
-    play.service.refuses_with = SandboxError("no room")
+    play.service.functions.refuses_with = SandboxError("no room")
     play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Timeout=9)
     play.settle()
     shown = configuration(play)
     assert (shown["State"], shown["LastUpdateStatus"]) == ("Active", "Failed")
     assert (shown["LastUpdateStatusReason"], shown["LastUpdateStatusReasonCode"]) == ("no room", "InternalError")
-    assert play.service.deployed["fresh"].timeout == 3
-    assert play.service.held_back == {}
+    assert play.service.functions.deployed["fresh"].timeout == 3
+    assert play.service.functions.held_back == {}
 
 
 def test_code_that_could_not_be_deployed_leaves_the_old(play: Play, tmp_path: Path) -> None:
     """What serves on keeps its files, until an update has succeeded; what has failed loses its own to the next one."""
     create(play)
-    play.service.refuses_with = SandboxError("no room")
+    play.service.functions.refuses_with = SandboxError("no room")
     for name in ("second.py", "third.py"):
         play.ask("UpdateFunctionCode", FunctionName="fresh", ZipFile=archive((name, "x = 1")))
         play.settle()
         assert sorted(path.name for path in tmp_path.rglob("*.py")) == ["app.py", name]
-    play.service.refuses_with = None
+    play.service.functions.refuses_with = None
     play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Timeout=9)
     play.settle()
     assert configuration(play)["LastUpdateStatus"] == "Successful"
@@ -548,7 +548,7 @@ def test_variables_are_replaced_as_a_whole(play: Play) -> None:
     play.settle()
     assert answer["Environment"] == {"Variables": {}}
     assert answer["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/aws/lambda/fresh"}
-    assert play.service.deployed["fresh"].environment == {}
+    assert play.service.functions.deployed["fresh"].environment == {}
 
 
 def test_code_and_layers_together_have_a_limit(play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -594,14 +594,14 @@ def test_layers_are_found_and_shown(play: Play) -> None:
     arn = play.ask("PublishLayerVersion", LayerName="tools", Content=content)["LayerVersionArn"]
     answer = create(play, Layers=[arn])
     assert [layer["Arn"] for layer in answer["Layers"]] == [arn]
-    assert [path.suffix for path in play.service.deployed["fresh"].layers] == [".zip"]
+    assert [path.suffix for path in play.service.functions.deployed["fresh"].layers] == [".zip"]
     message = refused(
         play, InvalidParameterValueError, "UpdateFunctionConfiguration", FunctionName="fresh", Layers=[f"{arn[:-1]}9"]
     )
     assert message == f"Layer version {arn[:-1]}9 does not exist."
     play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Layers=[])
     play.settle()
-    assert play.service.deployed["fresh"].layers == ()
+    assert play.service.functions.deployed["fresh"].layers == ()
     assert "Layers" not in configuration(play)
 
 
@@ -613,8 +613,8 @@ def test_a_deleted_function_is_gone_with_its_versions(play: Play, tmp_path: Path
     create(play, Publish=True)
     assert play.ask("DeleteFunction", FunctionName="fresh") == {"StatusCode": 204}
     play.settle()
-    assert "fresh" not in play.service.deployed
-    assert play.service.versions == {}
+    assert "fresh" not in play.service.functions.deployed
+    assert play.service.functions.versions == {}
     assert refused(play, FunctionNotFoundError, "DeleteFunction", FunctionName="fresh") == f"Function not found: {ARN}"
     assert list(tmp_path.rglob("app.py")) == []
     create(play)
@@ -626,11 +626,11 @@ def test_one_that_is_deleted_while_it_is_created_does_not_come(play: Play) -> No
     play.ask("CreateFunction", **BASIC, Code={"ZipFile": archive()})
     play.ask("DeleteFunction", FunctionName="fresh")
     play.settle()
-    assert "fresh" not in play.service.deployed
+    assert "fresh" not in play.service.functions.deployed
     play.ask("CreateFunction", **BASIC, Code={"ZipFile": archive()})
     play.ask("DeleteFunction", FunctionName="fresh")
     create(play, Timeout=12)
-    assert play.service.deployed["fresh"].timeout == 12
+    assert play.service.functions.deployed["fresh"].timeout == 12
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ class Start:
     ) -> None:
         self.folder = folder
         self.service = Play(folder.parent).service
-        self.service.deployed = {function.name: function for function in given}
-        self.service.refuses_with = refuses_with
+        self.service.functions.deployed = {function.name: function for function in given}
+        self.service.functions.refuses_with = refuses_with
         if said is not None:
             self.service.settings = self.service.settings.with_values({"functions": said})
         self._stack = ExitStack()
@@ -106,15 +106,15 @@ async def test_everything_is_had_again(folder: Path) -> None:
         before = first.registry.to_json()
     async with Start(folder) as again:
         assert again.registry.to_json() == before
-        played, known = again.service, first.service
+        played, known = again.service.functions, first.service.functions
         assert played.deployed["orders"] == known.deployed["orders"]
         assert (played.deployed["orders"].reserved_concurrency, len(played.deployed["orders"].layers)) == (7, 1)
         assert played.versions == known.versions
         assert played.routings == {"orders:live": Routing("1")}
-        assert list(played.urls) == list(known.urls) != []
+        assert list(again.service.urls) == list(first.service.urls) != []
         assert played.asynchronous == {"orders": Asynchronous(retries=0)}
         assert played.alias_asynchronous == {"orders:live": Asynchronous(retries=1)}
-        assert (played.wanted, played.troubles) == ({"orders:1": 2}, [])
+        assert (played.wanted, again.service.troubles) == ({"orders:1": 2}, [])
 
 
 @in_loop
@@ -127,8 +127,8 @@ async def test_what_was_taken_back_does_not_come_again(folder: Path) -> None:
         await first.ask("DeleteFunctionConcurrency", FunctionName="orders")
         await first.ask("DeleteFunction", FunctionName="other")
     async with Start(folder) as again:
-        assert again.service.deployed.keys() == {"orders"}
-        assert again.service.deployed["orders"].reserved_concurrency is None
+        assert again.service.functions.deployed.keys() == {"orders"}
+        assert again.service.functions.deployed["orders"].reserved_concurrency is None
         assert len(list((folder / "code").iterdir())) == 1
 
 
@@ -141,12 +141,12 @@ async def test_what_cannot_run_is_failed_until_it_can(folder: Path) -> None:
     async with Start(folder, refuses_with=CodeError("no such folder")) as again:
         latest = again.registry.functions["orders"].latest
         assert (latest.state, latest.state_reason) == ("Failed", "no such folder")
-        assert again.service.held_back == {"orders": "Failed", "orders:1": "Failed"}
+        assert again.service.functions.held_back == {"orders": "Failed", "orders:1": "Failed"}
     async with Start(folder) as third:
         latest = third.registry.functions["orders"].latest
         assert (latest.state, latest.state_reason) == ("Active", None)
         assert latest.revision != revision
-        assert third.service.versions.keys() == {"orders:1"}
+        assert third.service.functions.versions.keys() == {"orders:1"}
 
 
 @in_loop
@@ -154,7 +154,7 @@ async def test_what_served_when_an_update_failed_serves_again(folder: Path) -> N
     """The new settings are shown, with the failure; the old ones run, with their code."""
     async with Start(folder) as first:
         await first.create(Timeout=7)
-        first.service.refuses_with = CodeError("no such layer")
+        first.service.functions.refuses_with = CodeError("no such layer")
         await first.ask("UpdateFunctionConfiguration", FunctionName="orders", Timeout=9)
         await first.ask("UpdateFunctionCode", FunctionName="orders", ZipFile=archive(("new.py", "")))
         before = first.registry.to_json()
@@ -162,14 +162,14 @@ async def test_what_served_when_an_update_failed_serves_again(folder: Path) -> N
         assert again.registry.to_json() == before
         latest = again.registry.functions["orders"].latest
         assert (latest.state, latest.update, latest.settings["Timeout"]) == ("Active", "Failed", 9)
-        played = again.service.deployed["orders"]
+        played = again.service.functions.deployed["orders"]
         assert played.code is not None
         assert (played.timeout, [path.name for path in played.code.iterdir()]) == (7, ["app.py"])
     async with Start(folder, refuses_with=CodeError("gone")) as third:
         assert third.registry.functions["orders"].latest.state == "Failed"
     async with Start(folder) as last:
         assert last.registry.functions["orders"].latest.state == "Active"
-        assert last.service.deployed["orders"].timeout == 7
+        assert last.service.functions.deployed["orders"].timeout == 7
 
 
 @in_loop
@@ -184,7 +184,7 @@ async def test_what_was_under_way_is_brought_to_its_end(folder: Path) -> None:
     async with Start(folder) as again:
         latest = again.registry.functions["orders"].latest
         assert (latest.state, latest.update, latest.state_reason) == ("Active", "Successful", None)
-        assert again.service.deployed.keys() == {"orders"}
+        assert again.service.functions.deployed.keys() == {"orders"}
 
 
 @in_loop
@@ -199,18 +199,18 @@ async def test_a_function_of_the_file_is_as_the_file_says(folder: Path, tmp_path
         revision = first.registry.functions["orders"].latest.revision
     async with Start(folder, given(tmp_path)) as again:
         assert again.registry.functions["orders"].latest.revision == revision
-        assert again.service.versions.keys() == {"orders:1"}
-        assert again.service.deployed["orders"].reserved_concurrency == 7
+        assert again.service.functions.versions.keys() == {"orders:1"}
+        assert again.service.functions.deployed["orders"].reserved_concurrency == 7
         assert [url.auth for url in again.service.urls] == ["AWS_IAM"]
         await again.ask("UpdateFunctionConfiguration", FunctionName="orders", Timeout=99)
-        assert again.service.deployed["orders"].timeout == 99
+        assert again.service.functions.deployed["orders"].timeout == 99
     said = {"orders": {"url": True, "asynchronous": {"retries": 1}, "reserved_concurrency": 3}}
     async with Start(folder, given(tmp_path, reserved_concurrency=3), said=said) as third:
         assert third.registry.functions["orders"].latest.settings["Timeout"] == 3
-        assert third.service.deployed["orders"].timeout == 3
-        assert third.service.deployed["orders"].reserved_concurrency == 3
-        assert (list(third.service.urls), third.service.asynchronous) == ([], {})
-        assert third.service.routings.keys() == {"orders:live"}
+        assert third.service.functions.deployed["orders"].timeout == 3
+        assert third.service.functions.deployed["orders"].reserved_concurrency == 3
+        assert (list(third.service.urls), third.service.functions.asynchronous) == ([], {})
+        assert third.service.functions.routings.keys() == {"orders:live"}
 
 
 @in_loop
@@ -220,9 +220,9 @@ async def test_a_function_that_the_file_has_no_more_is_kept_aside(folder: Path, 
         await first.ask("PublishVersion", FunctionName="orders")
     for _ in range(2):
         async with Start(folder) as again:
-            assert (again.registry.functions, again.service.versions) == ({}, {})
+            assert (again.registry.functions, again.service.functions.versions) == ({}, {})
     async with Start(folder, given(tmp_path)) as last:
-        assert last.service.versions.keys() == {"orders:1"}
+        assert last.service.functions.versions.keys() == {"orders:1"}
         assert Path(last.registry.functions["orders"].versions["1"].code.folder).is_dir()
 
 
@@ -234,7 +234,7 @@ async def test_a_new_function_of_the_file_comes_beside_the_others(folder: Path, 
         await first.create(FunctionName="other", Layers=[LAYER])
     async with Start(folder, given(tmp_path)) as again:
         assert again.registry.functions.keys() == {"orders", "other"}
-        assert again.service.deployed.keys() == {"orders", "other"}
+        assert again.service.functions.deployed.keys() == {"orders", "other"}
 
 
 @in_loop
@@ -246,7 +246,7 @@ async def test_the_folder_can_be_moved(folder: Path) -> None:
     moved = folder.with_name("elsewhere")
     shutil.move(folder, moved)
     async with Start(moved) as again:
-        function = again.service.deployed["orders"]
+        function = again.service.functions.deployed["orders"]
         code = again.registry.functions["orders"].latest.code
         for path in (function.code, *function.layers, Path(code.archive or "")):
             assert path is not None
@@ -310,7 +310,7 @@ async def test_what_the_account_has_no_room_for_is_told(folder: Path, monkeypatc
     def refuse(name: str, places: int | None) -> None:
         raise ConfigurationError("there are 5 places")
 
-    monkeypatch.setattr(again.service, "reserve", refuse)
+    monkeypatch.setattr(again.service.functions, "reserve", refuse)
     async with again:
         assert again.service.troubles == ["orders is not all that it was: there are 5 places"]
-        assert again.service.deployed.keys() == {"orders"}
+        assert again.service.functions.deployed.keys() == {"orders"}

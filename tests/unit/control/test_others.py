@@ -73,7 +73,7 @@ def test_a_loop_may_be_allowed(play: Play) -> None:
         config = {"RecursiveLoop": said}
         assert play.ask("PutFunctionRecursionConfig", FunctionName="orders", **config) == config
         assert play.ask("GetFunctionRecursionConfig", FunctionName="orders") == config
-        assert play.service.loops == loops
+        assert play.service.functions.loops == loops
     assert play.changes == 2
     refused(play, ValidationError, "PutFunctionRecursionConfig", FunctionName="orders", RecursiveLoop="Never")
 

@@ -54,11 +54,11 @@ def test_a_version_is_pending_and_then_active(play: Play) -> None:
     answer = play.ask("PublishVersion", FunctionName="fresh", Description="first")
     assert (answer["Version"], answer["FunctionArn"], answer["State"]) == ("1", f"{ARN}:1", "Pending")
     assert (answer["Description"], configuration(play)["Description"]) == ("first", "")
-    assert play.service.held_back == {"fresh:1": "Pending"}
+    assert play.service.functions.held_back == {"fresh:1": "Pending"}
     assert configuration(play)["RevisionId"] != revision
     play.settle()
     assert configuration(play, "fresh:1")["State"] == "Active"
-    assert (play.service.versions["fresh:1"].version, play.service.held_back) == ("1", {})
+    assert (play.service.functions.versions["fresh:1"].version, play.service.functions.held_back) == ("1", {})
 
 
 def test_nothing_new_is_the_last_version_again(play: Play) -> None:
@@ -86,7 +86,7 @@ def test_a_version_keeps_what_it_was(play: Play) -> None:
     play.ask("UpdateFunctionConfiguration", FunctionName="fresh", Timeout=9)
     play.settle()
     assert configuration(play, "fresh:1") == before
-    function = play.service.versions["fresh:1"]
+    function = play.service.functions.versions["fresh:1"]
     assert function.timeout == 3
     assert (function.folder / "app.py").is_file()
 
@@ -101,7 +101,7 @@ def test_a_version_of_a_folder_is_a_copy(play: Play, tmp_path: Path) -> None:
     play.settle()
     assert publish(play)["CodeSha256"] == configuration(play)["CodeSha256"]
     (folder / "app.py").write_text("x = 2222")
-    assert (play.service.versions["fresh:1"].folder / "app.py").read_text() == "x = 1"
+    assert (play.service.functions.versions["fresh:1"].folder / "app.py").read_text() == "x = 1"
     assert publish(play)["Version"] == "2"
 
 
@@ -150,7 +150,7 @@ def test_a_deleted_version_does_not_come_again(play: Play, tmp_path: Path) -> No
     assert {path.name for path in tmp_path.rglob("*.py")} == {"app.py", "new.py"}
     play.ask("DeleteFunction", FunctionName="fresh", Qualifier="1")
     play.settle()
-    assert play.service.versions == {}
+    assert play.service.functions.versions == {}
     assert {path.name for path in tmp_path.rglob("*.py")} == {"new.py"}
     with pytest.raises(FunctionNotFoundError):
         configuration(play, "fresh:1")

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from emulator.embedded import DeployedFunction, Emulator
+from emulator.environments import RecycleAnswer
 from emulator.errors import DatabaseError, EmulatorError
 from emulator.evidence import Evidence
 from emulator.model import EnvironmentId, Session
-from emulator.service import RecycleAnswer
 from emulator.testing.watching import Connections, Seen, watch
 from tests.unit.evidence.told import Told
 

@@ -271,3 +271,50 @@ def test_a_report_opens_offline(open_page: Open, emulator: Emulator, tmp_path: P
     expect(page.locator("#inspector-log"), "REPORT RequestId")
     assert page.locator("#actions").is_hidden()
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+
+
+def test_what_was_refused_was_never_a_session(open_page: Open, dashboard: str) -> None:
+    """It is told as a trouble, and is neither a session nor part of the peak; nor is one that was seen twice."""
+    page = live(open_page(dashboard))
+    told = page.evaluate(
+        """async () => {
+            const { Model } = await import("/_emulator/model.js");
+            const model = new Model();
+            let seq = 0;
+            const tell = (kind, at, port, reason = "") =>
+                model.apply([{ seq: ++seq, at, kind, environment: "e", function: "f", request_id: "r", reason,
+                               detail: port ? { source: ["10.0.0.2", port] } : null }]);
+            const row = { id: 7, environment: "e", function: "f", client_address: "10.0.0.2:1", command: "Sleep" };
+            tell("environment.starting", 1);
+            model.reconcile([row], 2); // a look at the server comes before the relay's word, or after its last one
+            tell("connection.opened", 1.9, 1);
+            tell("connection.opened", 3, 2);
+            tell("connection.refused", 3.1, 2, "the server refused it: Too many connections (1040)");
+            tell("connection.closed", 3.1, 2);
+            const first = [model.sessions.size, model.peak, model.troubles.refused, [...model.sessions][0].opened];
+            tell("connection.closed", 4, 1);
+            model.reconcile([row], 4.5);
+            const [{ sessions, marks, open }] = model.environments.values();
+            return [...first, model.sessions.size, sessions.length, open, marks.map((mark) => mark.kind)];
+        }"""
+    )
+    assert told == [1, 1, 1, 1.9, 0, 1, 0, ["connection.refused"]]
+
+
+def test_quiet_time_that_goes_on_is_folded(open_page: Open, dashboard: str) -> None:
+    """It is a band that grows in seconds and not in width; places and moments are each other's inverse all along."""
+    page = live(open_page(dashboard))
+    told = page.evaluate(
+        """async () => {
+            const { Axis } = await import("/_emulator/axis.js");
+            const axis = new Axis();
+            axis.update([100, 101, 200, 201], 4, 301);
+            const around = [100.5, 150, 200.5, 201, 251, 301].map((at) => axis.moment(axis.place(at)));
+            const late = axis.ticks(0, 1000, 1000).found.filter(({ at }) => at > 301);
+            return { around, now: axis.place(301), folds: axis.folds(0, 100).map((fold) => fold.seconds), late };
+        }"""
+    )
+    assert told["around"] == pytest.approx([100.5, 150, 200.5, 201, 251, 301])
+    assert told["now"] == 10  # 1 + 4 + 1 + 4
+    assert told["folds"] == [99, 100]
+    assert told["late"] == []

@@ -124,16 +124,17 @@ function figures() {
   }
   const order = STATES.filter((state) => held.has(state.name)).map((state) => `${held.get(state.name)} ${state.name}`);
   const limit = summary?.max_connections ?? null;
-  const total = summary && !recorded ? summary.connected : model.sessions.size;
-  const left = summary && !recorded ? summary.zombies : model.zombies;
-  figure("environments", count(alive), order.join(", ") || "none yet");
+  const told = connection === "live" ? summary : null; // else the last events say what is left
+  const total = told?.connected ?? model.sessions.size;
+  const left = told?.zombies ?? model.zombies;
+  figure("environments", count(alive), order.join(", ") || (model.coldStarts ? "none now" : "none yet"));
   figure("connections", count(total), limit ? `of ${count(limit)} · peak ${count(model.peak)}` : noDatabase());
   figure("zombies", count(left), left ? "sessions left behind" : "none left behind", left > 0);
   figure("invocations", count(model.invocations), plural(model.coldStarts, "environment") + " started");
   const troubles = Object.entries(model.troubles).filter(([, times]) => times);
-  const told = troubles.map(([what, times]) => `${count(times)} ${TROUBLES[what]}`).join(", ");
+  const which = troubles.map(([what, times]) => `${count(times)} ${TROUBLES[what]}`).join(", ");
   const all = troubles.reduce((sum, [, times]) => sum + times, 0);
-  figure("troubles", count(all), told || "nothing has failed", all > 0);
+  figure("troubles", count(all), which || "nothing has failed", all > 0);
   chart.limit = limit;
   find("#kill").hidden = Boolean(recorded) || !left;
   if (tabled !== model.version || environmentsList.rows.length < 200) {
@@ -147,9 +148,12 @@ function figures() {
     sessionsList.update(sessions.filter((row) => !lanes.filter || row.function === lanes.filter));
   }
   inspector.update(at);
+  find("#recycle-one").hidden = Boolean(recorded) || inspector.environment?.gone !== Infinity;
   find("#clock").textContent = clock(at);
   find("#lanes-empty").hidden = model.environments.size > 0;
   actions?.offer(names);
+  say(find("#first"), actions?.name.value ? `Invoke ${actions.name.value}` : "");
+  find("#first").hidden = !actions?.name.value;
   filters([...new Set([...names, ...model.functions.keys()])].filter(Boolean));
 }
 
@@ -171,8 +175,6 @@ function filters(all) {
   const chosen = select.value;
   select.replaceChildren(new Option("All functions", ""), ...all.map((name) => new Option(name, name)));
   select.value = all.includes(chosen) ? chosen : "";
-  find("#first").textContent = all[0] ? `Invoke ${all[0]}` : "";
-  find("#first").hidden = !all[0] || Boolean(recorded);
   find("#no-function").hidden = Boolean(all[0]);
 }
 
@@ -184,7 +186,6 @@ function choose(id) {
   environmentsList.chosen = sessionsList.chosen = environment?.id ?? "none";
   if (actions) actions.chosen = environment;
   inspector.choose(environment);
-  find("#recycle-one").hidden = !environment || Boolean(recorded);
   tabled = -1;
   figures();
   wake();
@@ -255,6 +256,7 @@ const stream = new Stream({
     choose(null);
     [sessions, summary, anchor, lost] = [[], null, null, 0];
     find("#lost").hidden = true;
+    actions.clear();
   },
   onLost: (number) => {
     lost += number;

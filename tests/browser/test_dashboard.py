@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,11 @@ def test_nothing_yet(open_page: Open) -> None:
         page = live(open_page(f"{emulator.endpoint_url}/_emulator/"))
         expect(page.locator("#no-function"), "describe one in lambda-freezer.toml")
         emulator.add(ECHOING)
+        emulator.add(replace(ECHOING, name="another"))
         expect(page.locator("#lanes-empty"), "No environment yet.")
+        page.select_option("#function", "another")
+        page.get_by_role("button", name="Invoke another").wait_for()
+        page.select_option("#function", "echoing")
         expect(page.locator("#sessions-empty"), "The server holds no session.")
         page.get_by_role("button", name="Invoke echoing").click()
         expect(rows(page), re.compile("echoing.*frozen"))
@@ -244,11 +249,14 @@ def test_the_emulator_comes_back(open_page: Open) -> None:
         old = rows(page).first.locator("button").inner_text()
     page.wait_for_selector("#connection[data-state=away]")
     expect(page.locator("#connection"), "Waiting for the emulator")
+    page.click("#burst")
+    expect(page.locator("#outcome.bad"), "The emulator does not answer")
     with started(int(url.rpartition(":")[2])) as second:
         second.add(ECHOING).invoke({"do": "nothing"})
         live(page)
         eventually(lambda: rows(page).count() == 1, "one environment is shown", 10)
         assert rows(page).first.locator("button").inner_text() != old
+        assert page.locator("#outcome").is_hidden()
         second.invoke("echoing", {"do": "nothing"})
         expect(figure(page, "invocations"), re.compile("^2$"))
 

@@ -37,6 +37,7 @@ class _Function:
     environments: int = 0
     invocations: int = 0
     opened: int = 0
+    refused: int = 0
     left: int = 0
 
 
@@ -78,6 +79,7 @@ class _Tally:
         elif subject in ("connection", "session") and event["seq"] not in self.turned_away:
             if verb == "refused":
                 self.refused[str(event["reason"]).partition(": ")[2]] += 1
+                self._of(environment).refused += 1
             self._connection(verb, _client(detail), environment)
 
     def _connection(self, verb: str, client: str | None, environment: str | None) -> None:
@@ -182,7 +184,7 @@ def _judge_function(name: str, one: _Function) -> Iterator[Verdict]:
             f"{name} opened {_plural(one.opened, 'connection')} in {_plural(one.invocations, 'invocation')}: it "
             "connects inside its handler. Opened outside of it, one would do for each environment.",
         )
-    elif one.opened <= one.environments < one.invocations:
+    elif one.opened <= one.environments < one.invocations and not one.refused:
         yield Verdict(
             "good", f"{name} used its connections again: {one.opened} for {_plural(one.invocations, 'invocation')}."
         )

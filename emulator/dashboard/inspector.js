@@ -65,6 +65,7 @@ export class Inspector {
       this.#ask(environment);
       this.#followLog(environment);
     } else this.#append(this.logs?.[environment.id] ?? "");
+    this.log.dataset.empty = this.live ? "It has written nothing yet." : "The report has no log of it.";
   }
 
   async #ask(environment) {

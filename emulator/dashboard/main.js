@@ -107,9 +107,9 @@ let tabled = -1;
 const TROUBLES = {
   failed: "failed",
   throttled: "throttled",
-  refused: "refused by the server",
-  unreached: "without an answer",
-  broken: "broken in use",
+  refused: "refused",
+  unreached: "unreached",
+  broken: "broken",
 };
 
 function figures() {
@@ -130,7 +130,7 @@ function figures() {
   figure("environments", count(alive), order.join(", ") || (model.coldStarts ? "none now" : "none yet"));
   figure("connections", count(total), limit ? `of ${count(limit)} · peak ${count(model.peak)}` : noDatabase());
   figure("zombies", count(left), left ? "sessions left behind" : "none left behind", left > 0);
-  figure("invocations", count(model.invocations), plural(model.coldStarts, "environment") + " started");
+  figure("invocations", count(model.invocations), `in ${plural(model.coldStarts, "environment")}`);
   const troubles = Object.entries(model.troubles).filter(([, times]) => times);
   const which = troubles.map(([what, times]) => `${count(times)} ${TROUBLES[what]}`).join(", ");
   const all = troubles.reduce((sum, [, times]) => sum + times, 0);

@@ -118,6 +118,18 @@ def test_refused_and_broken() -> None:
     ]
 
 
+def test_who_is_refused_does_not_use_again() -> None:
+    """One connection for three invocations is no praise where the other two were refused."""
+    story = Story()
+    story.tell("environment.starting")
+    for port in (1, 2, 3):
+        story.connect(port)
+        if port > 1:
+            story.tell("connection.refused", source=["127.0.0.9", port])
+        story.tell("invocation.finished")
+    assert not [sentence for tone, sentence in story.sentences() if tone == "good"]
+
+
 def test_near_the_limit() -> None:
     """From four fifths of max_connections on, the peak is bad news."""
     story = Story()

@@ -185,7 +185,10 @@ def connections_summary(summary: Mapping[str, Any]) -> Text:
     return Text.assemble(
         (f"{summary['connected']} of {summary['max_connections']} connections", "bold"),
         f" · {summary['active']} active · {summary['sleeping']} asleep · ",
-        (f"{summary['zombies']} zombie{'' if summary['zombies'] == 1 else 's'}", "bold red" if summary["zombies"] else ""),
+        (
+            f"{summary['zombies']} zombie{'' if summary['zombies'] == 1 else 's'}",
+            "bold red" if summary["zombies"] else "",
+        ),
         f" · wait_timeout {in_words(summary['wait_timeout'])}",
     )
 

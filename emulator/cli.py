@@ -288,7 +288,8 @@ def zombies(
     client = Client(endpoint)
     if kill:
         found = client.post("/_emulator/api/zombies/kill")
-        _show(found, as_json, lambda: Text(f"{len(found['killed'])} zombies ended"))
+        ended = len(found["killed"])
+        _show(found, as_json, lambda: Text(f"{ended} zombie{'' if ended == 1 else 's'} ended"))
         return
     found = client.get("/_emulator/api/connections")
     found["connections"] = [session for session in found["connections"] if session["zombie"]]

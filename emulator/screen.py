@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -62,9 +62,10 @@ STATES = {
     "shutting-down": ("◐", "magenta"),
     "gone": ("✝", "dim"),
 }
-
-
 """A sign and a style for each state of an environment."""
+
+_NAME, _SANDBOX = 1, 3  # columns of environments
+_LEFT_OUT = (_SANDBOX, 7, 4, 5, 6)
 
 
 def visible(text: str) -> str:
@@ -85,23 +86,48 @@ def environments_table(environments: Sequence[Mapping[str, Any]]) -> RenderableT
     if not environments:
         return Text("No execution environments. The first invocation of a function starts one.", "dim")
     kind = environments[0]["sandbox"]["kind"].upper()  # an emulator has one
-    table = plain_table("ENV", "FUNCTION", "STATE", kind, "CALLS", "IDLE", "SESSIONS", "MEMORY")
-    for heading in table.columns[3:] + table.columns[:1]:
-        heading.no_wrap = True
-    for column in (4, 5, 6, 7):
-        table.columns[column].justify = "right"
-    for entry in environments:
-        table.add_row(
-            entry["id"][:8],
-            entry["function"],
-            state_text(entry["state"]),
-            Text(entry["sandbox"]["id"][:8] or "–", "dim"),
-            str(entry["invocations"]),
-            in_words(entry["idle_seconds"]) if entry["idle_seconds"] else "–",
-            "–" if entry["connections"] is None else str(entry["connections"]),
-            f"{entry['memory_bytes'] / 2**20:.0f} MB",
-        )
-    return table
+    headings = ("ENV", "FUNCTION", "STATE", kind, "CALLS", "IDLE", "SESSIONS", "MEMORY")
+    return _Environments(headings, [_environment(entry) for entry in environments])
+
+
+def _environment(entry: Mapping[str, Any]) -> tuple[Text, ...]:
+    return (
+        Text(entry["id"][:8]),
+        Text(entry["function"]),
+        state_text(entry["state"]),
+        Text(entry["sandbox"]["id"][:8] or "–", "dim"),
+        Text(str(entry["invocations"])),
+        Text(in_words(entry["idle_seconds"]) if entry["idle_seconds"] else "–"),
+        Text("–" if entry["connections"] is None else str(entry["connections"])),
+        Text(f"{entry['memory_bytes'] / 2**20:.0f} MB"),
+    )
+
+
+class _Environments:
+    """A table that leaves out what matters least, where not all of it has room: whose each is and its state stay."""
+
+    def __init__(self, headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+        self._headings = headings
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        kept = list(range(len(self._headings)))
+        for column in _LEFT_OUT:
+            if sum(self._room(each) for each in kept) <= options.max_width:
+                break
+            kept.remove(column)
+        table = plain_table(*(self._headings[column] for column in kept))
+        for heading, column in zip(table.columns, kept, strict=True):
+            heading.no_wrap = column != _NAME
+            heading.overflow = "fold"
+            heading.justify = "right" if column > _SANDBOX else "left"
+        for row in self._rows:
+            table.add_row(*(row[column] for column in kept))
+        yield table
+
+    def _room(self, column: int) -> int:
+        widest = max(len(self._headings[column]), *(row[column].cell_len for row in self._rows))
+        return (min(widest, 16) if column == _NAME else widest) + 2  # a long name goes on in the next line
 
 
 def events_table(events: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -159,7 +185,10 @@ def connections_summary(summary: Mapping[str, Any]) -> Text:
     return Text.assemble(
         (f"{summary['connected']} of {summary['max_connections']} connections", "bold"),
         f" · {summary['active']} active · {summary['sleeping']} asleep · ",
-        (f"{summary['zombies']} zombies", "bold red" if summary["zombies"] else ""),
+        (
+            f"{summary['zombies']} zombie{'' if summary['zombies'] == 1 else 's'}",
+            "bold red" if summary["zombies"] else "",
+        ),
         f" · wait_timeout {in_words(summary['wait_timeout'])}",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +25,9 @@ class Verdict:
 
 def verdicts_of(events: Iterable[Event], max_connections: int | None = None) -> list[Verdict]:
     """What the events say of the functions' connections."""
-    tally = _Tally()
-    for event in events:
+    told = list(events)
+    tally = _Tally(turned_away=_turned_away(told))
+    for event in told:
         tally.take(event)
     return list(_judge(tally, max_connections))
 
@@ -36,15 +37,19 @@ class _Function:
     environments: int = 0
     invocations: int = 0
     opened: int = 0
+    refused: int = 0
     left: int = 0
 
 
 @dataclass(slots=True)
 class _Tally:
+    turned_away: set[int]  # numbers of openings that the server refused: never a session
     functions: dict[str, _Function] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     stale: int = 0
     unreached: int = 0
+    broken: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     throttled: int = 0
     ended: int = 0
     peak: int = 0
@@ -71,12 +76,16 @@ class _Tally:
                 self._of(environment).invocations += 1
                 if detail.get("error"):
                     self.errors[str(detail["error"])] += 1
-        elif subject in ("connection", "session"):
+        elif subject in ("connection", "session") and event["seq"] not in self.turned_away:
+            if verb == "refused":
+                self.refused[str(event["reason"]).partition(": ")[2]] += 1
+                self._of(environment).refused += 1
             self._connection(verb, _client(detail), environment)
 
     def _connection(self, verb: str, client: str | None, environment: str | None) -> None:
         self.stale += verb == "stale"
         self.unreached += verb == "failed"
+        self.broken += verb == "broken"
         if client is None:
             return
         if verb == "opened" and client not in self._open:
@@ -98,6 +107,18 @@ class _Tally:
         return sum(one.left for one in self.functions.values())
 
 
+def _turned_away(events: Sequence[Event]) -> set[int]:
+    found: set[int] = set()
+    refused: set[str | None] = set()
+    for event in reversed(events):
+        if event["kind"] == "connection.refused":
+            refused.add(_client(event["detail"] or {}))
+        elif event["kind"] == "connection.opened" and (client := _client(event["detail"] or {})) in refused:
+            refused.discard(client)
+            found.add(event["seq"])
+    return found
+
+
 def _client(detail: Mapping[str, Any]) -> str | None:
     """The client's end as the server sees it, which the relay and the server's own list both tell."""
     source = detail.get("source")
@@ -113,11 +134,14 @@ def _judge(tally: _Tally, limit: int | None) -> Iterator[Verdict]:
         near = limit is not None and tally.peak >= _NEAR * limit
         of = f", of {limit} that the server takes" if limit is not None else ""
         yield Verdict("bad" if near else "plain", f"At most {_plural(tally.peak, 'connection')} at once{of}.")
+    for refusal, times in tally.refused.most_common():
+        yield Verdict("bad", f"{_plural(times, 'connection')} {_were(times)} refused by the server: {refusal}.")
     if tally.unreached:
         yield Verdict("bad", f"{_plural(tally.unreached, 'connection')} did not reach the server.")
     if tally.stale:
-        what = "was" if tally.stale == 1 else "were"
-        yield Verdict("bad", f"{_plural(tally.stale, 'connection')} {what} given up while the function did not know.")
+        stale = f"{_plural(tally.stale, 'connection')} {_were(tally.stale)} given up while the function did not know"
+        used = f"; {tally.broken} {_were(tally.broken)} used after that, and failed" if tally.broken else ""
+        yield Verdict("bad", f"{stale}{used}.")
     for error, times in tally.errors.most_common():
         yield Verdict("bad", f"{_plural(times, 'invocation')} ended with {error}.")
     if tally.throttled:
@@ -144,7 +168,7 @@ def _judge_zombies(tally: _Tally, limit: int | None) -> Iterator[Verdict]:
         elif still == tally.left:
             end = f"{'it still holds a slot' if still == 1 else 'all of them still hold a slot'}{slots}"
         else:
-            end = f"{still} of them still hold a slot{slots}"
+            end = f"{still} of them still {'holds' if still == 1 else 'hold'} a slot{slots}"
         left = f"{_plural(tally.left, 'session')} {_were(tally.left)} left behind by environments that ended"
         yield Verdict("bad", f"{left}; {end}.")
     elif tally.ended:
@@ -160,7 +184,7 @@ def _judge_function(name: str, one: _Function) -> Iterator[Verdict]:
             f"{name} opened {_plural(one.opened, 'connection')} in {_plural(one.invocations, 'invocation')}: it "
             "connects inside its handler. Opened outside of it, one would do for each environment.",
         )
-    elif one.opened <= one.environments < one.invocations:
+    elif one.opened <= one.environments < one.invocations and not one.refused:
         yield Verdict(
             "good", f"{name} used its connections again: {one.opened} for {_plural(one.invocations, 'invocation')}."
         )

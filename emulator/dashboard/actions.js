@@ -46,6 +46,11 @@ export class Actions {
     }
   }
 
+  /** What came of something in another run is no news any more. */
+  clear() {
+    this.outcome.hidden = true;
+  }
+
   async invoke() {
     const name = this.name.value;
     const body = this.#body();
@@ -129,7 +134,7 @@ export class Actions {
       this.#tell(...(await work()));
     } catch (error) {
       // A browser gives up all its requests when the machine gets another network, as with each container.
-      const brokeOff = "The connection broke off; the timeline tells what came of it.";
+      const brokeOff = "The emulator does not answer, or the connection broke off; the timeline tells what came of it.";
       this.#tell(error instanceof TypeError ? brokeOff : error.message, "", true);
     }
     this.onDone();

@@ -18,6 +18,7 @@ export class Axis {
   #clear() {
     this.origin = null;
     this.last = null;
+    this.now = -Infinity;
     this.taken = 0; // events
     this.version = 0;
     this.begins = []; // of folds, in time
@@ -26,8 +27,8 @@ export class Axis {
     this.saved = [0]; // seconds, by all folds before
   }
 
-  /** Bring it up to the moments of the events; `limit` is the room that a fold takes, in seconds. */
-  update(moments, limit) {
+  /** Bring it up to the moments of the events, and to now; `limit` is the room that a fold takes, in seconds. */
+  update(moments, limit, now) {
     if (limit !== this.limit || moments.length < this.taken || moments[0] !== this.origin) {
       this.limit = limit;
       this.#clear();
@@ -43,11 +44,24 @@ export class Axis {
       }
       this.last = at;
     }
+    this.now = now;
+  }
+
+  /** Seconds since the last event. Longer than a fold, they are one that grows. */
+  get #quiet() {
+    return this.now - this.last;
+  }
+
+  get #placeOfLast() {
+    return this.last - this.origin - this.saved[this.saved.length - 1];
   }
 
   place(at) {
     if (this.origin === null) return 0;
-    if (at > this.last) return this.place(this.last) + Math.min(at - this.last, this.limit);
+    if (at > this.last) {
+      const part = this.#quiet > this.limit ? ((at - this.last) / this.#quiet) * this.limit : at - this.last;
+      return this.#placeOfLast + Math.min(part, this.limit);
+    }
     const index = indexAt(this.begins, at);
     if (index < 0 || at >= this.ends[index]) return at - this.origin - this.saved[index + 1];
     const part = (at - this.begins[index]) / (this.ends[index] - this.begins[index]);
@@ -56,6 +70,10 @@ export class Axis {
 
   moment(place) {
     if (this.origin === null) return 0;
+    const since = place - this.#placeOfLast;
+    if (since > 0 && this.#quiet > this.limit) {
+      return since < this.limit ? this.last + (since / this.limit) * this.#quiet : this.now + since - this.limit;
+    }
     const index = indexAt(this.places, place);
     if (index >= 0 && place < this.places[index] + this.limit) {
       const part = (place - this.places[index]) / this.limit;
@@ -73,6 +91,10 @@ export class Axis {
       if (place + this.limit > from) {
         found.push({ from: place, to: place + this.limit, seconds: this.ends[index] - this.begins[index] });
       }
+    }
+    const last = this.#placeOfLast;
+    if (this.#quiet > this.limit && last + this.limit > from && last <= to) {
+      found.push({ from: last, to: last + this.limit, seconds: this.#quiet });
     }
     return found;
   }
@@ -99,7 +121,7 @@ export class Axis {
     let begin = from;
     for (const end of [...folds.map((fold) => fold.from), to]) {
       const first = this.moment(begin);
-      const until = this.moment(end - 1e-9);
+      const until = Math.min(this.moment(end - 1e-9), this.now); // nobody knows how far away the future is
       for (let at = Math.ceil((first - shift) / step) * step + shift; at <= until; at += step) {
         found.push({ place: this.place(at), at });
       }

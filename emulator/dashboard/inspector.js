@@ -2,7 +2,7 @@
 
 import { CODE } from "./states.js";
 import { get } from "./stream.js";
-import { why } from "./telling.js";
+import { isBad, why } from "./telling.js";
 import { clock, mebibytes, moment, plural, short, span } from "./words.js";
 
 const MOST_CHANGES = 300;
@@ -65,6 +65,7 @@ export class Inspector {
       this.#ask(environment);
       this.#followLog(environment);
     } else this.#append(this.logs?.[environment.id] ?? "");
+    this.log.dataset.empty = this.live ? "It has written nothing yet." : "The report has no log of it.";
   }
 
   async #ask(environment) {
@@ -171,7 +172,7 @@ export class Inspector {
       swatch.className = "swatch";
       const word = event.kind.slice(event.kind.indexOf(".") + 1);
       const isState = event.kind.startsWith("environment.") && word in CODE;
-      swatch.dataset.state = isState ? word : "mark";
+      swatch.dataset.state = isState ? word : isBad(event) ? "trouble" : "mark";
       const time = document.createElement("time");
       time.textContent = clock(event.at, 3);
       const name = document.createElement("b");

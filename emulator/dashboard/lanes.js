@@ -140,7 +140,8 @@ export class Lanes {
     context.font = paint.font(0.75);
     context.textBaseline = "middle";
     context.textAlign = "center";
-    const taken = view.axis.folds(view.begin, view.end).map((fold) => this.#fold(fold));
+    const taken = [];
+    for (const fold of this.#folds()) taken.push(this.#fold(fold, taken.at(-1)?.[1] ?? 0));
     let free = this.gutter;
     for (const { place, at } of this.ticks.found) {
       const x = Math.round(this.x(place)) + 0.5;
@@ -159,23 +160,37 @@ export class Lanes {
     context.fillRect(0, this.head - 1, this.width, 1);
   }
 
+  /** Folds in sight; those that touch are one to the eye, as hours that were skipped and in which one thing was due. */
+  #folds() {
+    const { view } = this;
+    const pixel = view.width / Math.max(1, this.width - this.gutter);
+    const found = [];
+    for (const { from, to, seconds } of view.axis.folds(view.begin, view.end)) {
+      if (seconds < 2 * view.axis.limit) continue; // hardly folded at all
+      const last = found.at(-1);
+      if (last && from - last.to < 3 * pixel) [last.to, last.seconds] = [to, last.seconds + (from - last.to) + seconds];
+      else found.push({ from, to, seconds });
+    }
+    return found;
+  }
+
   /** Time in which nothing happened: a band, with how long it was; answers from where to where that is told. */
-  #fold({ from, to, seconds }) {
+  #fold({ from, to, seconds }, free) {
     const { context, paint } = this;
     const left = Math.max(this.gutter, this.x(from));
     const right = this.x(to);
-    if (right <= left) return [0, 0];
-    if (seconds < 2 * this.view.axis.limit) return [0, 0]; // hardly folded at all
+    if (right <= left) return [free, free];
     context.fillStyle = paint.grid;
     context.globalAlpha = 0.5;
     context.fillRect(left, this.head, right - left, this.height - this.head);
     context.globalAlpha = 1;
     const told = span(seconds);
     const room = context.measureText(told).width + paint.em * 0.5;
-    if (right - left < room * 0.7) return [0, 0];
+    const begin = (left + right - room) / 2;
+    if (right - left < room * 0.7 || begin < free) return [free, free];
     context.fillStyle = paint.accent;
     context.fillText(told, (left + right) / 2, this.head * 0.5);
-    return [(left + right - room) / 2, (left + right + room) / 2];
+    return [begin, begin + room];
   }
 
   #name(row, y) {

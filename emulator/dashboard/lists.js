@@ -12,6 +12,14 @@ const STATE_COLUMN = {
   },
 };
 
+/** A name may be long: what does not fit is in its title. */
+const NAME = { make: (cell) => (cell.className = "name") };
+
+function sayName(cell, name) {
+  say(cell, name);
+  if (cell.title !== name) cell.title = name;
+}
+
 const LINK = (cell) => {
   const button = document.createElement("button");
   button.className = "link mono";
@@ -34,7 +42,13 @@ export function environmentsTable(page, { now, choose }) {
         make: LINK,
         cell: (row, cell) => say(cell.firstChild, short(row.id)),
       },
-      { key: "name", title: "Function", value: (row) => row.name, cell: (row, cell) => say(cell, row.name) },
+      {
+        key: "name",
+        title: "Function",
+        ...NAME,
+        value: (row) => row.name,
+        cell: (row, cell) => sayName(cell, row.name),
+      },
       {
         key: "state",
         title: "State",
@@ -119,8 +133,9 @@ export function sessionsTable(page, { choose }) {
       {
         key: "function",
         title: "Function",
+        ...NAME,
         value: (row) => row.function ?? "",
-        cell: (row, cell) => say(cell, row.function ?? "not ours"),
+        cell: (row, cell) => sayName(cell, row.function ?? "not ours"),
       },
       {
         key: "environment",

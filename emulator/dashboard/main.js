@@ -7,7 +7,7 @@ import { Lanes } from "./lanes.js";
 import { environmentsTable, sessionsTable, stateOf } from "./lists.js";
 import { Model } from "./model.js";
 import { Paint } from "./paint.js";
-import { SESSION_STATES, SESSION_WORDS, STATES } from "./states.js";
+import { MARKS, SESSION_STATES, SESSION_WORDS, STATES } from "./states.js";
 import { get, Refused, Stream } from "./stream.js";
 import { say } from "./tables.js";
 import { View } from "./view.js";
@@ -90,7 +90,7 @@ function pixels(place) {
 
 /** How far time has come, in pixels: as long as this stays, and nothing happens, there is nothing to draw. */
 function where(at) {
-  return `${model.version}|${pixels(view.axis.place(at))}`;
+  return `${model.version}|${pixels(view.axis.place(at))}|${Math.floor(at)}`; // a fold that grows tells seconds
 }
 
 function tick() {
@@ -104,6 +104,13 @@ function tick() {
 const environmentsList = environmentsTable(page, { now, choose });
 const sessionsList = sessionsTable(page, { choose });
 let tabled = -1;
+const TROUBLES = {
+  failed: "failed",
+  throttled: "throttled",
+  refused: "refused",
+  unreached: "unreached",
+  broken: "broken",
+};
 
 function figures() {
   if (page.hidden) return;
@@ -117,13 +124,17 @@ function figures() {
   }
   const order = STATES.filter((state) => held.has(state.name)).map((state) => `${held.get(state.name)} ${state.name}`);
   const limit = summary?.max_connections ?? null;
-  const total = summary && !recorded ? summary.connected : model.sessions.size;
-  const left = summary && !recorded ? summary.zombies : model.zombies;
-  figure("environments", count(alive), order.join(", ") || "none yet");
+  const told = connection === "live" ? summary : null; // else the last events say what is left
+  const total = told?.connected ?? model.sessions.size;
+  const left = told?.zombies ?? model.zombies;
+  figure("environments", count(alive), order.join(", ") || (model.coldStarts ? "none now" : "none yet"));
   figure("connections", count(total), limit ? `of ${count(limit)} · peak ${count(model.peak)}` : noDatabase());
   figure("zombies", count(left), left ? "sessions left behind" : "none left behind", left > 0);
-  figure("invocations", count(model.invocations), plural(model.coldStarts, "environment") + " started");
-  figure("troubles", count(model.errors), model.errors ? "failures" : "nothing has failed", model.errors > 0);
+  figure("invocations", count(model.invocations), `in ${plural(model.coldStarts, "environment")}`);
+  const troubles = Object.entries(model.troubles).filter(([, times]) => times);
+  const which = troubles.map(([what, times]) => `${count(times)} ${TROUBLES[what]}`).join(", ");
+  const all = troubles.reduce((sum, [, times]) => sum + times, 0);
+  figure("troubles", count(all), which || "nothing has failed", all > 0);
   chart.limit = limit;
   find("#kill").hidden = Boolean(recorded) || !left;
   if (tabled !== model.version || environmentsList.rows.length < 200) {
@@ -137,12 +148,13 @@ function figures() {
     sessionsList.update(sessions.filter((row) => !lanes.filter || row.function === lanes.filter));
   }
   inspector.update(at);
+  find("#recycle-one").hidden = Boolean(recorded) || inspector.environment?.gone !== Infinity;
   find("#clock").textContent = clock(at);
   find("#lanes-empty").hidden = model.environments.size > 0;
-  const told = model.functions.size ? [...model.functions.keys()].filter(Boolean) : [];
-  const all = [...new Set([...names, ...told])];
   actions?.offer(names);
-  filters(all);
+  say(find("#first"), actions?.name.value ? `Invoke ${actions.name.value}` : "");
+  find("#first").hidden = !actions?.name.value;
+  filters([...new Set([...names, ...model.functions.keys()])].filter(Boolean));
 }
 
 function noDatabase() {
@@ -153,6 +165,7 @@ function figure(name, value, small, bad = false) {
   const box = find(`#figure-${name}`);
   say(box.querySelector("dd"), value);
   say(box.querySelector("small"), small);
+  box.title = small; // where there is little room for it
   box.classList.toggle("bad", bad);
 }
 
@@ -162,8 +175,6 @@ function filters(all) {
   const chosen = select.value;
   select.replaceChildren(new Option("All functions", ""), ...all.map((name) => new Option(name, name)));
   select.value = all.includes(chosen) ? chosen : "";
-  find("#first").textContent = all[0] ? `Invoke ${all[0]}` : "";
-  find("#first").hidden = !all[0] || Boolean(recorded);
   find("#no-function").hidden = Boolean(all[0]);
 }
 
@@ -175,7 +186,6 @@ function choose(id) {
   environmentsList.chosen = sessionsList.chosen = environment?.id ?? "none";
   if (actions) actions.chosen = environment;
   inspector.choose(environment);
-  find("#recycle-one").hidden = !environment || Boolean(recorded);
   tabled = -1;
   figures();
   wake();
@@ -246,6 +256,7 @@ const stream = new Stream({
     choose(null);
     [sessions, summary, anchor, lost] = [[], null, null, 0];
     find("#lost").hidden = true;
+    actions.clear();
   },
   onLost: (number) => {
     lost += number;
@@ -302,19 +313,20 @@ function dress() {
 
 function legend() {
   const add = (box, states, prefix) => {
-    for (const { name, means } of states) {
-      if (name === "gone") continue;
+    for (const { name, told, means } of states) {
       const item = page.createElement("li");
       const swatch = page.createElement("i");
       swatch.className = "swatch";
       swatch.dataset.state = prefix + name;
       item.title = means;
-      item.append(swatch, prefix ? SESSION_WORDS[name] : name);
+      item.append(swatch, told ?? (prefix ? SESSION_WORDS[name] : name));
       box.append(item);
     }
   };
-  add(find("#legend-environments"), STATES.filter((state) => !["freezing", "thawing"].includes(state.name)), "");
+  const lasting = STATES.filter((state) => !["freezing", "thawing", "gone"].includes(state.name));
+  add(find("#legend-environments"), [...lasting, { name: "end", told: "gone", means: "nothing is left of it" }], "");
   add(find("#legend-sessions"), SESSION_STATES, "session-");
+  add(find("#legend-sessions"), MARKS, "");
 }
 
 /** Buttons show what is in force, however it came about. */

@@ -5,6 +5,8 @@ import { CODE, STATES } from "./states.js";
 
 const MOST_EVENTS = 150_000;
 const KEPT_EVENTS = 100_000;
+const LATE = 5; // seconds by which a look at the server may be older than what the timeline has told meanwhile
+const TROUBLES = { refused: "refused", failed: "unreached", broken: "broken" }; // of connections
 const WORKING = new Set([CODE.init, CODE.invoking]);
 const COLD = new Set([CODE.freezing, CODE.frozen, CODE.thawing]);
 
@@ -132,9 +134,11 @@ export class Model {
     this.sessionByClient = new Map();
     this.invocations = 0;
     this.coldStarts = 0;
-    this.errors = 0;
+    this.troubles = { failed: 0, throttled: 0, refused: 0, unreached: 0, broken: 0 };
     this.zombies = 0;
     this.peak = 0;
+    this.peakBefore = 0; // of what was forgotten
+    this.ended = new Map(); // clients whose connection is over, and since when
     this.at = []; // of every event, for the time axis
     this.counts = { at: [], living: [], zombies: [] };
   }
@@ -166,6 +170,7 @@ export class Model {
     for (const row of rows) {
       there.add(row.id);
       let session = this.sessionById.get(row.id);
+      if (!session && at - (this.ended.get(row.client_address) ?? -Infinity) < LATE) continue;
       if (!session) {
         session = this.sessionByClient.get(row.client_address);
         if (!session || session.closed !== Infinity) {
@@ -188,13 +193,13 @@ export class Model {
   #forget() {
     const kept = this.events.slice(-KEPT_EVENTS);
     const dropped = this.lost + this.events.length - kept.length;
-    const told = [this.invocations, this.coldStarts, this.errors, this.peak];
+    const { invocations, coldStarts, troubles, peak } = this;
     const { version } = this;
     this.reset();
     this.apply(kept);
     this.lost = dropped;
     this.version += version;
-    [this.invocations, this.coldStarts, this.errors, this.peak] = told;
+    Object.assign(this, { invocations, coldStarts, troubles, peak, peakBefore: peak });
   }
 
   #take(event) {
@@ -207,9 +212,10 @@ export class Model {
     else if (subject === "session") this.#sessionEvent(owner, verb, event);
     else if (subject === "invocation") {
       if (verb === "finished") this.invocations += 1;
-      const failed = verb === "throttled" || event.detail?.error;
-      if (failed) this.errors += 1;
-      if (failed && owner) owner.marks.push(event);
+      const trouble = verb === "throttled" ? "throttled" : event.detail?.error ? "failed" : null;
+      if (!trouble) return;
+      this.troubles[trouble] += 1;
+      if (owner) owner.marks.push(event);
     } else if (owner) owner.marks.push(event);
   }
 
@@ -250,18 +256,19 @@ export class Model {
   #connectionEvent(owner, verb, event) {
     const source = event.detail && event.detail.source;
     const client = source ? `${source[0]}:${source[1]}` : null;
+    const session = client && this.sessionByClient.get(client);
     if (verb === "opened") {
-      this.#open(owner, event.at, event, client);
+      if (session && session.closed === Infinity && !session.causes.length) this.#begin(session, event);
+      else this.#open(owner, event.at, event, client);
       return;
     }
-    if (verb === "failed" || verb === "stale") {
-      this.errors += verb === "failed" ? 1 : 0;
-      if (owner) owner.marks.push(event);
-    }
-    const session = client && this.sessionByClient.get(client);
+    if (verb in TROUBLES) this.troubles[TROUBLES[verb]] += 1;
+    if (owner && (verb in TROUBLES || verb === "stale")) owner.marks.push(event);
+    if (verb === "closed" && client) this.ended.set(client, event.at);
     if (!session) return;
     session.causes.push(event);
-    if (verb === "used") session.uses.push(event.at);
+    if (verb === "refused") this.#withdraw(session);
+    else if (verb === "used") session.uses.push(event.at);
     else if (verb === "zombie") this.#zombie(session, event.at);
     else if (verb === "closed") this.#close(session, event.at, event);
   }
@@ -289,6 +296,7 @@ export class Model {
     session.client = client;
     if (client) this.sessionByClient.set(client, session);
     this.sessions.add(session);
+    this.ended.delete(client);
     if (owner) {
       const free = owner.tracks.findIndex((until) => until <= at);
       session.track = free < 0 ? owner.tracks.length : free;
@@ -297,7 +305,36 @@ export class Model {
       owner.open += 1;
     }
     this.#count(at);
+    session.counted = this.counts.at.length - 1;
     return session;
+  }
+
+  /** A look at the server came first: now it is known when, and for which invocation. */
+  #begin(session, event) {
+    session.opened = session.uses[0] = event.at;
+    session.request = event.request_id;
+    session.causes.push(event);
+  }
+
+  /** The server did not let it in: there was a connection for a moment, and never a session. */
+  #withdraw(session) {
+    const { counts } = this;
+    const owner = session.environment;
+    session.closed = session.opened;
+    this.sessions.delete(session);
+    this.sessionByClient.delete(session.client);
+    if (owner) {
+      owner.sessions.splice(owner.sessions.lastIndexOf(session), 1);
+      owner.tracks[session.track] = session.opened;
+      owner.open -= 1;
+    }
+    let highest = 0;
+    for (let index = session.counted; index < counts.at.length; index += 1) {
+      highest = Math.max(highest, counts.living[index] + counts.zombies[index]);
+      counts.living[index] -= 1;
+    }
+    if (highest < this.peak) return;
+    this.peak = counts.living.reduce((most, living, index) => Math.max(most, living + counts.zombies[index]), this.peakBefore);
   }
 
   #zombie(session, at) {
@@ -313,6 +350,7 @@ export class Model {
     this.sessions.delete(session);
     if (session.id !== null) this.sessionById.delete(session.id);
     if (this.sessionByClient.get(session.client) === session) this.sessionByClient.delete(session.client);
+    if (session.client) this.ended.set(session.client, at);
     if (session.zombie !== Infinity) this.zombies -= 1;
     const owner = session.environment;
     if (owner) {

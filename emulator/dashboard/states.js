@@ -21,6 +21,12 @@ export const SESSION_STATES = [
   { name: "zombie", pattern: "back", means: "its environment is gone, the server does not know" },
 ];
 
+/** What is no state: diamonds. */
+export const MARKS = [
+  { name: "mark", told: "decision", means: "such as which environment serves, or that it is kept" },
+  { name: "trouble", told: "trouble", means: "a failed invocation, a refused or broken connection" },
+];
+
 export const CODE = Object.fromEntries(STATES.map((state, index) => [state.name, index]));
 
 /** What one word for a session stands for, in a sentence's middle. */

@@ -7,7 +7,7 @@ import { clock, plural, short, span } from "./words.js";
 export function tell({ row, index, session, mark, at }, now) {
   const { environment } = row;
   const who = `${environment.name} ${short(environment.id)}`;
-  if (mark) return { title: mark.kind, reason: why(mark), small: [clock(mark.at, 3), who] };
+  if (mark) return { state: isBad(mark) ? "trouble" : "mark", title: mark.kind, reason: why(mark), small: [clock(mark.at, 3), who] };
   if (session) {
     const state = session.stateAt(at);
     const cause = session.causes.findLast((event) => event && event.at <= at && event.reason);
@@ -30,7 +30,7 @@ export function tell({ row, index, session, mark, at }, now) {
 
 /** Whether a mark tells of something that went wrong. */
 export function isBad(event) {
-  return Boolean(event.detail?.error) || /\.(trouble|failed|stale|zombie)$/.test(event.kind);
+  return Boolean(event.detail?.error) || /\.(trouble|failed|refused|throttled|broken|stale|zombie)$/.test(event.kind);
 }
 
 /** The reason of an event; of a failed invocation that is its error. */

@@ -25,14 +25,14 @@ export class View {
     if (this.all && moments.length) {
       // How much room a fold takes depends on how much there is, and the other way round.
       for (let round = 0; round < 6; round += 1) {
-        this.axis.update(moments, this.folding ? this.roomOfAll : Infinity);
+        this.axis.update(moments, this.folding ? this.roomOfAll : Infinity, now);
         this.width = Math.max(1, this.axis.place(now) * 1.02);
         const wanted = Math.max(0.05, this.width * FOLD * 0.5);
         if (!this.folding || (wanted < this.roomOfAll * 1.4 && wanted > this.roomOfAll * 0.6)) break;
         this.roomOfAll = wanted;
       }
     } else {
-      this.axis.update(moments, this.folding ? Math.max(0.05, this.width * FOLD) : Infinity);
+      this.axis.update(moments, this.folding ? Math.max(0.05, this.width * FOLD) : Infinity, now);
     }
     // A run that is younger than the window begins at its left edge.
     if (this.following || this.all) this.end = Math.max(this.axis.place(now) + this.width * 0.012, this.width * 0.99);

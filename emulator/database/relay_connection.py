@@ -342,6 +342,9 @@ class RelayConnection:
 
     def _dialled(self, task: asyncio.Task[None]) -> None:
         self._dialling = None
+        if task.cancelled() and self.server.was_connected:
+            # Given up just when the server was reached: uvloop closes such a socket and tells nobody.
+            self.server.connection_lost(None)
         self._leave_when_gone()
         if not task.cancelled():
             task.result()  # whatever else went wrong is ours, and is raised where the loop reports it

@@ -152,6 +152,8 @@ class End(asyncio.Protocol):
         return True  # the transport stays: who has finished may still listen
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.is_gone:
+            return
         self.is_gone = True
         self.resume_writing()  # nobody waits for somebody who is gone
         self._conversation.lost(self, exc)
@@ -168,10 +170,12 @@ class End(asyncio.Protocol):
         # After its end there is nothing to read: a transport that resumed would find the end a second time.
         if self._transport is None or self._transport.is_closing() or self.has_finished:
             return
-        if self._reading_is_paused:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        # uvloop may have closed it without a word yet. Who is told of one end's loss must not fail by the other's.
+        with contextlib.suppress(RuntimeError):
+            if self._reading_is_paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     @property
     def _reading_is_paused(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,11 @@ def test_nothing_yet(open_page: Open) -> None:
         page = live(open_page(f"{emulator.endpoint_url}/_emulator/"))
         expect(page.locator("#no-function"), "describe one in lambda-freezer.toml")
         emulator.add(ECHOING)
+        emulator.add(replace(ECHOING, name="another"))
         expect(page.locator("#lanes-empty"), "No environment yet.")
+        page.select_option("#function", "another")
+        page.get_by_role("button", name="Invoke another").wait_for()
+        page.select_option("#function", "echoing")
         expect(page.locator("#sessions-empty"), "The server holds no session.")
         page.get_by_role("button", name="Invoke echoing").click()
         expect(rows(page), re.compile("echoing.*frozen"))
@@ -244,11 +249,14 @@ def test_the_emulator_comes_back(open_page: Open) -> None:
         old = rows(page).first.locator("button").inner_text()
     page.wait_for_selector("#connection[data-state=away]")
     expect(page.locator("#connection"), "Waiting for the emulator")
+    page.click("#burst")
+    expect(page.locator("#outcome.bad"), "The emulator does not answer")
     with started(int(url.rpartition(":")[2])) as second:
         second.add(ECHOING).invoke({"do": "nothing"})
         live(page)
         eventually(lambda: rows(page).count() == 1, "one environment is shown", 10)
         assert rows(page).first.locator("button").inner_text() != old
+        assert page.locator("#outcome").is_hidden()
         second.invoke("echoing", {"do": "nothing"})
         expect(figure(page, "invocations"), re.compile("^2$"))
 
@@ -271,3 +279,50 @@ def test_a_report_opens_offline(open_page: Open, emulator: Emulator, tmp_path: P
     expect(page.locator("#inspector-log"), "REPORT RequestId")
     assert page.locator("#actions").is_hidden()
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+
+
+def test_what_was_refused_was_never_a_session(open_page: Open, dashboard: str) -> None:
+    """It is told as a trouble, and is neither a session nor part of the peak; nor is one that was seen twice."""
+    page = live(open_page(dashboard))
+    told = page.evaluate(
+        """async () => {
+            const { Model } = await import("/_emulator/model.js");
+            const model = new Model();
+            let seq = 0;
+            const tell = (kind, at, port, reason = "") =>
+                model.apply([{ seq: ++seq, at, kind, environment: "e", function: "f", request_id: "r", reason,
+                               detail: port ? { source: ["10.0.0.2", port] } : null }]);
+            const row = { id: 7, environment: "e", function: "f", client_address: "10.0.0.2:1", command: "Sleep" };
+            tell("environment.starting", 1);
+            model.reconcile([row], 2); // a look at the server comes before the relay's word, or after its last one
+            tell("connection.opened", 1.9, 1);
+            tell("connection.opened", 3, 2);
+            tell("connection.refused", 3.1, 2, "the server refused it: Too many connections (1040)");
+            tell("connection.closed", 3.1, 2);
+            const first = [model.sessions.size, model.peak, model.troubles.refused, [...model.sessions][0].opened];
+            tell("connection.closed", 4, 1);
+            model.reconcile([row], 4.5);
+            const [{ sessions, marks, open }] = model.environments.values();
+            return [...first, model.sessions.size, sessions.length, open, marks.map((mark) => mark.kind)];
+        }"""
+    )
+    assert told == [1, 1, 1, 1.9, 0, 1, 0, ["connection.refused"]]
+
+
+def test_quiet_time_that_goes_on_is_folded(open_page: Open, dashboard: str) -> None:
+    """It is a band that grows in seconds and not in width; places and moments are each other's inverse all along."""
+    page = live(open_page(dashboard))
+    told = page.evaluate(
+        """async () => {
+            const { Axis } = await import("/_emulator/axis.js");
+            const axis = new Axis();
+            axis.update([100, 101, 200, 201], 4, 301);
+            const around = [100.5, 150, 200.5, 201, 251, 301].map((at) => axis.moment(axis.place(at)));
+            const late = axis.ticks(0, 1000, 1000).found.filter(({ at }) => at > 301);
+            return { around, now: axis.place(301), folds: axis.folds(0, 100).map((fold) => fold.seconds), late };
+        }"""
+    )
+    assert told["around"] == pytest.approx([100.5, 150, 200.5, 201, 251, 301])
+    assert told["now"] == 10  # 1 + 4 + 1 + 4
+    assert told["folds"] == [99, 100]
+    assert told["late"] == []

@@ -130,7 +130,7 @@ def test_zombies_are_listed_and_ended(up: Up) -> None:
     table = flat(up.run("zombies").stdout)
     assert f"{dead} orders asleep" in table
     assert f"{alive} orders" not in table
-    assert flat(up.run("zombies", "--kill").stdout) == "1 zombies ended"
+    assert flat(up.run("zombies", "--kill").stdout) == "1 zombie ended"
     eventually(lambda: sessions(up) == [alive], "the end of the zombie", 20)
 
 

@@ -50,6 +50,24 @@ def test_environments_fit_into_a_narrow_terminal() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (66, ["ENV", "FUNCTION", "STATE", "CALLS", "IDLE", "SESSIONS", "MEMORY"]),
+        (42, ["ENV", "FUNCTION", "STATE", "SESSIONS"]),
+        (34, ["ENV", "FUNCTION", "STATE"]),
+    ],
+)
+def test_a_narrower_terminal_keeps_what_matters(width: int, headings: list[str]) -> None:
+    """Whose environment it is, and its state, are the last to go; a long name goes on in the next line."""
+    heading, row, *_ = printed(screen.environments_table([ENVIRONMENT]), width=width).splitlines()
+    assert heading.split() == headings
+    assert row.split()[:4] == ["53759dee", "orders", "❄", "frozen"]
+    long = printed(screen.environments_table([ENVIRONMENT | {"function": "x" * 60}]), width=width)
+    assert "❄ frozen" in long
+    assert long.count("x") == 60
+
+
 def printed(*things: RenderableType, width: int) -> str:
     """What a terminal of that width shows."""
     console = Console(width=width, file=io.StringIO())

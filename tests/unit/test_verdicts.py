@@ -57,7 +57,7 @@ def test_sessions_that_were_left_behind() -> None:
     assert story.sentences(66)[0] == ("bad", left + "all of them still hold a slot of 66.")
     assert ("plain", "At most 2 connections at once, of 66 that the server takes.") in story.sentences(66)
     story.tell("session.closed", session=1, client="127.0.0.9:1")
-    assert story.sentences()[0] == ("bad", left + "1 of them still hold a slot.")
+    assert story.sentences()[0] == ("bad", left + "1 of them still holds a slot.")
     story.tell("connection.closed", source=["127.0.0.9", 2])
     assert story.sentences()[0] == ("bad", left + "the server has dropped all of them by now.")
 
@@ -99,6 +99,35 @@ def test_what_went_wrong() -> None:
         "1 invocation ended with Sandbox.Timedout.",
         "1 invocation found no place and was throttled.",
     ]
+
+
+def test_refused_and_broken() -> None:
+    """What the server refuses (1040) was never a session, and is no part of the peak; what broke in use is told."""
+    story = Story()
+    for port in (1, 2):
+        story.connect(port)
+    story.tell("connection.refused", source=["127.0.0.9", 2])
+    story.events[-1] = {**story.events[-1], "reason": "the server refused it: Too many connections (1040)"}
+    story.tell("connection.closed", source=["127.0.0.9", 2])
+    story.tell("connection.stale", source=["127.0.0.9", 1])
+    story.tell("connection.broken", source=["127.0.0.9", 1])
+    assert [sentence for _, sentence in story.sentences(1)] == [
+        "At most 1 connection at once, of 1 that the server takes.",
+        "1 connection was refused by the server: Too many connections (1040).",
+        "1 connection was given up while the function did not know; 1 was used after that, and failed.",
+    ]
+
+
+def test_who_is_refused_does_not_use_again() -> None:
+    """One connection for three invocations is no praise where the other two were refused."""
+    story = Story()
+    story.tell("environment.starting")
+    for port in (1, 2, 3):
+        story.connect(port)
+        if port > 1:
+            story.tell("connection.refused", source=["127.0.0.9", port])
+        story.tell("invocation.finished")
+    assert not [sentence for tone, sentence in story.sentences() if tone == "good"]
 
 
 def test_near_the_limit() -> None:

@@ -188,16 +188,22 @@ async def stage(
     source: str | None = None,
     keepalive: float = KEEPALIVE,
     listen: Address | None = LOOPBACK,
+    hear: Callable[[RelayEvent], None] = lambda _event: None,
 ) -> AsyncIterator[Stage]:
     """Set up a relay on a clock that stands still; everything is closed in the end."""
     clock, events = FakeClock(), list[RelayEvent]()
+
+    def tell(event: RelayEvent) -> None:
+        events.append(event)
+        hear(event)
+
     listener = socket.create_server(LOOPBACK)
     listener.setblocking(False)
     relay = Relay(
         EnvironmentId("an-environment"),
         listener.getsockname(),
         clock=clock,
-        on_event=events.append,
+        on_event=tell,
         profile=profile,
         source=source,
         keepalive=keepalive,
@@ -338,6 +344,18 @@ async def test_client_that_leaves_while_the_server_is_dialled() -> None:
             client.closes()
             await eventually(lambda: not on.relay.connections(), "giving up to dial")
             assert on.kinds() == []
+
+
+@on_both_loops
+async def test_end_of_the_relay_just_when_the_server_is_reached() -> None:
+    """A socket that the loop closes without telling its protocol keeps nobody waiting."""
+    closing: list[asyncio.Task[None]] = []
+    async with stage(hear=lambda _event: closing.append(asyncio.create_task(on.relay.close()))) as on:
+        await on.client()
+        await eventually(lambda: closing, "reaching the server")
+        async with asyncio.timeout(DEADLINE):
+            await closing[0]
+        assert on.kinds() == [EventKind.OPENED, EventKind.CLOSED]
 
 
 @contextlib.contextmanager

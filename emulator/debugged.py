@@ -167,7 +167,8 @@ class DebuggedPool(Pool):
         self.attachment = attachment
         self._line: deque[Invocation] = deque()
         make: Any = functools.partial(DebuggedEnvironment, attachment=attachment)
-        super().__init__(_alone(function), surroundings, policy, concurrency, make=make)
+        # Events have their own line here, so nobody need wait for an environment that returns.
+        super().__init__(_alone(function), surroundings, policy, concurrency, make=make, answers_early=False)
 
     def submit(self, invocation: Invocation) -> None:
         try:

@@ -357,6 +357,16 @@ class Environment:
 
     # -- invoke ------------------------------------------------------------------------------------------
 
+    @property
+    def is_returning(self) -> bool:
+        """Its client has the answer and no extension works on: with the runtime's next call it is free."""
+        if self.state is not State.INVOKING or self.end_when_parked is not None:
+            return False
+        invocation, generation = self._invocation, self._generation
+        if invocation is None or generation is None:
+            return False
+        return invocation.outcome.answer is not None and not generation.is_to_be_told
+
     def invoke(self, invocation: Invocation) -> None:
         """Serve one more event; only for an environment that its owner holds to be free."""
         self._take(invocation)

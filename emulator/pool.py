@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ from typing import Protocol
 from emulator.clock import Clock, Timer
 from emulator.concurrency import Concurrency, Share
 from emulator.environment import Environment, Owner
-from emulator.errors import EmulatorError, ServiceError, ThrottledError
+from emulator.errors import EmulatorError, RequestError, ServiceError, ThrottledError
 from emulator.invocation import Invocation
 from emulator.lifecycle import State
 from emulator.model import PROVISIONED_LIFETIME, EnvironmentId, Function, Reclaim
@@ -23,6 +24,7 @@ from emulator.policies.memory import IdleMemory
 from emulator.policies.own import in_force
 from emulator.policies.policy import PeriodicRule, Policy
 from emulator.provisioned import Provisioned, ProvisionedView
+from emulator.returning import Returning
 from emulator.surroundings import Surroundings
 
 __all__ = ["Backlog", "ConcurrencyView", "Make", "Pool"]
@@ -74,6 +76,7 @@ class Pool:
         provisioned_lifetime: seconds after which what was initialised ahead is renewed.
         share: of a published version the places that all versions of its function have together.
         make: makes an environment, or what stands in for one.
+        answers_early: environments answer before they are free again; what stands in for them does both at once.
 
     Raises:
         ConfigurationError: what the function reserves is more than the account has left.
@@ -90,6 +93,7 @@ class Pool:
         provisioned_lifetime: float = PROVISIONED_LIFETIME,
         share: Share | None = None,
         make: Make = Environment,
+        answers_early: bool = True,
     ) -> None:
         self.function = function
         self.backlog: Backlog | None = None
@@ -97,7 +101,7 @@ class Pool:
         self._clock: Clock = surroundings.clock
         self._shares = share is not None
         self.share = share or concurrency.share(self._clock, self._reserved(function))
-        self._make = make
+        self._make, self._answers_early = make, answers_early
         self._memory = memory if memory is not None else IdleMemory()
         self._idle: list[Environment] = []
         self._serving: dict[Environment, Invocation | None] = {}
@@ -109,6 +113,7 @@ class Pool:
         self._quiet_since: float | None = None
         self._learns = False
         self._closed = False
+        self._returning = Returning(self._serve_otherwise)
         self.follow(policy)
         self._memory.add(self)
         self.provisioned = Provisioned(
@@ -153,6 +158,8 @@ class Pool:
     def submit(self, invocation: Invocation) -> None:
         """Have an environment serve that was initialised ahead, else an idle one, else a new one.
 
+        Who has answered and is only not parked yet is waited for, see :mod:`emulator.returning`.
+
         Raises:
             ThrottledError: no place is free for it, or too many environments were started lately.
             ServiceError: the emulator is stopping.
@@ -166,9 +173,10 @@ class Pool:
                 self.backlog.go_first()
         if self.provisioned.serve(invocation):
             return
-        if not self.share.acquire():
-            raise self.share.refusal()
-        self._serve(invocation)
+        if not self._idle and self._is_worth_waiting(invocation):
+            self._returning.wait(invocation)
+        else:
+            self._serve_at_once(invocation)
 
     def recycle(self, reason: str, how: Reclaim | None = None) -> tuple[list[Environment], list[Environment]]:
         """End every environment: the idle ones now, the others when they are parked again.
@@ -182,6 +190,7 @@ class Pool:
         for environment in later:
             environment.end_when_parked, environment.reclaim_when_parked = reason, how
         ahead_now, ahead_later = self.provisioned.recycle(reason, how)
+        self._look_who_returns()
         return [*now, *ahead_now], [*later, *ahead_later]
 
     def recycle_one(self, environment: Environment, reason: str, how: Reclaim | None = None) -> bool:
@@ -192,6 +201,7 @@ class Pool:
             self._end(environment, reason, how)
             return True
         environment.end_when_parked, environment.reclaim_when_parked = reason, how
+        self._look_who_returns()
         return False
 
     def evict(self, environment: EnvironmentId, reason: str) -> None:
@@ -264,12 +274,13 @@ class Pool:
             self._memory.remove(self)
             for timer in self._periods.values():
                 timer.cancel()
+            self._returning.serve_all_but(0)  # which says to each that it cannot be served
 
     # -- what environments ask and tell ------------------------------------------------------------------
 
     @property
     def has_waiting(self) -> bool:
-        return self.backlog is not None and self.backlog.has_ready
+        return len(self._returning) > 0 or (self.backlog is not None and self.backlog.has_ready)
 
     def environment_parked(self, environment: Environment) -> None:
         policy = self.policy
@@ -289,6 +300,8 @@ class Pool:
         else:
             self._rest(environment)
         self.share.release()
+        if self._returning:
+            self._look_who_returns()
 
     def environment_ending(self, environment: Environment) -> None:
         if environment in self._ending:
@@ -299,6 +312,7 @@ class Pool:
             if self._learns and not self._serving:
                 self._quiet_since = self._clock.monotonic()
             self.share.release()
+            self._look_who_returns()
         else:
             self._idle.remove(environment)
 
@@ -372,7 +386,37 @@ class Pool:
         if self._memory.rule is not None:
             self._memory.rested(environment)
 
+    def _serve_at_once(self, invocation: Invocation) -> None:
+        if not self.share.acquire():
+            raise self.share.refusal()
+        self._serve(invocation)
+
+    def _serve_otherwise(self, invocation: Invocation) -> None:
+        """Nobody came back for it, and its client waits."""
+        try:
+            if self._closed:
+                raise ServiceError("the emulator is stopping")
+            if not self.provisioned.serve(invocation):
+                self._serve_at_once(invocation)
+        except RequestError as error:
+            invocation.fail(error)
+
+    def _is_worth_waiting(self, invocation: Invocation) -> bool:
+        if invocation.asynchronous or not self._answers_early:
+            return False
+        return len(self._returning) < self._on_their_way_back
+
+    @property
+    def _on_their_way_back(self) -> int:
+        everybody = itertools.chain(self._serving, self.provisioned.serving)
+        return sum(environment.is_returning for environment in everybody)
+
+    def _look_who_returns(self) -> None:
+        self._returning.serve_all_but(self._on_their_way_back)
+
     def _next_event(self, *, shared_place: bool) -> Invocation | None:
+        if self._returning:
+            return self._returning.take()
         if self.backlog is None or self._closed:
             return None
         return self.backlog.next_event(shared_place=shared_place)

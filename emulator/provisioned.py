@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -109,6 +109,11 @@ class Provisioned:
     def find(self, environment_id: EnvironmentId) -> Environment | None:
         """The one of this id; nothing where it is gone, or none of these."""
         return self._by_id.get(environment_id)
+
+    @property
+    def serving(self) -> Collection[Environment]:
+        """Those that serve an event."""
+        return self._serving
 
     @property
     def view(self) -> ProvisionedView:

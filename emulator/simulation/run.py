@@ -207,7 +207,8 @@ def _pools(
         if candidate.reclaim is not None:
             policy = replace(policy, reclaim=candidate.reclaim)
         world.reports |= bool(policy.after)
-        pools.append(Pool(function, surroundings, policy, concurrency, rulebook.memory, make=world.make))
+        pool = Pool(function, surroundings, policy, concurrency, rulebook.memory, make=world.make, answers_early=False)
+        pools.append(pool)
     return pools
 
 

@@ -5,19 +5,22 @@ Some of them take more than two seconds: a timeout is a whole number of seconds,
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from emulator import Emulator, Function
+from emulator import Emulator, Function, returning
 from emulator.embedded import DeployedFunction
 from emulator.errors import ConfigurationError, EmulatorError, RuntimeNotFoundError
 from emulator.runtimes import RuntimeKind
@@ -277,6 +280,23 @@ def test_a_script_streams_a_response(workshop: Workshop) -> None:
     function = workshop.function(SHELL)
     assert list(function.invoke_stream({"do": "stream"})) == [b"one ", b"two ", b"three"]
     assert function.invoke({"do": "count"}).function_error is None
+
+
+def test_a_client_that_is_quicker_than_the_runtime_meets_the_same_environment(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script takes its time from its answer to its next call; events one after the other are one environment's."""
+    monkeypatch.setattr(returning, "_PATIENCE", 30.0)
+    workshop.need(SHELL)
+    function = workshop.deploy(SHELL)
+    path = f"/2015-03-31/functions/{function.name}/invocations"
+    place = urlsplit(workshop.emulator.endpoint_url).netloc
+    with closing(http.client.HTTPConnection(place, timeout=30)) as connection:
+        answers = []
+        for _ in range(10):
+            connection.request("POST", path, b'{"do": "count"}')
+            answers.append(json.loads(connection.getresponse().read()))
+    assert answers == [{"count": number} for number in range(1, 11)]
 
 
 def test_a_runtime_that_is_an_extension_hears_of_the_end(workshop: Workshop) -> None:

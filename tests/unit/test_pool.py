@@ -172,6 +172,90 @@ async def test_a_dead_environment_is_not_chosen() -> None:
     assert play.states == ["init"]
 
 
+# -- who has answered, and is not parked yet ---------------------------------------------------------------------
+
+
+@in_loop
+async def test_events_one_after_the_other_are_served_by_one_environment() -> None:
+    """Also when the client is quicker with its next event than the runtime with its next call; one place is enough."""
+    play = Play(limit=1)
+    runtime, _ = await play.cold()
+    for number in range(3):
+        runtime.respond(b"%d" % number)
+        watched = play.submit()
+        assert watched.heard == []
+        runtime.park()
+        assert len(runtime.events) == number + 2
+    assert len(play.stage.provider.sandboxes) == play.concurrency.in_use == 1
+    runtime.serve(b"the last")
+    assert watched.outcome.answer is not None
+    assert watched.outcome.answer.payload == b"the last"
+    assert play.states == ["frozen"]
+
+
+@in_loop
+async def test_who_returns_is_waited_for_by_one_event_only() -> None:
+    """The second event has nothing to wait for, and nor has one while nobody has answered."""
+    play = Play()
+    runtime, _ = await play.cold()
+    runtime.respond()
+    play.submit()
+    play.submit()
+    assert len(play.stage.provider.sandboxes) == 2
+    runtime.park()
+    assert len(runtime.events) == 2
+    play.submit()
+    assert len(play.stage.provider.sandboxes) == 3
+
+
+@in_loop
+async def test_whoever_does_not_return_is_not_waited_for_any_longer() -> None:
+    """After a quarter of a second another environment serves; or the client is told that there is no place for one."""
+    for limit in (2, 1):
+        play = Play(limit=limit)
+        runtime, _ = await play.cold()
+        runtime.respond()
+        watched = play.submit()
+        skip_time(0.26)
+        await play.stage.settle()
+        assert len(play.stage.provider.sandboxes) == limit
+        assert isinstance(watched.outcome.failure, ThrottledError) == (limit == 1)
+        runtime.park()
+        assert play.states[0] == "frozen"
+
+
+@in_loop
+async def test_who_ends_or_is_recycled_on_the_way_back_is_not_waited_for() -> None:
+    """Another environment serves at once: no time passes in here."""
+    for way in ("ends", "recycled", "its last"):
+        play = Play(Policy("test", (MaxInvocations(1),)) if way == "its last" else KEEP_WARM)
+        runtime, _ = await play.cold()
+        runtime.respond()
+        play.submit()
+        assert len(play.stage.provider.sandboxes) == 1
+        if way == "ends":
+            play.pool.environments[0].end("its sandbox failed")
+        elif way == "recycled":
+            play.pool.recycle("by hand")
+        else:
+            runtime.park()
+        await play.stage.settle()
+        assert len(play.stage.provider.sandboxes) == 2, way
+        await play.pool.close("over")
+
+
+@in_loop
+async def test_nobody_waits_for_an_environment_of_a_pool_that_closes() -> None:
+    """The client hears of it."""
+    play = Play()
+    runtime, _ = await play.cold()
+    runtime.respond()
+    watched = play.submit()
+    await play.pool.close("over")
+    assert isinstance(watched.outcome.failure, ServiceError)
+    assert len(play.stage.provider.sandboxes) == 1
+
+
 # -- how many --------------------------------------------------------------------------------------------------
 
 
@@ -652,6 +736,26 @@ class WithWatcher(FakeSandbox):
     """A sandbox with an external extension, the end of which takes time."""
 
     extensions = ("watcher",)
+
+
+@in_loop
+async def test_who_has_an_extension_is_not_waited_for() -> None:
+    """It may work on for as long as it likes, and on AWS another environment serves meanwhile."""
+    play = Play(sandbox_class=WithWatcher)
+    play.submit()
+    await play.stage.settle()
+    runtime, sandbox = play.stage.runtime(), play.stage.provider.sandboxes[0]
+    sessions = play.stage.runtime_api.find((sandbox.view.address, 1), ("127.0.0.1", 2))
+    assert sessions is not None
+    registered = dict(sessions.extensions.register("watcher", b'{"events":["INVOKE"]}', None).headers)
+    sessions.extensions.next(registered["Lambda-Extension-Identifier"], lambda _body: None)
+    runtime.park()
+    await play.stage.settle()
+    runtime.respond()
+    play.submit()
+    assert len(play.stage.provider.sandboxes) == 2
+    skip_time(3.0)
+    await play.pool.close("over")
 
 
 @in_loop

@@ -431,3 +431,16 @@ async def test_other_places_and_other_settings_of_events_recycle_nobody() -> Non
         play.pool.adjust(dataclasses.replace(play.function, reserved_concurrency=4))
     assert (play.pool.share.reserved, play.pool.function) == (2, changed)
     assert not runtime.sandbox.stopped
+
+
+@in_loop
+async def test_one_that_has_answered_serves_the_next_event_when_it_is_back() -> None:
+    """Nothing spills over for a runtime that is a moment later than its client."""
+    play = Play(1)
+    (runtime,) = await play.ready()
+    play.submit()
+    runtime.respond()
+    play.submit()
+    runtime.park()
+    assert len(runtime.events) == 2
+    assert len(play.stage.provider.sandboxes) == 1

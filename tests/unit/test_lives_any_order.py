@@ -428,7 +428,7 @@ class AnyLife(RuleBasedStateMachine):
                 environment = self.known[key]
                 assert environment.state in (*SERVING, State.IDLE), "nobody works on it any more"
                 assert environment.last_request_id == watched.invocation.request_id
-        assert queued == len(self.line)
+        assert queued == len(self.line) + len(self.pool._returning)
 
     @invariant()
     def every_report_has_its_lines(self) -> None:

@@ -335,6 +335,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert not self.line or self.concurrency.in_use == self.concurrency.limit
 
     @invariant()
+    def events_wait_only_for_who_comes_back(self) -> None:
+        assert len(self.pool._returning) <= sum(environment.is_returning for environment in self.pool.environments)
+
+    @invariant()
     def nothing_at_rest_should_have_gone(self) -> None:
         now = self.stage.clock.monotonic()
         for environment in self.pool.environments:

@@ -300,8 +300,7 @@ class Pool:
         else:
             self._rest(environment)
         self.share.release()
-        if self._returning:
-            self._look_who_returns()
+        self._look_who_returns()
 
     def environment_ending(self, environment: Environment) -> None:
         if environment in self._ending:
@@ -334,7 +333,7 @@ class Pool:
         learnt = self._learns and self._learn()
         environment = self._choose(invocation)
         if environment is not None:
-            # Of a thousand the one used last is nearly always meant: to compare it with all others takes 0.1 ms.
+            # Of a thousand the one used last is nearly always meant, and to compare it with each misses the caches.
             if self._idle[-1] is environment:
                 self._idle.pop()
             else:
@@ -420,7 +419,8 @@ class Pool:
         return sum(environment.is_returning for environment in everybody)
 
     def _look_who_returns(self) -> None:
-        self._returning.serve_all_but(self._on_their_way_back)
+        if self._returning:
+            self._returning.serve_all_but(self._on_their_way_back)
 
     def _next_event(self, *, shared_place: bool) -> Invocation | None:
         if self._returning:

@@ -14,7 +14,7 @@ from emulator.invocation import Invocation
 
 __all__ = ["Returning"]
 
-_PATIENCE = 0.25  # seconds: a runtime takes a millisecond, a shell script twenty; a new environment takes about this
+_PATIENCE = 0.25  # seconds: a runtime takes a millisecond, a shell script twenty, a new container about this
 
 
 class Returning:

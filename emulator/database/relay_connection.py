@@ -6,8 +6,6 @@ two ends live on without knowing of each other, as on a network that has lost on
 silent reclaim, a path that forgets and a server that closes during the freeze have in common; they differ in
 what the client is answered when it speaks again.
 
-The room is long because both ends and every way in which they part are one conversation.
-
 The room is large because it holds one subject: whatever either end does, and whatever is done to the environment,
 has its meaning only together with the rest.
 """

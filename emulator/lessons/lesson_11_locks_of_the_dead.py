@@ -49,7 +49,7 @@ def _locks(stage: Stage) -> Table:
 
 def _tell(stage: Stage) -> Story:
     stage.table("stock", "item INT PRIMARY KEY, n INT")
-    stage.execute(f"INSERT INTO stock VALUES (1, {_STOCK:d})")  # noqa: S608
+    stage.execute(f"INSERT INTO stock VALUES (1, {_STOCK:d})")  # noqa: S608 (a number of ours)
     shop = stage.add("unfinished")
     yield Screen(Part.CODE, "Something is missing here")
     yield Code("unfinished/app.py", mark=("autocommit", "UPDATE"))

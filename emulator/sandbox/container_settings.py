@@ -215,7 +215,7 @@ def host_settings(destiny: Destiny | None, *, pipes: Path) -> dict[str, Any]:
     return {
         "binds": binds,
         # DIFFERS: on AWS /tmp is a disk; here its content counts as memory of the function.
-        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={tmp}m"},  # noqa: S108
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={tmp}m"},  # noqa: S108 (inside)
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LACKS = (
-    "/tmp, /var/task and /opt of their own (TMPDIR, LAMBDA_TASK_ROOT and LAMBDA_FREEZER_OPT name them)",  # noqa: S108
+    "/tmp, /var/task and /opt of their own (TMPDIR, LAMBDA_TASK_ROOT and LAMBDA_FREEZER_OPT name them)",  # noqa: S108 (a word of the sentence)
     "read-only code",
     "Lambda's user",
     "the name sandbox.localdomain",
@@ -170,7 +170,7 @@ def _java(function: Function, opt: Path | None, equipment: Equipment, variables:
         *(f"-XX:MaxHeapSize={function.memory * 85 // 100}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),  # [X]
         *("-Djava.net.preferIPv4Stack=true", "--add-opens=java.base/java.io=ALL-UNNAMED", "-XX:+ErrorFileToStderr"),
         # Java asks no variable where /tmp is, and would leave its performance data there when it is killed.
-        *(f"-Djava.io.tmpdir={variables.get('TMPDIR', '/tmp')}", "-XX:-UsePerfData"),  # noqa: S108
+        *(f"-Djava.io.tmpdir={variables.get('TMPDIR', '/tmp')}", "-XX:-UsePerfData"),  # noqa: S108 (as Java has it by itself)
         *([f"-D{_JAVA_NATIVE}={equipment.native}"] if equipment.native is not None else []),
         *("-cp", _class_path(function.folder, opt, equipment)),
         _JAVA_MAIN,

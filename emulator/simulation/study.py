@@ -75,7 +75,7 @@ class Study:
         reclaim = _reclaim(wish.reclaim)
         wanted: Sequence[str | None] = wish.policies or (None,)
         self._candidates = [candidate(settings, policy, reclaim=reclaim, seed=self.seed) for policy in wanted]
-        self.workload = _workload(wish, settings, base, Random(f"{self.seed}/arrivals"))  # noqa: S311
+        self.workload = _workload(wish, settings, base, Random(f"{self.seed}/arrivals"))  # noqa: S311 (it draws moments, and keeps no secret)
         self.assumptions = self._assumptions.in_words(self.workload, settings)
 
     @property

@@ -16,7 +16,7 @@ class Scale:
     """How much is measured.
 
     Attributes:
-        quick: the whole run is to take less than two minutes.
+        quick: fewer rounds, fewer environments.
         tick: called after each piece of work; moves the bar of the part.
     """
 

@@ -28,6 +28,7 @@ from emulator import screen, timeline_commands
 from emulator.api.event_stream import Event
 from emulator.client import Client
 from emulator.errors import ConfigurationError, EmulatorError
+from emulator.interrupts import reading_modules
 from emulator.printer import LogPrinter, print_if_read
 from emulator.session_words import sessions_list
 from emulator.terminal import DEFAULT_ENDPOINT, FUNCTION_FAILED, INTERRUPTED, USAGE, Endpoint, Json, err, out
@@ -117,9 +118,10 @@ def up(
 ) -> None:
     """Start the emulator and stay until Ctrl-C."""
     gc.disable()  # until all is there, see _calm_collector
-    import uvloop
+    with reading_modules():
+        import uvloop
 
-    from emulator.config import load_settings
+        from emulator.config import load_settings
 
     given = {"host": host, "port": port, "sandbox": sandbox, "freezer": freezer, "speed": speed}
     changes: dict[str, dict[str, Any]] = {"emulator": {k: v for k, v in given.items() if v is not None}}
@@ -155,7 +157,8 @@ def _with_template(
     settings: Settings, path: Path, parameters: Sequence[str], stack: contextlib.ExitStack
 ) -> tuple[Settings, Sequence[tuple[str, str]]]:
     """The settings with what a template describes, and what is told of it; inline code goes with the stack."""
-    from emulator.template import is_template, read_template
+    with reading_modules():
+        from emulator.template import is_template, read_template
 
     if not is_template(path):
         raise ConfigurationError(f"{path} is no template", cure=f"A configuration is named with --config {path}.")
@@ -386,10 +389,13 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """How many environments and connections a workload would need, by policy. Runs no function."""
-    from emulator.config import load_settings
-    from emulator.simulation.plot import check_plot, draw
-    from emulator.simulation.study import Study, Wish
-    from emulator.simulation.table import comparison
+    with reading_modules():
+        from rich.progress import Progress
+
+        from emulator.config import load_settings
+        from emulator.simulation.plot import check_plot, draw
+        from emulator.simulation.study import Study, Wish
+        from emulator.simulation.table import comparison
 
     if plot is not None:
         check_plot(plot)
@@ -409,8 +415,6 @@ def simulate(
         seed=seed,
     )
     study = Study(wish, *load_settings(config))
-    from rich.progress import Progress
-
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("simulating", total=study.events)
         results = study.run(lambda events: progress.update(task, completed=events))
@@ -452,8 +456,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What a function does to its database under all that happens on AWS, and the cure; exit status 1 with findings."""
-    from emulator.audit import run
-    from emulator.config import load_settings
+    with reading_modules():
+        from rich.progress import Progress
+
+        from emulator.audit import run
+        from emulator.config import load_settings
 
     settings, base = load_settings(config)
     plan = run.plan_of(
@@ -468,8 +475,6 @@ def audit(
         concurrency=concurrency,
         pool=pool,
     )
-    from rich.progress import Progress
-
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("starting an emulator and a database server", total=None)
         verdict = run.audit(
@@ -496,8 +501,9 @@ def lesson(
     port: Annotated[int, typer.Option(help="Of the lesson's emulator, to watch it [any free one].")] = 0,
 ) -> None:
     """Frozen environments and database connections, shown by running them; sixteen short lessons."""
-    from emulator.lessons.catalogue import find_lessons
-    from emulator.lessons.command import list_lessons, run_lessons
+    with reading_modules():
+        from emulator.lessons.catalogue import find_lessons
+        from emulator.lessons.command import list_lessons, run_lessons
 
     if listed or name is None:
         list_lessons(out)
@@ -516,7 +522,8 @@ def report(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """One file with all that a run has shown, to look at anywhere: timeline, charts, tables and verdicts."""
-    from emulator.report import read_run, run_of, write_report
+    with reading_modules():
+        from emulator.report import read_run, run_of, write_report
 
     run = read_run(timeline) if timeline is not None else run_of(Client(endpoint))
     write_report(run, file)
@@ -526,7 +533,8 @@ def report(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """What works on this machine, how faithfully, and what would make it better."""
-    from emulator.doctor import examine
+    with reading_modules():
+        from emulator.doctor import examine
 
     found = asyncio.run(examine())
 

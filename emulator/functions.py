@@ -7,6 +7,7 @@ has to hear of it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,7 @@ class Functions:
             code=(self._base / function.code).resolve() if function.code is not None else None,
             layers=[(self._base / layer).resolve() for layer in function.layers],
         )
+        read = time.time_ns()
         self._check_code(function)
         self._check_place_of_state(function)
         known = self._by_key.get(function.name)
@@ -167,7 +169,7 @@ class Functions:
             )
         self._unready.pop(function.name, None)
         self._events.add(self._by_key[function.name])
-        self._hot_reload.follow(function)
+        self._hot_reload.follow(function, since=read)
 
     async def add_version(self, function: Function) -> None:
         """A published version, which is served under :meth:`target`; environments come with its first invocation.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.deployment import Change, CodeWatcher, check_code
+from emulator.code_watcher import Change, CodeWatcher
+from emulator.deployment import check_code
 from emulator.errors import EmulatorError
 from emulator.model import Function
 from emulator.pool import Pool
@@ -32,10 +33,14 @@ class HotReload:
         """Look at nothing any more."""
         self._watcher.close()
 
-    def follow(self, function: Function) -> None:
-        """From now on it is this code and these layers of the function that count."""
+    def follow(self, function: Function, *, since: int) -> None:
+        """It is this code and these layers of the function that count.
+
+        Arguments:
+            since: when they were read, in nanoseconds of the epoch.
+        """
         own = (function.code,) if function.code is not None else ()
-        self._watcher.watch(function.name, *own, *function.layers)
+        self._watcher.watch(function.name, *own, *function.layers, since=since)
 
     def forget(self, name: str) -> None:
         """The function is no more."""

@@ -110,10 +110,13 @@ def test_interrupt_at_any_moment_of_the_start(project: Path, moment: float) -> N
         up.process.send_signal(signal.SIGINT)
         status = up.process.wait(timeout=20)
     text = up.output.read_text()
-    assert status in (0, 130, -signal.SIGINT) or "init_import_site" in text
+    if "Fatal Python error" in text:  # Python was still reading in its own first modules
+        return
+    assert status in (0, 130, -signal.SIGINT)
     assert "never awaited" not in text
-    if "Traceback" in text:  # of Python itself, which is interrupted in the middle of its own start
-        assert "in main" not in text
+    assert "Exception ignored" not in text
+    if "Traceback" in text:  # it was not yet our turn
+        assert "cli.py" not in text
         assert text.count("Traceback") == 1
         assert text.rstrip().endswith("KeyboardInterrupt")
 

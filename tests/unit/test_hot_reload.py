@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from emulator.code_watcher import Change
 from emulator.concurrency import Concurrency
-from emulator.deployment import Change
 from emulator.errors import SandboxError
 from emulator.hot_reload import HotReload
 from emulator.model import Function

@@ -98,7 +98,7 @@ def _is_wanted(part: Part, wishes: argparse.Namespace) -> bool:
 def _wishes() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     names = [part.name for part in PARTS]
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: some four minutes")
+    parser.add_argument("--quick", action="store_true", help="less of everything: two minutes")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"these parts: {', '.join(names)}")
     parser.add_argument("--long", action="store_true", help="a million invocations too")
     parser.add_argument("--markdown", action="store_true", help="print the table as markdown as well")

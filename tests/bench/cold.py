@@ -21,7 +21,8 @@ __all__ = ["cold_container", "cold_process"]
 
 _PROCESS, _CONTAINER = "cold-process", "cold-container"
 _FLOOR = "floor"
-_REFILL = 1.5  # seconds in which a pool of prepared sandboxes is made full again
+_PREWARMED = 2
+_ALL_WAIT = f"{_PREWARMED} of {_PREWARMED} prewarmed sandboxes wait"
 
 
 def cold_process(scale: Scale) -> list[Row]:
@@ -73,9 +74,14 @@ def cold_container(scale: Scale) -> list[Row]:
             "product": lambda: _cold(ours),
         }
         if is_known("prewarmed", 1):
-            prepared = stack.enter_context(product(echo_settings("container", prewarmed=2)))
-            once["prewarmed"] = lambda: _cold(prepared, settle=_REFILL)
-        found = _in_turns(once, scale.pick(5, 20), scale.tick)
+            prepared = stack.enter_context(product(echo_settings("container", prewarmed=_PREWARMED)))
+
+            def cold_when_full() -> float:
+                wait_until(lambda: _is_full(prepared), "the pool of prepared sandboxes is full", every=0.02)
+                return _cold(prepared)
+
+            once["prewarmed"] = cold_when_full
+        found = _in_turns(once, scale.pick(3, 20), scale.tick)
     run, mine = found["docker run"], found["product"]
     rows = [
         Row(
@@ -112,13 +118,16 @@ def _in_turns(once: dict[str, Callable[[], float]], rounds: int, tick: Callable[
     return found
 
 
-def _cold(ours: Product, *, settle: float = 0.0) -> float:
+def _is_full(ours: Product) -> bool:
+    return any(note.startswith(_ALL_WAIT) for note in ours.get("/status")["notes"])
+
+
+def _cold(ours: Product) -> float:
     """One invocation of a function that has no environment; its environment is ended afterwards."""
     with RawClient(ours.door()) as client:
         took = client.invoke()
     ours.post("/functions/echo/recycle", {})
     wait_until(lambda: not ours.states(), "the environment is gone")
-    time.sleep(settle)
     return took
 
 

@@ -49,12 +49,12 @@ def density_process(scale: Scale) -> list[Row]:
         rows.append(compared(_PROCESS, name, found, "one alone", 1.25, "", {}))
         invocations = 0 if scale.quick else _fill_timeline(ours)
         rows += _idle(scale, ours, count, invocations)
-    return [*rows, _with_library(scale)]
+    return rows if scale.quick else [*rows, _with_library(scale)]
 
 
 def _with_library(scale: Scale) -> Row:
     """What PyMySQL takes in each environment, beside a session of the least code."""
-    few = scale.pick(10, 50)
+    few = 50
     sizes: dict[Sessions, Spread] = {}
     for client in _CLIENTS:
         with running_with(few, sandbox="process", sessions=client, tick=scale.tick) as crowd:
@@ -84,7 +84,7 @@ def density_forked(scale: Scale) -> list[Row]:
 def density_containers(scale: Scale) -> list[Row]:
     """Containers, and what the engine takes for each beside."""
     need_image()
-    count = scale.pick(20, _MARKED_CONTAINERS)
+    count = scale.pick(10, _MARKED_CONTAINERS)
     with running_with(count, sandbox="container", sessions="", tick=scale.tick) as crowd:
         first = [one["sandbox"]["pid"] for one in crowd.ours.get(f"/environments?function={FUNCTION}")["environments"]]
         inside = [pss_of_all(family(pid)) for pid in first]
@@ -156,7 +156,7 @@ def _idle(scale: Scale, ours: Product, count: int, invocations: int) -> list[Row
     server = _database_of(ours)
     time.sleep(2)  # the last of what was asked for is done
     before, at = {pid: cpu_time(pid) for pid in (main, server)}, time.perf_counter()
-    time.sleep(scale.pick(5, 20))
+    time.sleep(scale.pick(3, 20))
     span = time.perf_counter() - at
     shares = {pid: (cpu_time(pid) - before[pid]) / 1e9 / span * 100 for pid in before}
     filled = f"after {invocations:,} invocations" if invocations else "the timeline is not full"

@@ -66,7 +66,7 @@ def freeze_lag(scale: Scale) -> list[Row]:
     )
     for name, emulator, has_mark in kinds:
         try:
-            count = scale.pick(100, 1000) if has_mark else scale.pick(20, 100)
+            count = scale.pick(60, 1000) if has_mark else scale.pick(10, 100)
             rows += _rows(name, _measure(emulator, count), count, has_mark)
         except BenchError as error:
             rows.append(missing(_PART, _title(name), str(error)))

@@ -33,7 +33,7 @@ PARTS = (
     Part(name="density-containers", about="many containers", run=density_containers),
     Part(name="startup", about="the start of the emulator", run=startup),
     Part(name="plugin", about="tests with the pytest plugin", run=plugin),
-    Part(name="frames", about="the dashboard with a thousand environments", run=frames),
+    Part(name="frames", about="the dashboard with a thousand environments", run=frames, run_in="full"),
     Part(name="long-run", about="a million invocations", run=long_run, run_in="long"),
     Part(name="network-cuts", about="cuts of networks in themselves", run=cuts, run_in="full"),
     Part(name="queries", about="queries through the relay", run=queries, run_in="full"),

@@ -38,7 +38,7 @@ def price_of_freezing(scale: Scale) -> list[Row]:
         freezes, before = Freezes(ours), client.invocations
         found = take_turns(
             {"product": client.invoke, "unfrozen": other.invoke},
-            rounds=scale.pick(7, 21),
+            rounds=scale.pick(5, 21),
             each=scale.pick(200, 500),
             tick=scale.tick,
         )
@@ -76,7 +76,7 @@ def after_cut(scale: Scale) -> list[Row]:
         found = take_turns(
             {name: client.invoke for name, client in clients.items()},
             rounds=scale.pick(3, 10),
-            each=scale.pick(8, 50),
+            each=scale.pick(5, 50),
             warm_up=2,
             pause=_AFTER_QUIET,
             tick=scale.tick,

@@ -22,7 +22,7 @@ _TIMED = "from time import perf_counter as t; b = t(); {}; print(t() - b)"
 
 def startup(scale: Scale) -> list[Row]:
     """``up`` until it answers, and the import of the package."""
-    rounds = scale.pick(3, 15)
+    rounds = scale.pick(2, 15)
     # As after an installation or any first start; where Python may write no byte code, each start would compile anew.
     compileall.compile_dir(str(Path(emulator.__file__).parent), quiet=1)
     kinds: tuple[tuple[str, str, str, float | None], ...] = (
@@ -41,7 +41,7 @@ def startup(scale: Scale) -> list[Row]:
         rows.append(_row(f"up to ready, {name}", spread, mark))
         scale.tick()
     for statement, limit in (("import emulator", 0.15), ("from emulator import Emulator", None)):
-        rows.append(_row(statement, Spread.of([_run(statement) for _ in range(scale.pick(5, 21))]), limit))
+        rows.append(_row(statement, Spread.of([_run(statement) for _ in range(scale.pick(3, 21))]), limit))
     return rows
 
 

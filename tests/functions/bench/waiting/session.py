@@ -1,11 +1,12 @@
 """A session of MySQL or MariaDB by the least code: the handshake, and a login with the server's older plugin.
 
-It is for counting sessions. What a client library takes of memory is the function's own, and is counted apart.
+It is for counting sessions. What a client library takes of memory is the function's own, and is counted apart; so is
+what the standard library's socket brings with it, selectors and enumerations.
 """
 
-import socket
 import struct
 from _sha1 import sha1
+from _socket import AF_INET, SOCK_STREAM, socket
 
 _CAPABILITIES = 0x00000200 | 0x00008000 | 0x00080000 | 0x00000008  # protocol 4.1, its login, plugins, a database
 _UTF8MB4 = 45
@@ -14,7 +15,9 @@ _PLUGIN = b"mysql_native_password"
 
 def connect(host, port, user, password, database):
     """A socket whose session is logged in."""
-    made = socket.create_connection((host, port), timeout=60)
+    made = socket(AF_INET, SOCK_STREAM)
+    made.settimeout(60)
+    made.connect((host, port))
     greeting = _packet(made)
     rest = greeting[greeting.index(b"\0", 1) + 1 + 4 :]  # behind the version and the thread's number
     salt = rest[:8] + rest[8 + 1 + 2 + 1 + 2 + 2 + 1 + 10 :][:12]

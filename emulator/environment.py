@@ -440,6 +440,7 @@ class Environment:
             invocation.trace_id,
             invocation.client_context,
             invocation.cognito_identity,
+            invocation.wants_stream,
         )
         generation.deliver(event)
         # The runtime works by now. Whatever it does is heard of in a later round of the loop: START comes first.

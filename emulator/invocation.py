@@ -52,6 +52,7 @@ class Invocation:
         on_answer: called once, when the client can be answered.
         on_report: called once, when nothing of the invocation runs any more; never if it failed before.
         reader: gets a streamed response as it comes. Without one it is collected, and answered whole.
+        wants_stream: the caller asked for a stream, which is more than to read one where there happens to be one.
     """
 
     request_id: RequestId
@@ -64,6 +65,7 @@ class Invocation:
     on_answer: Callable[[Outcome], None] | None = None
     on_report: Callable[[Outcome], None] | None = None
     reader: ResponseReader | None = None
+    wants_stream: bool = False
     outcome: Outcome = field(default_factory=Outcome)
     began: bool = False
     """A streamed response has begun: there will be one, whole or not."""

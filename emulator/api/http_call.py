@@ -99,7 +99,7 @@ class HttpCall:
         Raises:
             RequestError: it could not be served.
         """
-        queue = self._submit()
+        queue = self._submit(wants_stream=False)
         pieces: list[bytes] = []
         size = 0
         try:
@@ -120,7 +120,7 @@ class HttpCall:
         Raises:
             RequestError: it could not be served; nothing was sent.
         """
-        queue = self._submit()
+        queue = self._submit(wants_stream=True)
         try:
             data = await _beginning(queue)
             if queue.error is not None and not (data and queue.streamed):
@@ -147,8 +147,8 @@ class HttpCall:
         own = invocation_headers(self.invocation)
         return own + [(name.encode(), _encode(value)) for name, value in (*headers, *self._added)]
 
-    def _submit(self) -> ResponseQueue:
-        queue = ResponseQueue(self.invocation, until_report=False)
+    def _submit(self, *, wants_stream: bool) -> ResponseQueue:
+        queue = ResponseQueue(self.invocation, until_report=False, wants_stream=wants_stream)
         self._service.submit(self._target, self.invocation)
         return queue
 

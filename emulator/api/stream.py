@@ -58,6 +58,7 @@ class ResponseQueue:
 
     Arguments:
         until_report: the response ends only when nothing of the invocation runs any more; there is a report then.
+        wants_stream: its reader asked for a stream, and not only for what there is.
 
     Attributes:
         streamed: the runtime streams it.
@@ -66,7 +67,7 @@ class ResponseQueue:
         report: of the whole invocation, where it was waited for.
     """
 
-    def __init__(self, invocation: Invocation, *, until_report: bool) -> None:
+    def __init__(self, invocation: Invocation, *, until_report: bool, wants_stream: bool = True) -> None:
         self.streamed = False
         self.content_type = "application/json"  # [R] of what is not streamed
         self.error: ResponseError | None = None
@@ -81,6 +82,7 @@ class ResponseQueue:
         self._news = asyncio.Event()
         self._resume: Callable[[], None] = lambda: None
         invocation.reader = self
+        invocation.wants_stream = wants_stream
         invocation.on_answer = self._answered
         if until_report:
             invocation.on_report = self._reported

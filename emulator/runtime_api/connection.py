@@ -38,6 +38,7 @@ _ERROR_TYPE = b"lambda-runtime-function-error-type"
 _ERROR_BODY = b"lambda-runtime-function-error-body"
 _EXPECT = b"expect"
 _MODE = b"lambda-runtime-function-response-mode"
+_TRANSFER_ENCODING = b"transfer-encoding"
 _TRAILER = b"trailer: "  # before the name of one; no header has such a name
 _UPGRADE = b"upgrade"
 # The headers that matter, and whether one is to be looked at before the body comes.
@@ -47,6 +48,7 @@ _WANTED = {
     _ERROR_BODY: False,
     _EXPECT: True,
     _MODE: True,
+    _TRANSFER_ENCODING: True,
     _UPGRADE: True,
     b"authorization": False,
     b"content-length": False,
@@ -54,7 +56,6 @@ _WANTED = {
     b"lambda-extension-function-error-type": False,
     b"lambda-extension-identifier": False,
     b"lambda-extension-name": False,
-    b"transfer-encoding": False,
 }
 
 
@@ -238,11 +239,19 @@ class Connection(asyncio.Protocol):
             return
         if headers.get(_EXPECT, b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # [C] Only this literal word asks for streaming.
-        if headers.get(_MODE) == b"streaming" and self._parser.get_method() == b"POST":
+        if self._parser.get_method() == b"POST" and self._is_streamed(headers):
             path, _, what = self._url.rpartition(b"/")
             if what == b"response" and path.startswith(_INVOCATION):
                 self._begin_stream(path[_ID_AT:].decode("latin-1"))
+
+    def _is_streamed(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether a response is to be passed on as it comes."""
+        if (mode := headers.get(_MODE)) is not None:
+            return mode == b"streaming"  # [C] only this literal word asks for it
+        # [C] Where the caller asked for a stream, the agent passes on whatever comes. Go's client counts on that: it
+        # sends in chunks, and never says that it streams.
+        assert self.sessions is not None, _WHY_SESSIONS
+        return _TRANSFER_ENCODING in headers and self.sessions.runtime.wants_stream
 
     def _begin_stream(self, request_id: str) -> None:
         assert self.sessions is not None, _WHY_SESSIONS

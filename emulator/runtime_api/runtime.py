@@ -31,7 +31,12 @@ class State(StrEnum):
 
 
 class InvocationEvent(NamedTuple):
-    """One event as it is handed to the runtime. ``deadline_ms`` is milliseconds since the epoch."""
+    """One event as it is handed to the runtime.
+
+    Attributes:
+        deadline_ms: milliseconds since the epoch.
+        wants_stream: its caller asked for a stream. The runtime is not told.
+    """
 
     request_id: RequestId
     payload: bytes
@@ -40,6 +45,7 @@ class InvocationEvent(NamedTuple):
     trace_id: str
     client_context: str | None = None
     cognito_identity: str | None = None
+    wants_stream: bool = False
 
     def head(self) -> bytes:
         """The head of the answer to ``GET /next``; headers without a value are left out [C]."""
@@ -166,8 +172,13 @@ class RuntimeSession:
         self._events.runtime_answered(Answer(body))
         return ACCEPTED
 
+    @property
+    def wants_stream(self) -> bool:
+        """Who asked for what the runtime works on reads the response as it comes."""
+        return self._current is not None and self._current.wants_stream
+
     def begin_response(self, request_id: str, content_type: str | None, resume: Callable[[], None]) -> Reply | None:
-        """``POST .../response`` in streaming mode, as soon as its head is there; a reply where it is refused."""
+        """``POST .../response`` that is streamed, as soon as its head is there; a reply where it is refused."""
         if (refused := self._check_turn(request_id, _RESPONDING)) is not None:
             return refused
         self.state = _RESPONDING

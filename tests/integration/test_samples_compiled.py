@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from emulator import Emulator
 from emulator.conditions import Stage, find_condition
 from emulator.embedded import DeployedFunction
+from emulator.errors import EmulatorError
+from emulator.urls import UrlSettings
 from tests.integration.conftest import Deploy
 from tests.needs import need_sample
 from tests.support import eventually
 
 SAMPLES = ("go_database_sql", "go_gorm", "rust_sqlx", "shell_bootstrap")
 IN_A_PROCESS = pytest.mark.parametrize("emulator", ["process"], indirect=True)
+EVERY_KIND = pytest.mark.parametrize(
+    "emulator", ["process", pytest.param("container", marks=pytest.mark.container)], indirect=True
+)
 EVERY_SAMPLE = pytest.mark.parametrize("sample", SAMPLES)
 # The image for provided runtimes has no client of a database for the shell.
 EVERYWHERE = [
@@ -143,3 +151,55 @@ def test_shell_without_a_client_says_so(deploy_sample: DeploySample) -> None:
     failed = deploy_sample("shell_bootstrap", "close").invoke({})
     assert failed.payload["errorType"] == "Client.Missing"
     assert "layer" in failed.payload["errorMessage"]
+
+
+# -- what Go streams -----------------------------------------------------------------------------------------------
+
+
+def ask(emulator: Emulator, path: str, body: bytes | None = None) -> tuple[http.client.HTTPResponse, bytes]:
+    """A request of an ordinary client: a POST where there is a body."""
+    place = urlsplit(emulator.endpoint_url).netloc
+    with closing(http.client.HTTPConnection(place, timeout=30)) as connection:
+        connection.request("GET" if body is None else "POST", path, body)
+        answer = connection.getresponse()
+        return answer, answer.read()
+
+
+@EVERY_KIND
+def test_go_streams_a_reader(emulator: Emulator, deploy_sample: DeploySample) -> None:
+    """Row by row, though its client never says that it streams; and whole for who did not ask for a stream."""
+    function = deploy_sample("go_streaming", "reader")
+    pieces = list(function.invoke_stream({"rows": 3}))
+    (session,) = sessions_of(emulator, function)
+    rows = [f"{number},{session}\n".encode() for number in (1, 2, 3)]
+    assert pieces == rows
+    path = f"/2015-03-31/functions/{function.name}/invocations"
+    answer, body = ask(emulator, path, b'{"rows": 3}')
+    assert (answer.status, body) == (200, b"".join(rows))
+
+
+@EVERY_KIND
+def test_go_tells_of_a_reader_that_breaks_off(deploy_sample: DeploySample) -> None:
+    """Behind the rows that came, in trailers; the environment serves on."""
+    function = deploy_sample("go_streaming", "reader")
+    rows = function.invoke_stream({"rows": 3, "fail": 2})
+    assert [next(rows)[:2], next(rows)[:2]] == [b"1,", b"2,"]
+    with pytest.raises(EmulatorError, match="no more than 2 of 3 rows"):
+        next(rows)
+    assert len(list(function.invoke_stream({"rows": 1}))) == 1
+    assert len(function.environments()) == 1
+
+
+@EVERY_KIND
+def test_go_streams_to_a_url(emulator: Emulator, deploy_sample: DeploySample) -> None:
+    """What is an ordinary handler of net/http: status and headers, and the rows as they come."""
+    function = deploy_sample("go_streaming", "url", url=UrlSettings(invoke_mode="RESPONSE_STREAM"))
+    assert function.url is not None
+    path = urlsplit(function.url).path
+    answer, body = ask(emulator, f"{path}?rows=3")
+    (session,) = sessions_of(emulator, function)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/csv")
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert body.decode().splitlines() == [f"{number},{session}" for number in (1, 2, 3)]
+    answer, body = ask(emulator, path)
+    assert (answer.status, body) == (400, b"say how many, up to 1000: ?rows=3\n")

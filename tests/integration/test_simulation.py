@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ def near(real: float, simulated: float) -> bool:
     return abs(real - simulated) <= max(3.0, 0.25 * max(real, simulated))
 
 
-KEEPS_PACE = 0.5  # seconds that a cold start may take; where they take longer, they hold each other up
+KEEPS_PACE = 0.3  # seconds that a cold start may take; where they take longer, they hold each other up
 
 
 @pytest.mark.timeout(170)
@@ -24,7 +25,7 @@ KEEPS_PACE = 0.5  # seconds that a cold start may take; where they take longer, 
 )
 def test_the_simulator_agrees_with_real_sandboxes(policy: dict[str, Any]) -> None:
     """Some 150 events within ten minutes of a clock that runs sixty times as fast: as many cold starts, environments,
-    connections and zombies, told the durations that the real ones had.
+    connections and zombies, told the durations and the cold starts that the real ones had.
 
     A machine that is too busy for that pace is given four times as long.
     """
@@ -32,7 +33,7 @@ def test_the_simulator_agrees_with_real_sandboxes(policy: dict[str, Any]) -> Non
     workload = bursts(600.0, 0.2, seed=3)
     for speed in (60, 15):
         real = play(workload, policy, speed=speed)
-        if real.init_time / speed < KEEPS_PACE:
+        if fmean(real.init_times) / speed < KEEPS_PACE:
             break
     simulated = same_in_simulation(real, policy)
     print_both([(str(policy), real, simulated)])

@@ -257,6 +257,15 @@ def test_a_stream_for_a_url_that_does_not_stream(web: Web) -> None:
         assert response.getheader("content-length") == "6"
 
 
+def test_chunks_are_a_stream_only_for_a_url_that_streams(web: Web) -> None:
+    """What Go's client sends in chunks, as everything, is read as an answer by the one, and passed on by the other."""
+    answer = '{"statusCode": 201, "body": "made"}'
+    with web.steps("whole", ["chunks", answer]) as response:
+        assert (response.status, response.read()) == (201, b"made")
+    with web.steps("pieces", ["chunks", answer]) as response:
+        assert (response.status, response.read()) == (200, answer.encode())
+
+
 # -- routes ----------------------------------------------------------------------------------------------------
 
 

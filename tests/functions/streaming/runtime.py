@@ -10,6 +10,7 @@ break                 close the connection in the middle of the response
 trailers TYPE BODY    end the response, with an error
 error TYPE BODY       no response, but an error
 answer TEXT           a response that is not streamed
+chunks TEXT           the same in chunks, which is how Go's client sends whatever it sends
 
 A response that was begun ends with the last step. The first step may be {"headers": ...} for the response.
 """
@@ -72,6 +73,9 @@ def serve(request_id, steps):
                 json.dumps(body),
                 {"Lambda-Runtime-Function-Error-Type": kind},
             )
+            return
+        if step == "chunks":
+            post(f"{INVOCATION}{request_id}/response", iter([arguments[0].encode()]), {})
             return
         if step == "answer":
             post(f"{INVOCATION}{request_id}/response", arguments[0], {})

@@ -388,6 +388,48 @@ async def test_a_streamed_response_may_have_a_length() -> None:
 
 
 @on_each_loop
+async def test_chunks_are_passed_on_to_who_asked_for_a_stream() -> None:
+    """Whether or not the runtime says that it streams; for anybody else it is one answer."""
+    chunks = post_chunked("response", b"one", b"two", headers=b"Content-Type: text/csv\r\n")
+    async with running(wants_stream=True) as (_, inside, client):
+        assert await client.ask(chunks) == ACCEPTED
+        assert (inside.began, inside.chunks, inside.answers) == (["text/csv"], [b"one", b"two"], [])
+        await client.send(NEXT)
+        await inside.hand_out(event(request_id="second"))
+        await client.answer()
+        assert await client.ask(chunks.replace(ID.encode(), b"second")) == ACCEPTED
+        assert (inside.chunks, inside.answers) == ([b"one", b"two"], [Answer(b"onetwo")])
+
+
+@on_each_loop
+async def test_what_has_a_length_is_one_answer_for_who_asked_for_a_stream() -> None:
+    """It is there at once, and has the limit of every answer."""
+    async with running(wants_stream=True) as (_, inside, client):
+        assert await client.ask(post("response", b"all of it")) == ACCEPTED
+        assert (inside.began, inside.answers) == ([], [Answer(b"all of it")])
+
+
+@on_each_loop
+async def test_trailers_tell_who_asked_for_a_stream() -> None:
+    """As Go's client sends them, for a reader that broke off."""
+    error = base64.b64encode(b'{"errorMessage":"no"}')
+    trailers = b"Lambda-Runtime-Function-Error-Type: errorString\r\n"
+    trailers += b"Lambda-Runtime-Function-Error-Body: " + error + b"\r\n"
+    async with running(wants_stream=True) as (_, inside, client):
+        given = post_chunked("response", b"half", headers=TRAILER, trailers=trailers)
+        assert await client.ask(given) == ACCEPTED
+        assert (inside.chunks, inside.ended) == ([b"half"], [("Runtime.Unknown", b'{"errorMessage":"no"}')])
+
+
+@on_each_loop
+async def test_an_error_in_chunks_is_no_stream() -> None:
+    """Go's client sends all that it sends in chunks."""
+    async with running(wants_stream=True) as (_, inside, client):
+        assert await client.ask(post_chunked("error", b'{"errorMessage":"no"}')) == ACCEPTED
+        assert [answer.payload for answer in inside.answers] == [b'{"errorMessage":"no"}']
+
+
+@on_each_loop
 async def test_trailers_of_a_streamed_response_on_the_wire() -> None:
     """As Node and Go send them when a function fails in the midst of its response; names in any case."""
     error = base64.b64encode(b'{"errorMessage":"no","errorType":"Error"}')
@@ -420,10 +462,12 @@ async def test_a_header_is_no_trailer() -> None:
 
 @on_each_loop
 async def test_another_mode_ends_the_invocation() -> None:
-    """400 for the runtime, its own error type for the client; then the next round."""
+    """400 for the runtime, its own error type for the client; then the next round. Whatever the client asked for."""
     for mode in ("Streaming", "STREAMING", "buffered", "streaming, streaming"):
-        async with running() as (_, inside, client):
-            given = post("response", b"1", f"Lambda-Runtime-Function-Response-Mode: {mode}")
+        async with running(wants_stream=mode == "buffered") as (_, inside, client):
+            given = post_chunked(
+                "response", b"1", headers=f"Lambda-Runtime-Function-Response-Mode: {mode}\r\n".encode()
+            )
             assert await client.ask(given) == wire(
                 "400 Bad Request",
                 b'{"errorMessage":"Invalid function response mode","errorType":"InvalidFunctionResponseMode"}\n',

@@ -55,8 +55,8 @@ def wire(status: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def event(payload: bytes = b'{"k":"v"}', request_id: str = ID) -> InvocationEvent:
-    return InvocationEvent(RequestId(request_id), payload, 1542409706888, "arn", "Root=1")
+def event(payload: bytes = b'{"k":"v"}', request_id: str = ID, *, wants_stream: bool = False) -> InvocationEvent:
+    return InvocationEvent(RequestId(request_id), payload, 1542409706888, "arn", "Root=1", wants_stream=wants_stream)
 
 
 def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
@@ -238,12 +238,12 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def running(
-    *, bandwidth: Callable[[Callable[[], float]], Bandwidth] | None = None
+    *, bandwidth: Callable[[Callable[[], float]], Bandwidth] | None = None, wants_stream: bool = False
 ) -> AsyncIterator[tuple[RuntimeApiServer, Inside, Client]]:
     """The same, with the runtime at work on an event."""
     async with serving(bandwidth=bandwidth) as (server, inside, client):
         await client.send(NEXT)
-        await inside.hand_out(event())
+        await inside.hand_out(event(wants_stream=wants_stream))
         await client.answer()
         yield server, inside, client
 

@@ -14,19 +14,22 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.rule import Rule
-from rich.text import Text
+from emulator.interrupts import reading_modules
 
-from emulator import screen
-from emulator.config import Settings, load_settings
-from emulator.embedded import Emulator, InvocationResult
-from emulator.errors import EmulatorError
-from emulator.model import Session
-from emulator.sandbox.freezer import descendants
-from emulator.sandbox.probe import cpu_time
-from emulator.spans import in_words
+with reading_modules():
+    from rich.console import Console, RenderableType
+    from rich.padding import Padding
+    from rich.rule import Rule
+    from rich.text import Text
+
+    from emulator import screen
+    from emulator.config import Settings, load_settings
+    from emulator.embedded import Emulator, InvocationResult
+    from emulator.errors import EmulatorError
+    from emulator.model import Session
+    from emulator.sandbox.freezer import descendants
+    from emulator.sandbox.probe import cpu_time
+    from emulator.spans import in_words
 
 __all__ = ["main"]
 

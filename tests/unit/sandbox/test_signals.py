@@ -91,7 +91,7 @@ async def test_whoever_does_not_listen_uses_up_the_patience() -> None:
         polite, deaf = started.start(), started.start("deaf")
         begin = time.monotonic()
         assert not await terminate([deaf.pid, polite.pid], 0.2)
-        assert time.monotonic() - begin >= 0.2
+        assert time.monotonic() - begin > 0.19  # a loop counts from the begin of its round
         assert polite.wait(PATIENCE) == -signal.SIGTERM
         assert deaf.poll() is None
 
